@@ -1,0 +1,84 @@
+"""Messages between supervisor and worker: length-prefixed msgpack on a Unix socket.
+
+Down (supervisor to worker) at most 64 MiB, up at most 1 MiB. What comes up is typed, bounded
+and trusted with nothing. Descriptors travel beside the message that names them (SCM_RIGHTS).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from edge.model import Model
+
+DOWN_LIMIT_BYTES = 64 << 20
+UP_LIMIT_BYTES = 1 << 20
+
+
+class Prepare(msgspec.Struct, tag=True, frozen=True):
+    """Build everything of `model` beside what runs; answer Prepared or Refused."""
+
+    revision: int
+    model: Model
+
+
+class Activate(msgspec.Struct, tag=True, frozen=True):
+    """Serve new requests by this prepared revision."""
+
+    revision: int
+
+
+class Abort(msgspec.Struct, tag=True, frozen=True):
+    """Forget a prepared revision."""
+
+    revision: int
+
+
+class Drain(msgspec.Struct, tag=True, frozen=True):
+    """Stop accepting, finish what runs within `grace_s`, then exit."""
+
+    grace_s: float
+
+
+class Prepared(msgspec.Struct, tag=True, frozen=True):
+    revision: int
+
+
+class Refused(msgspec.Struct, tag=True, frozen=True):
+    """The revision cannot be built; `errors` name each thing that is wrong."""
+
+    revision: int
+    errors: list[str]
+
+
+class Drained(msgspec.Struct, tag=True, frozen=True):
+    """No exchange uses this revision any more."""
+
+    revision: int
+
+
+class Health(msgspec.Struct, tag=True, frozen=True):
+    """Sent once a second; silence for 5 s is death."""
+
+    worker: int
+    revision: int
+    connections: int
+    exchanges: int
+
+
+class Spans(msgspec.Struct, tag=True, frozen=True):
+    """A batch of finished spans: concatenated OTLP `ScopeSpans.spans` entries, and their number."""
+
+    count: int
+    dropped: int
+    payload: bytes
+
+
+class Counters(msgspec.Struct, tag=True, frozen=True):
+    """Metrics of one worker since it started: name, label pairs, value(s); see telemetry.metrics."""
+
+    worker: int
+    samples: list[tuple[str, list[tuple[str, str]], list[float]]]
+
+
+Down = Prepare | Activate | Abort | Drain
+Up = Prepared | Refused | Drained | Health | Spans | Counters
