@@ -194,8 +194,8 @@ class Telemetry(_Data):
     resource: dict[str, str] = {}
     ratio: float = 0.01
     trust: list[str] = []
-    extract: list[str] = ["w3c", "b3", "jaeger"]
-    inject: list[str] = ["w3c"]
+    extract: list[str] = msgspec.field(default_factory=lambda: ["w3c", "b3", "jaeger"])
+    inject: list[str] = msgspec.field(default_factory=lambda: ["w3c"])
     clear: list[str] = []
     safe_query_params: list[str] = []
     access_log: str = ""

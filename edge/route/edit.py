@@ -1,0 +1,69 @@
+"""Header modifiers and URL rewrites of a rule, made ready when the revision is built."""
+
+from __future__ import annotations
+
+from edge import model
+from edge.errors import BadRequest
+from edge.head import RequestHead, ResponseHead
+from edge.syntax import canonical_path
+
+
+class HeaderEdit:
+    """remove, then set, then add, in that order. Spec: Gateway API HTTPHeaderFilter.
+
+    `host` and `content-length` are not fields here (see `edge.head`): setting `host` changes the
+    authority, and framing names are refused when the configuration is checked.
+    """
+
+    __slots__ = ("_add", "_drop", "_set")
+
+    def __init__(self, modifier: model.HeaderModifier) -> None:
+        self._set = [(name.lower(), value) for name, value in modifier.set]
+        self._add = [(name.lower(), value) for name, value in modifier.add]
+        self._drop = frozenset(name.lower() for name in modifier.remove)
+
+    def apply(self, head: RequestHead | ResponseHead) -> None:
+        """Edit `head` in place."""
+        if self._drop:
+            drop = self._drop
+            head.fields = [field for field in head.fields if field[0] not in drop]
+        for name, value in self._set:
+            if name == b"host" and isinstance(head, RequestHead):
+                head.authority = value
+            else:
+                head.set(name, value)
+        head.fields.extend(self._add)
+        head.touch()
+
+
+class TargetRewrite:
+    """Hostname and path rewrite. Spec: Gateway API HTTPURLRewriteFilter."""
+
+    __slots__ = ("_full", "_hostname", "_prefix")
+
+    def __init__(self, rewrite: model.Rewrite) -> None:
+        self._hostname = rewrite.hostname
+        self._full = rewrite.full
+        self._prefix = rewrite.prefix
+
+    def apply(self, head: RequestHead, matched_prefix: bytes) -> None:
+        """Rewrite in place. Raises BadRequest when the result is not its own canonical form,
+        so that what the router matched and what upstream reads can never differ.
+        """
+        if self._hostname is not None:
+            head.authority = self._hostname
+        if self._full is None and self._prefix is None:
+            head.touch()
+            return
+        path, mark, query = head.path.partition(b"?")
+        if self._full is not None:
+            path = self._full
+        elif self._prefix is not None:
+            rest = path[len(matched_prefix.rstrip(b"/")) :].lstrip(b"/")
+            path = self._prefix.rstrip(b"/") + (b"/" + rest if rest else b"")
+            path = path or b"/"
+        target = path + mark + query
+        if canonical_path(target) != target:
+            raise BadRequest(f"rewritten path {target[:80]!r} is not canonical")
+        head.path = target
+        head.touch()

@@ -1,0 +1,153 @@
+"""The route table: precedence of hosts, paths, methods and headers."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge import model
+from edge.errors import BadRequest
+from edge.head import RequestHead, ResponseHead
+from edge.route import Candidate, Rule, RouteTable
+from edge.route.edit import HeaderEdit, TargetRewrite
+
+
+class FakeCluster:
+    name = "c"
+
+    def dispatch(self, receiver, head, end, timeout_s):
+        raise AssertionError("routing never dispatches")
+
+
+def rule(name: str, **kwargs) -> Rule:
+    return Rule("r", model.Rule(name=name, matches=[], cluster="c", **kwargs), FakeCluster(), ())
+
+
+def table(*rows: tuple[list[str], model.Match, str]) -> RouteTable:
+    result = RouteTable()
+    for order, (hosts, match, name) in enumerate(rows):
+        result.add(hosts, Candidate(match, rule(name), order), match.path_exact)
+    result.seal()
+    return result
+
+
+def get(path: bytes, host: bytes = b"shop.example", method: bytes = b"GET", *fields) -> RequestHead:
+    return RequestHead(method, b"https", host, path, list(fields))
+
+
+def winner(routes: RouteTable, head: RequestHead) -> str | None:
+    found = routes.match(head)
+    return found.rule.name if found else None
+
+
+def test_an_exact_path_wins_over_the_longest_prefix():
+    routes = table(
+        ([], model.Match(path=b"/a/b"), "prefix"), ([], model.Match(path=b"/a/b", path_exact=True), "exact")
+    )
+    assert winner(routes, get(b"/a/b")) == "exact"
+    assert winner(routes, get(b"/a/b/c")) == "prefix"
+
+
+def test_a_prefix_matches_whole_segments_only():
+    routes = table(([], model.Match(path=b"/api"), "api"))
+    assert winner(routes, get(b"/api")) == "api"
+    assert winner(routes, get(b"/api/")) == "api"
+    assert winner(routes, get(b"/api?x=1")) == "api"
+    assert winner(routes, get(b"/api/x?y")) == "api"
+    assert winner(routes, get(b"/apix")) is None
+
+
+def test_a_prefix_with_a_last_slash_is_the_same_prefix():
+    routes = table(([], model.Match(path=b"/api/"), "api"))
+    assert winner(routes, get(b"/api")) == "api"
+    assert winner(routes, get(b"/api/x")) == "api"
+
+
+def test_the_longest_prefix_wins_whatever_the_order():
+    routes = table(([], model.Match(path=b"/"), "root"), ([], model.Match(path=b"/a"), "a"))
+    assert winner(routes, get(b"/a/b")) == "a"
+    assert winner(routes, get(b"/b")) == "root"
+
+
+def test_method_then_number_of_headers_then_order_decide_among_equal_paths():
+    header = model.HeaderMatch(name=b"x-beta", value=b"1")
+    routes = table(
+        ([], model.Match(), "plain"),
+        ([], model.Match(headers=[header]), "beta"),
+        ([], model.Match(method=b"POST"), "post"),
+        ([], model.Match(), "late"),
+    )
+    assert winner(routes, get(b"/x")) == "plain"
+    assert winner(routes, get(b"/x", b"h", b"GET", (b"x-beta", b"1"))) == "beta"
+    assert winner(routes, get(b"/x", b"h", b"POST", (b"x-beta", b"1"))) == "post"
+
+
+def test_an_exact_host_wins_over_a_wildcard_and_a_wildcard_over_any():
+    routes = table(
+        ([], model.Match(), "any"),
+        (["*.shop.example"], model.Match(), "wild"),
+        (["*.eu.shop.example"], model.Match(), "eu"),
+        (["www.shop.example"], model.Match(), "www"),
+    )
+    assert winner(routes, get(b"/", b"www.shop.example:8443")) == "www"
+    assert winner(routes, get(b"/", b"a.b.shop.example")) == "wild"
+    assert winner(routes, get(b"/", b"a.eu.shop.example")) == "eu"
+    assert winner(routes, get(b"/", b"shop.example")) == "any"
+    assert winner(routes, get(b"/", b"[::1]:80")) == "any"
+    assert winner(routes, get(b"/", b"[::1]")) == "any"
+
+
+def test_a_host_without_a_matching_rule_leaves_the_request_to_less_specific_hosts():
+    routes = table(([], model.Match(), "any"), (["a.example"], model.Match(path=b"/only"), "only"))
+    assert winner(routes, get(b"/only", b"a.example")) == "only"
+    assert winner(routes, get(b"/other", b"a.example")) == "any"
+
+
+def test_no_rule_gives_none():
+    assert winner(table((["a.example"], model.Match(), "a")), get(b"/", b"b.example")) is None
+
+
+def test_header_edit_removes_then_sets_then_adds():
+    edit = HeaderEdit(model.HeaderModifier(set=[(b"A", b"1")], add=[(b"b", b"2")], remove=[b"C"]))
+    head = ResponseHead(200, [(b"a", b"0"), (b"c", b"9"), (b"a", b"8"), (b"b", b"1")])
+    head.encoded()
+    edit.apply(head)
+    assert head.fields == [(b"a", b"1"), (b"b", b"1"), (b"b", b"2")]
+    assert head.encoded()[1] == 4
+
+
+def test_setting_host_changes_the_authority():
+    head = get(b"/")
+    HeaderEdit(model.HeaderModifier(set=[(b"Host", b"other.example")])).apply(head)
+    assert head.authority == b"other.example"
+    assert head.fields == []
+
+
+@pytest.mark.parametrize(
+    ("prefix", "replacement", "path", "expected"),
+    [
+        (b"/foo", b"/xyz", b"/foo/bar", b"/xyz/bar"),
+        (b"/foo", b"/xyz", b"/foo", b"/xyz"),
+        (b"/foo", b"/", b"/foo/bar?q=1", b"/bar?q=1"),
+        (b"/foo", b"/", b"/foo", b"/"),
+        (b"/foo/", b"/xyz/", b"/foo/bar", b"/xyz/bar"),
+        (b"/", b"/v2", b"/x", b"/v2/x"),
+        (b"/", b"/v2", b"/", b"/v2"),
+    ],
+)
+def test_replace_prefix_match(prefix, replacement, path, expected):
+    head = get(path)
+    TargetRewrite(model.Rewrite(prefix=replacement)).apply(head, prefix)
+    assert head.path == expected
+
+
+def test_replace_full_path_keeps_the_query_and_hostname_rewrites():
+    head = get(b"/a/b?q=1")
+    TargetRewrite(model.Rewrite(full=b"/new", hostname=b"up.example")).apply(head, b"/")
+    assert (head.path, head.authority) == (b"/new?q=1", b"up.example")
+
+
+def test_a_rewrite_that_leaves_dots_is_refused():
+    head = get(b"/x/..a")
+    head.path = b"/x/../admin"
+    with pytest.raises(BadRequest):
+        TargetRewrite(model.Rewrite(prefix=b"/y")).apply(head, b"/x")
