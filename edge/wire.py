@@ -6,6 +6,8 @@ and trusted with nothing. Descriptors travel beside the message that names them 
 
 from __future__ import annotations
 
+import struct
+
 import msgspec
 
 from edge.model import Model
@@ -82,3 +84,41 @@ class Counters(msgspec.Struct, tag=True, frozen=True):
 
 Down = Prepare | Activate | Abort | Drain
 Up = Prepared | Refused | Drained | Health | Spans | Counters
+
+
+HEADER = struct.Struct("!IH")
+"""Length of the payload in bytes, and how many descriptors travel beside it."""
+DESCRIPTORS_LIMIT = 253
+"""SCM_MAX_FD of Linux: what one sendmsg can carry."""
+
+
+class FrameError(Exception):
+    """The peer broke the framing or its limits; the link is of no more use."""
+
+
+class FrameReader:
+    """Cuts a byte stream into payloads, none longer than `limit_bytes`. Sans-io."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[tuple[bytes, int]]:
+        """Complete (payload, number of descriptors) so far, in order. Raises FrameError."""
+        buffer = self._buffer
+        buffer += data
+        frames = []
+        start = 0
+        while len(buffer) - start >= HEADER.size:
+            size, descriptors = HEADER.unpack_from(buffer, start)
+            if size > self._limit_bytes:
+                raise FrameError(f"a message of {size} bytes, the limit is {self._limit_bytes}")
+            if descriptors > DESCRIPTORS_LIMIT:
+                raise FrameError(f"a message with {descriptors} descriptors, the limit is {DESCRIPTORS_LIMIT}")
+            end = start + HEADER.size + size
+            if len(buffer) < end:
+                break
+            frames.append((bytes(memoryview(buffer)[start + HEADER.size : end]), descriptors))
+            start = end
+        del buffer[:start]
+        return frames
