@@ -1,0 +1,1 @@
+"""All tests of edge. `python -m tests` runs every phase;."""

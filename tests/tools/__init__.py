@@ -1,0 +1,32 @@
+"""Foreign programs that tests drive: fetched or built on first use, kept in a cache folder.
+
+`require(tool)` is how a test asks for one.
+"""
+
+from tests.tools.cache import ToolMissing, require, root
+from tests.tools.collector import jaeger, jaeger_config
+from tests.tools.debian import chromium, curl, h2load, wrk
+from tests.tools.ports import free_port
+from tests.tools.toolchains import asc, cargo, zig
+from tests.tools.wheels import caddy, envoy, nginx, traefik, wasm_tools
+
+__all__ = [
+    "ToolMissing",
+    "asc",
+    "caddy",
+    "cargo",
+    "chromium",
+    "curl",
+    "envoy",
+    "free_port",
+    "h2load",
+    "jaeger",
+    "jaeger_config",
+    "nginx",
+    "require",
+    "root",
+    "traefik",
+    "wasm_tools",
+    "wrk",
+    "zig",
+]

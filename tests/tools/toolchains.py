@@ -1,0 +1,41 @@
+"""Compilers of the filters, each pinned where its registry allows it."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+from tests.tools.cache import ToolMissing, once, run
+
+ASSEMBLYSCRIPT = "0.28.20"
+_TARGET = "wasm32-unknown-unknown"
+
+
+def zig() -> Path:
+    """The compiler inside the pinned `ziglang` wheel of the test extra."""
+    spec = importlib.util.find_spec("ziglang")
+    if spec is None or spec.origin is None:
+        raise ToolMissing("ziglang is not installed: pip install -e '.[test]'")
+    return Path(spec.origin).parent / "zig"
+
+
+def asc() -> Path:
+    """The AssemblyScript compiler from npm."""
+
+    def install(target: Path) -> None:
+        target.mkdir()
+        quiet = ["--no-package-lock", "--no-save", "--no-audit", "--no-fund"]
+        run(["npm", "install", *quiet, "--prefix", target, f"assemblyscript@{ASSEMBLYSCRIPT}"], 600.0)
+
+    return once(f"npm/assemblyscript-{ASSEMBLYSCRIPT}", install) / "node_modules" / ".bin" / "asc"
+
+
+def cargo() -> Path:
+    """cargo, with the target of filters added to its toolchain when rustup can."""
+    found = shutil.which("cargo")
+    if found is None:
+        raise ToolMissing("cargo is not installed")
+    if _TARGET not in run(["rustup", "target", "list", "--installed"], 60.0).split():
+        run(["rustup", "target", "add", _TARGET], 300.0)
+    return Path(found)
