@@ -1,0 +1,1 @@
+"""One request and its response: what is known, measured and still open. Sans-io."""

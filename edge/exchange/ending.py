@@ -1,0 +1,138 @@
+"""How an exchange ends: a response, a reply of our own, a failure or a reset; always exactly once."""
+
+from __future__ import annotations
+
+from math import inf
+
+from edge.chain.filter import LocalReply
+from edge.errors import EdgeError, UpstreamTimeout
+from edge.exchange.flow import Flow
+from edge.head import Fields, ResponseHead
+
+
+class Ending(Flow):
+    """Adds the ways out."""
+
+    __slots__ = ()
+
+    def forward_response_head(self, head: ResponseHead, end: bool) -> None:
+        """The head has passed every filter: out to the client."""
+        self.response = head
+        self.status = head.status
+        self.response_out = True
+        if head.status == 101:
+            self.tunnel = True
+        self.downstream.send_head(head, end)
+        if end:
+            self._finish()
+
+    def forward_response_data(self, data: bytes, end: bool) -> None:
+        self.bytes_out += len(data)
+        self.downstream.send_data(data, end)
+        if end:
+            self._finish()
+
+    def forward_response_trailers(self, fields: Fields) -> None:
+        self.downstream.send_trailers(fields)
+        self._finish()
+
+    def upstream_failed(self, error: EdgeError) -> None:
+        """No response, or no complete one, will come."""
+        self.upstream_done = True
+        self._fail(error)
+
+    def downstream_failed(self, error: EdgeError) -> None:
+        """The client is gone, or its body is malformed (the codec answers that itself)."""
+        self._note(error)
+        if not self.response_out:
+            self.status = error.status
+            self.reply_source = "edge"
+        self._finish()
+
+    def _fail(self, error: EdgeError) -> None:
+        """End by `error`: a reply of edge's own while the head is not out, else a reset."""
+        if self.finished or self.closing:
+            return
+        self._note(error)
+        if self.response_out:
+            self.reset_exchange(error)
+            return
+        reply = LocalReply(
+            error.status, [(b"content-type", b"text/plain")], _REASONS[error.source.value], error.detail, "edge"
+        )
+        if self.chain is None:
+            self.reply_won(reply)
+            self._send_reply(reply)
+        elif not self.chain.reply(reply):
+            self.reset_exchange(error)
+
+    def reply_won(self, reply: LocalReply) -> None:
+        """`reply` is the one answer of this exchange; upstream is not wanted any more."""
+        self.closing = True
+        self.reply_source = reply.source
+        self.reply_filter = reply.source_name
+        self.reply_details = reply.details
+        self._stop_upstream()
+
+    def _send_reply(self, reply: LocalReply) -> None:
+        head = ResponseHead(reply.status, reply.fields, len(reply.body))
+        self.forward_response_head(head, not reply.body)
+        if reply.body:
+            self.forward_response_data(reply.body, True)
+
+    def reset_exchange(self, error: EdgeError) -> None:
+        """Both sides end uncleanly, so that nobody takes half a message for a whole one."""
+        if self.finished:
+            return
+        self._note(error)
+        self._stop_upstream()
+        self.downstream.reset(error)
+        self._finish()
+
+    def _note(self, error: EdgeError) -> None:
+        if self.error is None:
+            self.error = error
+            self.flag = error.flag
+
+    def _stop_upstream(self) -> None:
+        if self.upstream is not None and not self.upstream_done:
+            self.upstream_done = True
+            self.upstream.cancel()
+
+    def _finish(self) -> None:
+        """The last byte or the reset is out: count, log, trace, let go."""
+        if self.finished:
+            return
+        self.finished = self.closing = True
+        self._stop_upstream()
+        if self.filed != inf:
+            self.services.deadlines.forget(self)
+        if self.chain is not None:
+            self.chain.done()
+        revision = self.revision
+        if self.sampled and revision.tracing is not None:
+            revision.tracing.finish(self)
+        revision.reporting.finish(self)
+        revision.release()
+
+    def expired(self) -> None:
+        """A pause or the whole request took too long."""
+        if self.finished:
+            return
+        now = self.services.clock()
+        if self.request_timeout_at <= now:
+            self.request_timeout_at = inf
+            self._fail(UpstreamTimeout("the request took longer than timeouts.request"))
+        elif self.pause_at <= now and self.chain is not None:
+            self.pause_at = inf
+            self.chain.pause_expired()
+        if not self.finished:
+            self._set_deadline()
+
+
+_REASONS = {
+    "downstream": b"bad request\n",
+    "upstream": b"upstream failed\n",
+    "filter": b"filter failed\n",
+    "edge": b"not available\n",
+}

@@ -1,0 +1,121 @@
+"""Back-pressure and deadlines of an exchange: whoever writes slowly holds back whoever reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+
+from edge.exchange import properties
+from edge.exchange.revision import Revision, Services
+from edge.exchange.seams import Connection, Downstream
+from edge.exchange.state import ExchangeState
+from edge.head import RequestHead
+
+BY_PEER = 1
+BY_CHAIN = 2
+"""Who holds a reading side back (bits); it reads again when nobody does."""
+
+
+class Flow(ExchangeState):
+    """Adds who is held back, by whom, and until when."""
+
+    __slots__ = (
+        "closing",
+        "downstream",
+        "finished",
+        "pause_at",
+        "request_ended",
+        "request_held",
+        "request_timeout_at",
+        "response_held",
+        "response_out",
+        "tunnel",
+        "upstream_done",
+    )
+
+    downstream: Downstream
+    request_ended: bool
+
+    def __init__(
+        self, services: Services, revision: Revision, listener: str, connection: Connection, head: RequestHead
+    ) -> None:
+        super().__init__(services, revision, listener, connection, head)
+        self.closing = False
+        self.finished = False
+        self.tunnel = False
+        self.response_out = False
+        self.upstream_done = False
+        self.request_held = 0
+        self.response_held = 0
+        self.pause_at = inf
+        self.request_timeout_at = inf
+
+    def pause_request(self) -> None:
+        self._hold_request(BY_PEER)
+
+    def resume_request(self) -> None:
+        self._free_request(BY_PEER)
+
+    def pause_request_source(self) -> None:
+        self._hold_request(BY_CHAIN)
+
+    def resume_request_source(self) -> None:
+        self._free_request(BY_CHAIN)
+
+    def _hold_request(self, who: int) -> None:
+        if not self.request_held and not self.finished:
+            self.downstream.pause_request()
+        self.request_held |= who
+
+    def _free_request(self, who: int) -> None:
+        held = self.request_held & ~who
+        if self.request_held and not held and not self.finished:
+            self.downstream.resume_request()
+        self.request_held = held
+
+    def pause_response(self) -> None:
+        self._hold_response(BY_PEER)
+
+    def resume_response(self) -> None:
+        self._free_response(BY_PEER)
+
+    def pause_response_source(self) -> None:
+        self._hold_response(BY_CHAIN)
+
+    def resume_response_source(self) -> None:
+        self._free_response(BY_CHAIN)
+
+    def _hold_response(self, who: int) -> None:
+        if not self.response_held and self.upstream is not None and not self.upstream_done:
+            self.upstream.pause_response()
+        self.response_held |= who
+
+    def _free_response(self, who: int) -> None:
+        held = self.response_held & ~who
+        if self.response_held and not held and self.upstream is not None and not self.upstream_done:
+            self.upstream.resume_response()
+        self.response_held = held
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self.services.call_soon(callback)
+
+    def now(self) -> float:
+        return self.services.clock()
+
+    def property(self, path: bytes) -> bytes | None:
+        return properties.read(self, path)
+
+    def set_backend(self, cluster: str) -> bool:
+        """False once the head has gone upstream, or for a cluster this revision lacks."""
+        if self.upstream is not None or self.closing or cluster not in self.revision.clusters:
+            return False
+        self.backend = cluster
+        return True
+
+    def set_pause_deadline(self, deadline_in_s: float | None) -> None:
+        self.pause_at = inf if deadline_in_s is None else self.services.clock() + deadline_in_s
+        self._set_deadline()
+
+    def _set_deadline(self) -> None:
+        self.deadline = min(self.pause_at, self.request_timeout_at)
+        self.services.deadlines.watch(self)

@@ -1,0 +1,98 @@
+"""What is known of one exchange: facts for the log, the metrics, the trace and the properties."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from edge.errors import EdgeError
+from edge.exchange.revision import Revision, Services
+from edge.exchange.seams import Connection, UpstreamRequest
+from edge.head import RequestHead, ResponseHead
+
+if TYPE_CHECKING:
+    from edge.chain.run import ChainRun
+    from edge.route import Candidate
+
+UNTRACED = b""
+
+
+class ExchangeState:
+    """The data of an exchange; `edge.pipeline.Exchange` adds what happens.
+
+    `path` and `method` are those the client sent (canonical), before filters and rewrites.
+    Byte counts are body bytes as they crossed the client's connection.
+    """
+
+    __slots__ = (
+        "attempts",
+        "backend",
+        "began",
+        "bytes_in",
+        "bytes_out",
+        "candidate",
+        "chain",
+        "cluster_name",
+        "connection",
+        "deadline",
+        "error",
+        "filed",
+        "flag",
+        "head",
+        "listener",
+        "method",
+        "parent_span_id",
+        "path",
+        "reply_details",
+        "reply_filter",
+        "reply_source",
+        "request_id",
+        "response",
+        "revision",
+        "sampled",
+        "services",
+        "span_id",
+        "started_ns",
+        "status",
+        "trace_id",
+        "trace_state",
+        "upstream",
+        "upstream_sent_ns",
+        "upstream_span_id",
+    )
+
+    def __init__(
+        self, services: Services, revision: Revision, listener: str, connection: Connection, head: RequestHead
+    ) -> None:
+        self.services = services
+        self.revision = revision
+        self.listener = listener
+        self.connection = connection
+        self.head = head
+        self.method = head.method
+        self.path = head.path
+        self.began = services.clock()
+        self.request_id = services.next_request_id()
+        self.candidate: Candidate | None = None
+        self.chain: ChainRun | None = None
+        self.backend = ""
+        self.cluster_name = ""
+        self.upstream: UpstreamRequest | None = None
+        self.response: ResponseHead | None = None
+        self.status = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.error: EdgeError | None = None
+        self.flag = ""
+        self.reply_source = "upstream"
+        self.reply_filter = ""
+        self.reply_details = ""
+        self.sampled = False
+        self.trace_id = UNTRACED
+        self.span_id = UNTRACED
+        self.deadline = inf
+        self.filed = inf
+
+    def duration_s(self) -> float:
+        """Seconds since the head was complete, coarse."""
+        return self.services.clock() - self.began

@@ -1,0 +1,6 @@
+"""Sockets, accept, TLS and SNI, through hypercorn's frame. The data plane's only importer of hypercorn."""
+
+from edge.listen.listener import Listener
+from edge.listen.seam import install
+
+__all__ = ["Listener", "install"]

@@ -1,0 +1,191 @@
+"""The whole way of a request, read from top to bottom. Start here.
+
+    codec → Pipeline.accept → route → chain (filters, in order) → forward_request_head → upstream
+    upstream → response_head → chain (backwards) → forward_response_head → codec → finish
+
+Every step is a plain call. Where a step must wait (a filter pauses, a connection is dialled) its
+owner keeps what came and goes on later by the same calls.
+"""
+
+from __future__ import annotations
+
+from edge.chain.run import ChainRun
+from edge.errors import BadRequest, EdgeError, LimitExceeded, RouteError
+from edge.exchange.ending import Ending
+from edge.exchange.revision import Services
+from edge.exchange.seams import Connection, Downstream
+from edge.head import Fields, RequestHead, ResponseHead
+from edge.syntax import canonical_authority, canonical_path
+
+
+class Pipeline:
+    """Takes request heads of one listener and starts their exchanges."""
+
+    __slots__ = ("_forwarded", "_listener", "_scheme", "_services")
+
+    def __init__(self, listener: str, services: Services) -> None:
+        self._listener = listener
+        self._services = services
+        self._forwarded: dict[tuple[str, bytes], Fields] = {}
+
+    def accept(self, connection: Connection, downstream: Downstream, head: RequestHead, end: bool) -> Exchange:
+        """Start the exchange of `head`; `end` True = no body follows."""
+        services = self._services
+        revision = services.revision
+        assert revision is not None
+        revision.active += 1
+        exchange = Exchange(services, revision, self._listener, connection, head)
+        exchange.downstream = downstream
+        exchange.request_ended = end
+        head.fields.append((b"x-request-id", exchange.request_id))
+        head.fields.extend(self._forwarded_fields(connection.peer[0], head.scheme))
+        if revision.tracing is not None:
+            revision.tracing.begin(exchange, head)
+        exchange.route(end)
+        return exchange
+
+    def _forwarded_fields(self, peer: str, scheme: bytes) -> Fields:
+        """Who the client is, as we saw it; the codec has dropped what the client claimed."""
+        key = (peer, scheme)
+        fields = self._forwarded.get(key)
+        if fields is None:
+            if len(self._forwarded) >= 1024:
+                self._forwarded.clear()
+            fields = [(b"x-forwarded-for", peer.encode()), (b"x-forwarded-proto", scheme)]
+            self._forwarded[key] = fields
+        return fields
+
+
+class Exchange(Ending):
+    """One exchange on its way; the methods stand in the order in which it lives."""
+
+    __slots__ = ()
+
+    # ---- the request, on its way in
+
+    def route(self, end: bool) -> None:
+        """Choose the rule, then run its chain, or go straight to upstream."""
+        head = self.head
+        revision = self.revision
+        limit = revision.limits.body_bytes
+        if limit and head.length is not None and head.length > limit:
+            self._fail(LimitExceeded(f"content-length {head.length} is over {limit}", 413))
+            return
+        candidate = revision.tables[self.listener].match(head)
+        if candidate is None:
+            self._fail(RouteError(f"no rule for {head.authority!r}"))
+            return
+        self.candidate = candidate
+        rule = candidate.rule
+        if rule.request_timeout_s:
+            self.request_timeout_at = self.began + rule.request_timeout_s
+            self._set_deadline()
+        if rule.chain:
+            sampled = self.sampled and rule.detailed
+            self.chain = ChainRun(rule.chain, self, sampled, self.services.clock_ns)
+            self.chain.request_head(head, end)
+        else:
+            self.forward_request_head(head, end)
+
+    def forward_request_head(self, head: RequestHead, end: bool) -> None:
+        """The head has passed every filter: edit it by the rule and send it upstream."""
+        candidate = self.candidate
+        assert candidate is not None
+        rule = candidate.rule
+        try:
+            if head.path is not self.path and canonical_path(head.path) != head.path:
+                raise BadRequest(f"a filter left the path {head.path[:80]!r}, which is not canonical")
+            if self.chain is not None:
+                head.authority = canonical_authority(head.authority)
+            if rule.request_edit is not None:
+                rule.request_edit.apply(head)
+            if rule.rewrite is not None:
+                rule.rewrite.apply(head, candidate.path)
+        except BadRequest as error:
+            self._fail(error)
+            return
+        cluster = self.revision.clusters[self.backend] if self.backend else rule.cluster
+        self.cluster_name = cluster.name
+        if self.sampled:
+            self.upstream_sent_ns = self.services.wall_ns()
+        self.upstream = cluster.dispatch(self, head, end, rule.backend_timeout_s)
+
+    def request_data(self, data: bytes, end: bool) -> None:
+        """Body bytes from the codec."""
+        if self.closing:
+            return
+        self.bytes_in += len(data)
+        self.request_ended = end
+        limit = self.revision.limits.body_bytes
+        if limit and self.bytes_in > limit and not self.tunnel:
+            self._fail(LimitExceeded(f"body over {limit} bytes", 413))
+        elif self.chain is not None and not self.tunnel:
+            self.chain.request_data(data, end)
+        elif self.upstream is not None:
+            self.upstream.send_data(data, end)
+
+    def forward_request_data(self, data: bytes, end: bool) -> None:
+        if self.upstream is not None:
+            self.upstream.send_data(data, end)
+
+    def request_trailers(self, fields: Fields) -> None:
+        if self.closing:
+            return
+        self.request_ended = True
+        if self.chain is not None:
+            self.chain.request_trailers(fields)
+        else:
+            self.forward_request_trailers(fields)
+
+    def forward_request_trailers(self, fields: Fields) -> None:
+        if self.upstream is not None:
+            self.upstream.send_trailers(fields)
+
+    def request_needs_body(self) -> None:
+        """A filter waits for the body: a client that waits for a 100 must get it from us."""
+        if self.head.expect_continue and not self.response_out:
+            self.head.expect_continue = False
+            self.downstream.send_informational(ResponseHead(100, []))
+
+    # ---- the response, on its way out
+
+    def response_informational(self, head: ResponseHead) -> None:
+        if not self.response_out and not self.closing:
+            if head.status == 100:
+                if not self.head.expect_continue:
+                    return
+                self.head.expect_continue = False
+            self.downstream.send_informational(head)
+
+    def response_head(self, head: ResponseHead, end: bool) -> None:
+        """The final head from upstream."""
+        if self.closing:
+            return
+        self.upstream_done = end
+        candidate = self.candidate
+        if candidate is not None and candidate.rule.response_edit is not None:
+            candidate.rule.response_edit.apply(head)
+        self.response = head
+        if self.chain is not None:
+            self.chain.response_head(head, end)
+        else:
+            self.forward_response_head(head, end)
+
+    def response_data(self, data: bytes, end: bool) -> None:
+        if self.closing:
+            return
+        self.upstream_done = end
+        if self.chain is not None and not self.tunnel:
+            self.chain.response_data(data, end)
+        else:
+            self.forward_response_data(data, end)
+
+    def response_trailers(self, fields: Fields) -> None:
+        if self.closing:
+            return
+        self.upstream_done = True
+        if self.chain is not None:
+            self.chain.response_trailers(fields)
+        else:
+            self.forward_response_trailers(fields)
+
