@@ -1,0 +1,76 @@
+"""The one engine of a process, with the constant profile `core`.
+
+An inconsistent configuration aborts the process, so there is nothing to choose here; the profile
+is started once in a child at boot (`python -m edge.wasm.selftest`) before anything depends on it.
+"""
+
+from __future__ import annotations
+
+import sys
+from ctypes import c_void_p, cast
+from functools import cache
+from typing import Final
+
+from wasmtime import Config, Engine
+
+from edge.wasm import raw
+
+PROFILE: Final = "core-1"
+"""Names the settings below; part of the key of every artefact. Change it when they change."""
+
+WASM_STACK_BYTES: Final = 256 << 10
+THREAD_STACK_BYTES: Final = 8 << 20
+"""A WASM call on a thread with less than the WASM stack and room to spare kills the process."""
+SWITCH_INTERVAL_S: Final = 0.0005
+
+_REFUSED: Final = (
+    "wasm_threads",
+    "wasm_memory64",
+    "wasm_gc",
+    "wasm_function_references",
+    "wasm_exceptions",
+    "wasm_tail_call",
+    "wasm_stack_switching",
+    "wasm_relaxed_simd",
+    "wasm_custom_page_sizes",
+    "wasm_wide_arithmetic",
+    "wasm_component_model",
+)
+
+
+def _config() -> Config:
+    config = Config()
+    config.epoch_interruption = True
+    config.max_wasm_stack = WASM_STACK_BYTES
+    config.signals_based_traps = True
+    config.shared_memory = False
+    config.gc_support = False
+    config.parallel_compilation = False
+    config.wasm_multi_memory = True
+    for proposal in _REFUSED:
+        setattr(config, proposal, False)
+    return config
+
+
+class CoreEngine:
+    """Owns the native engine; `pointer` is valid for the life of the process."""
+
+    __slots__ = ("_engine", "pointer")
+
+    def __init__(self) -> None:
+        self._engine = Engine(_config())
+        self.pointer: int = cast(self._engine.ptr(), c_void_p).value or 0
+
+    def increment_epoch(self) -> None:
+        raw.increment_epoch(self.pointer)
+
+
+@cache
+def core_engine() -> CoreEngine:
+    """The process's engine, made at the first call."""
+    return CoreEngine()
+
+
+def set_switch_interval() -> None:
+    """For workers: lets the ticker have the GIL twice a tick while Python code is busy."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
