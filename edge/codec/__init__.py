@@ -1,0 +1,1 @@
+"""Bytes of a protocol to heads, data and trailers, and back."""
