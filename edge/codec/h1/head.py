@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
-from typing import Final, cast
+from typing import Any, Final
 
-from edge.codec.h1.fields import CACHE_ENTRIES, CACHE_LINE_BYTES, FieldLines, Kind
+from edge.codec.h1.fields import FieldLines, Kind
+from edge.codec.h1.request_line import known_request_line, parse_request_line
 from edge.errors import BadRequest, BadResponse
 from edge.head import Field, Fields, RequestHead, ResponseHead
 from edge.model import Limits
-from edge.syntax import ALWAYS_SINGLE, END_TO_END, TOKEN, canonical_authority, canonical_path
+from edge.syntax import ALWAYS_SINGLE, END_TO_END
 
 
 class Framing(IntEnum):
@@ -68,14 +69,13 @@ _responses: Final = FieldLines(BadResponse, {**_FRAMING_KINDS, b"te": Kind.DROP}
 _plain_request_line: Final = _requests.plain.get
 _plain_response_line: Final = _responses.plain.get
 
-_request_line: Final = re.compile(rb"(" + TOKEN + rb"++) ([\x21-\x7e]++) HTTP/([0-9])\.([0-9])").fullmatch
-_absolute: Final = re.compile(rb"https?://([^/?#]*+)([^#]*+)", re.IGNORECASE).fullmatch
 _status_line: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*+)?").fullmatch
 
-RequestLine = tuple[bytes, bytes, bytes | None, bool]
-"""Method, canonical path, authority of an absolute-form target, whether it is HTTP/1.0."""
-_known_request_lines: Final[dict[bytes, RequestLine]] = {}
 
+_Found = dict[bytes, Any]
+"""Name of a field that frames → what its value means: int, bytes or a tuple of tokens."""
+_NONE: Final = Framing.NONE
+_FRAME: Final = Kind.FRAME
 _NEVER_TUNNELLED: Final = (b"h2", b"http", b"tls")
 _FIRST_FINAL: Final = 200
 _SWITCHING: Final = 101
@@ -96,7 +96,7 @@ def parse_request(block: bytes, scheme: bytes, limits: Limits) -> RequestParse:
     count = len(lines)
     if count > limits.head_fields + 1 or len(block) > limits.head_bytes:
         raise BadRequest("too many or too large fields", 431)
-    method, path, authority, http10 = _known_request_lines.get(lines[0]) or parse_request_line(lines[0], limits)
+    method, path, authority, http10 = known_request_line(lines[0]) or parse_request_line(lines[0], limits)
     fields: list[Field | None] = list(map(_plain_request_line, lines))
     fields[0] = None
     found = _special_fields(_requests, lines, fields, count)
@@ -105,60 +105,21 @@ def parse_request(block: bytes, scheme: bytes, limits: Limits) -> RequestParse:
         raise BadRequest("no host")
     kept: Fields = list(filter(None, fields))
     head = RequestHead(
-        method, scheme, authority or cast(bytes, host), path, kept, None, "HTTP/1.0" if http10 else "HTTP/1.1"
+        method, scheme, authority or host, path, kept, None, "HTTP/1.0" if http10 else "HTTP/1.1"
     )
     if not found:
-        return RequestParse(head, Framing.NONE, not http10)
+        return RequestParse(head, _NONE, not http10)
     return _frame_request(head, found, http10)
-
-
-def parse_request_line(line: bytes, limits: Limits) -> RequestLine:
-    """Check and take apart a request line; raises as `parse_request`. Spec: RFC 9112 §3."""
-    match = _request_line(line)
-    if match is None:
-        if len(line) > limits.target_bytes:
-            raise BadRequest("target too long", 414)
-        raise BadRequest("malformed request line")
-    method, target, major, minor = match.groups()
-    if major != b"1" or minor not in (b"0", b"1"):
-        raise BadRequest("unsupported version", 400 if major in (b"0", b"1") else 505)
-    if len(target) > limits.target_bytes:
-        raise BadRequest("target too long", 414)
-    parsed = (method, *_target(method, target), minor == b"0")
-    if len(line) <= CACHE_LINE_BYTES and b"?" not in target:
-        if len(_known_request_lines) >= CACHE_ENTRIES:
-            _known_request_lines.clear()
-        _known_request_lines[line] = parsed
-    return parsed
-
-
-def _target(method: bytes, target: bytes) -> tuple[bytes, bytes | None]:
-    """Canonical path and, for absolute-form, the authority. Spec: RFC 9112 §3.2."""
-    if method == b"CONNECT":
-        canonical_authority(target)
-        if b":" not in target:
-            raise BadRequest("CONNECT without a port")
-        raise BadRequest("CONNECT is not served", 501)
-    if method == b"TRACE":
-        raise BadRequest("TRACE is not served", 405)
-    if target == b"*" and method == b"OPTIONS":
-        return target, None
-    absolute = _absolute(target)
-    if absolute is None:
-        return canonical_path(target), None
-    authority, rest = absolute.groups()
-    path = rest if rest.startswith(b"/") else b"/" + rest
-    return canonical_path(path), canonical_authority(authority)
 
 
 def _special_fields(
     known: FieldLines, lines: list[bytes], fields: list[Field | None], count: int
-) -> dict[bytes, object]:
+) -> _Found:
     """Fill the gaps that the memory of plain lines left in `fields`; returns what frames.
 
     The result maps a name to the meaning of its value. `fields` ends with one None more.
     """
-    found: dict[bytes, object] = {}
+    found: _Found = {}
     singles: set[bytes] = set()
     special = known.special
     fields.append(None)
@@ -166,7 +127,7 @@ def _special_fields(
     index = 0
     while (index := gap(None, index + 1)) < count:
         kind, name, field, meaning = special(lines[index])
-        if kind is Kind.FRAME:
+        if kind is _FRAME:
             if name in found:
                 raise known.error(f"two {name.decode()} fields")
             found[name] = meaning
@@ -178,15 +139,14 @@ def _special_fields(
             singles.add(name)
             fields[index] = field
         elif kind is Kind.LIST:
-            found[name] = cast(tuple[bytes, ...], found.get(name, ())) + cast(tuple[bytes, ...], meaning)
-    return found
+            found[name] = found.get(name, ()) + meaning
     return found
 
 
-def _frame_request(head: RequestHead, found: dict[bytes, object], http10: bool) -> RequestParse:
+def _frame_request(head: RequestHead, found: _Found, http10: bool) -> RequestParse:
     """Apply the fields that frame to `head`. Spec: RFC 9112 §6, §9.3, RFC 9110 §7.8, §10.1.1."""
-    coding = cast("bytes | None", found.get(b"transfer-encoding"))
-    length = cast("int | None", found.get(b"content-length"))
+    coding = found.get(b"transfer-encoding")
+    length = found.get(b"content-length")
     framing = Framing.NONE
     if coding is not None:
         if http10 or length is not None:
@@ -199,12 +159,12 @@ def _frame_request(head: RequestHead, found: dict[bytes, object], http10: bool) 
         if length:
             framing = Framing.LENGTH
     keep_alive = not http10
-    named = cast(tuple[bytes, ...], found.get(b"connection", ()))
+    named = found.get(b"connection", ())
     if named:
         keep_alive = b"close" not in named and (keep_alive or b"keep-alive" in named)
         _remove_named(head, named)
         if b"upgrade" in named and framing is Framing.NONE and not http10:
-            head.upgrade = _accepted_upgrade(cast(tuple[bytes, ...], found.get(b"upgrade", ())))
+            head.upgrade = _accepted_upgrade(found.get(b"upgrade", ()))
             if head.upgrade is not None:
                 framing = Framing.TUNNEL
     if found.get(b"te"):
@@ -261,21 +221,21 @@ def parse_response(block: bytes, method: bytes, limits: Limits) -> ResponseParse
 
 
 def _frame_response(
-    head: ResponseHead, found: dict[bytes, object], http10: bool, method: bytes
+    head: ResponseHead, found: _Found, http10: bool, method: bytes
 ) -> ResponseParse:
     """Spec: RFC 9112 §6.3, §9.3."""
     status = head.status
     coding = found.get(b"transfer-encoding")
-    length = cast("int | None", found.get(b"content-length"))
+    length = found.get(b"content-length")
     if coding is not None and (coding != b"chunked" or http10 or length is not None):
         raise BadResponse("transfer-encoding other than chunked, with content-length, or of HTTP/1.0")
-    named = cast(tuple[bytes, ...], found.get(b"connection", ()))
+    named = found.get(b"connection", ())
     keep_alive = not http10
     if named:
         keep_alive = b"close" not in named and (keep_alive or b"keep-alive" in named)
         _remove_named(head, named)
     if status == _SWITCHING:
-        head.fields.extend((b"upgrade", protocol) for protocol in cast(tuple[bytes, ...], found.get(b"upgrade", ())))
+        head.fields.extend((b"upgrade", protocol) for protocol in found.get(b"upgrade", ()))
         return ResponseParse(head, Framing.TUNNEL, False)
     if status < _FIRST_FINAL or status in _BODILESS or method == b"HEAD":
         if status < _FIRST_FINAL or status == _NO_CONTENT:
