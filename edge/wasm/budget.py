@@ -103,9 +103,7 @@ class Budget:
             self.exceeded = self.limit_ns <= 0
             return self.exceeded
         self.used_ns = cpu - self._cpu_start
-        self.exceeded = (
-            self.used_ns >= self.limit_ns or monotonic_ns() - self._wall_start >= self.wall_ns
-        )
+        self.exceeded = self.used_ns >= self.limit_ns or monotonic_ns() - self._wall_start >= self.wall_ns
         return self.exceeded
 
 

@@ -33,9 +33,7 @@ class Module:
         The engine trusts artefacts: only bytes whose HMAC the supervisor has checked come here.
         """
         cell = c_void_p()
-        error = raw.module_deserialize_file(
-            core_engine().pointer, b"/proc/self/fd/%d" % fd, addressof(cell)
-        )
+        error = raw.module_deserialize_file(core_engine().pointer, b"/proc/self/fd/%d" % fd, addressof(cell))
         if error:
             raise ModuleError(take_message(error))
         return cls(cell.value or 0)

@@ -11,7 +11,18 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from ctypes import CFUNCTYPE, POINTER, c_bool, c_char_p, c_int64, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p
+from ctypes import (
+    CFUNCTYPE,
+    POINTER,
+    c_bool,
+    c_char_p,
+    c_int64,
+    c_size_t,
+    c_uint8,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
 from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
@@ -160,7 +171,7 @@ def bound_call(
 class ByteVec(ctypes.Structure):
     """`wasm_byte_vec_t`, also names and messages."""
 
-    _fields_ = [("size", c_size_t), ("data", P)]  # noqa: RUF012
+    _fields_ = [("size", c_size_t), ("data", P)]
 
     def take(self) -> bytes:
         """Copy the content and free the vector."""
@@ -172,7 +183,7 @@ class ByteVec(ctypes.Structure):
 class FrameVec(ctypes.Structure):
     """`wasm_frame_vec_t`: owns its frames until `frame_vec_delete`."""
 
-    _fields_ = [("size", c_size_t), ("data", POINTER(P))]  # noqa: RUF012
+    _fields_ = [("size", c_size_t), ("data", POINTER(P))]
 
 
 def borrowed_name(pointer: int | None) -> str:

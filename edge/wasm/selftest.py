@@ -10,6 +10,10 @@ import subprocess
 import sys
 from typing import Final
 
+from edge.wasm.module import Module, assemble
+from edge.wasm.store import Store, StoreLimits
+from edge.wasm.trap import Trap
+
 TIMEOUT_S: Final = 30.0
 BUDGET_NS: Final = 5_000_000
 
@@ -22,10 +26,6 @@ _PROBE: Final = """(module
 
 def check() -> None:
     """Raise RuntimeError if the profile does not do what is expected of it, here and now."""
-    from edge.wasm.module import Module, assemble
-    from edge.wasm.store import Store, StoreLimits
-    from edge.wasm.trap import Trap
-
     module = Module.compile(assemble(_PROBE))
 
     def end_of(name: bytes) -> str:
