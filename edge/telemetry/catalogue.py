@@ -1,0 +1,60 @@
+"""Every metric edge has: its kind, its unit and what it tells. Few, fixed, documented.
+
+Spec: OpenTelemetry semantic conventions 1.44, HTTP metrics; the others start with `edge.`.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final, NamedTuple
+
+
+class Kind(Enum):
+    """What may happen to a value."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""The convention's buckets for HTTP durations."""
+
+
+class Entry(NamedTuple):
+    """`unit` in UCUM: `s`, `By`, or a countable thing in braces."""
+
+    kind: Kind
+    unit: str
+    help: str
+
+
+CATALOGUE: Final[dict[str, Entry]] = {
+    "http.server.request.duration": Entry(Kind.HISTOGRAM, "s", "Time of requests, first byte to last"),
+    "http.server.active_requests": Entry(Kind.GAUGE, "{request}", "Requests under way"),
+    "edge.server.request.bytes": Entry(Kind.COUNTER, "By", "Request body bytes received"),
+    "edge.server.response.bytes": Entry(Kind.COUNTER, "By", "Response body bytes sent"),
+    "edge.server.connections": Entry(Kind.GAUGE, "{connection}", "Client connections open"),
+    "http.client.request.duration": Entry(
+        Kind.HISTOGRAM, "s", "Time of tries at upstreams; status 0 = no response"
+    ),
+    "http.client.open_connections": Entry(Kind.GAUGE, "{connection}", "Upstream connections open"),
+    "edge.filter.duration": Entry(Kind.HISTOGRAM, "s", "Time of filters, on sampled requests"),
+    "edge.filter.calls": Entry(Kind.COUNTER, "{call}", "Calls into filters"),
+    "edge.filter.errors": Entry(Kind.COUNTER, "{error}", "Failures of filters by type"),
+    "edge.filter.cpu": Entry(Kind.COUNTER, "s", "CPU time charged to filters"),
+    "edge.filter.memory": Entry(Kind.GAUGE, "By", "Linear memory of live instances"),
+    "edge.filter.instances": Entry(Kind.GAUGE, "{instance}", "Instances by state"),
+    "edge.filter.guest.counter": Entry(Kind.COUNTER, "1", "Counters that filters define"),
+    "edge.filter.guest.gauge": Entry(Kind.GAUGE, "1", "Gauges that filters define"),
+    "edge.filter.guest.histogram": Entry(Kind.HISTOGRAM, "1", "Histograms that filters define"),
+    "edge.module.compile.duration": Entry(Kind.HISTOGRAM, "s", "Time to compile a module"),
+    "edge.cluster.endpoints": Entry(Kind.GAUGE, "{endpoint}", "Endpoints by state"),
+    "edge.cluster.rejected": Entry(Kind.COUNTER, "{request}", "Requests a cluster did not take, by reason"),
+    "edge.config.reloads": Entry(Kind.COUNTER, "{reload}", "Reloads by result"),
+    "edge.config.last_success": Entry(Kind.GAUGE, "s", "Unix time of the last good reload"),
+    "edge.tls.certificate.expiry": Entry(Kind.GAUGE, "s", "Unix time a certificate expires"),
+    "edge.telemetry.dropped": Entry(Kind.COUNTER, "{span}", "Spans dropped, by place"),
+    "edge.log.dropped": Entry(Kind.COUNTER, "{line}", "Log lines dropped, by log"),
+    "edge.worker.restarts": Entry(Kind.COUNTER, "{restart}", "Workers that died and were replaced"),
+}

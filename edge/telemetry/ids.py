@@ -1,0 +1,57 @@
+"""Random identifiers, cut from pools of system randomness so that one costs a slice.
+
+An `Ids` belongs to one process: make it after the fork, never share it across one.
+"""
+
+from __future__ import annotations
+
+from os import urandom
+from typing import Final
+
+_POOL_BYTES: Final = 4096
+_TRACE_BYTES: Final = 16
+_SPAN_BYTES: Final = 8
+_REQUEST_HEX: Final = 32
+_NO_SPAN: Final = bytes(_SPAN_BYTES)
+_NO_TRACE: Final = bytes(_TRACE_BYTES)
+
+
+class Ids:
+    """Trace ids, span ids and request ids; unguessable, because all bits are the system's."""
+
+    __slots__ = ("_at", "_hex", "_hex_at", "_pool")
+
+    def __init__(self) -> None:
+        self._pool = urandom(_POOL_BYTES)
+        self._at = 0
+        self._hex = urandom(_POOL_BYTES).hex().encode()
+        self._hex_at = 0
+
+    def trace_id(self) -> bytes:
+        """16 bytes, not all zero. Spec: W3C Trace Context §3.2.2.3."""
+        at = self._at
+        if at > _POOL_BYTES - _TRACE_BYTES:
+            self._pool = urandom(_POOL_BYTES)
+            at = 0
+        self._at = at + _TRACE_BYTES
+        taken = self._pool[at : at + _TRACE_BYTES]
+        return taken if taken != _NO_TRACE else self.trace_id()
+
+    def span_id(self) -> bytes:
+        """8 bytes, not all zero. Spec: W3C Trace Context §3.2.2.4."""
+        at = self._at
+        if at > _POOL_BYTES - _SPAN_BYTES:
+            self._pool = urandom(_POOL_BYTES)
+            at = 0
+        self._at = at + _SPAN_BYTES
+        taken = self._pool[at : at + _SPAN_BYTES]
+        return taken if taken != _NO_SPAN else self.span_id()
+
+    def request_id(self) -> bytes:
+        """32 lower-case hex digits."""
+        at = self._hex_at
+        if at >= 2 * _POOL_BYTES:
+            self._hex = urandom(_POOL_BYTES).hex().encode()
+            at = 0
+        self._hex_at = at + _REQUEST_HEX
+        return self._hex[at : at + _REQUEST_HEX]

@@ -1,0 +1,200 @@
+"""Counters and histograms that cost a request next to nothing: objects made once, read out later.
+
+A worker's `Registry` gives each rule, cluster and filter its own objects at build time; the
+request only adds to them. `samples()` is what goes up in `wire.Counters`. Times are seconds.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from edge.telemetry.catalogue import BUCKETS_S, CATALOGUE, Kind
+
+Labels = tuple[tuple[str, str], ...]
+Sample = tuple[str, list[tuple[str, str]], list[float]]
+
+SERIES_LIMIT: Final = 10_000
+"""Series of one worker; beyond, observations go into one nameless object and are not shown."""
+GUEST_SERIES_LIMIT: Final = 100
+"""Series one filter may define for itself."""
+_GUEST_NAME_CHARS: Final = 128
+
+
+class Counter:
+    """Grows only: add to `value`."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0.0
+
+    def read(self) -> list[float]:
+        """The wire's values."""
+        return [self.value]
+
+
+class Gauge(Counter):
+    """Goes both ways: set or add to `value`."""
+
+    __slots__ = ()
+
+
+class Histogram:
+    """Counts by bucket. Upper bounds are inclusive; one bucket more takes the rest."""
+
+    __slots__ = ("_bounds", "_counts", "_sum")
+
+    def __init__(self, bounds: tuple[float, ...] = BUCKETS_S) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def read(self) -> list[float]:
+        """The wire's values: sum, then the count of each bucket (not cumulative)."""
+        return [self._sum, *self._counts]
+
+
+Metric = Counter | Histogram
+MetricT = TypeVar("MetricT", Counter, Gauge, Histogram)
+
+
+class Registry:
+    """All metrics of one process. Asking twice for the same name and labels gives the same object."""
+
+    def __init__(self) -> None:
+        self._series: dict[tuple[str, Labels], Metric] = {}
+        self._guest: dict[str, int] = {}
+        self._readers: list[Callable[[], None]] = []
+        self.refused = 0
+
+    def counter(self, name: str, labels: Labels = ()) -> Counter:
+        """KeyError for a name that the catalogue does not hold as a counter."""
+        return self._get(name, labels, Kind.COUNTER, Counter)
+
+    def gauge(self, name: str, labels: Labels = ()) -> Gauge:
+        """As `counter`, for a gauge."""
+        return self._get(name, labels, Kind.GAUGE, Gauge)
+
+    def histogram(self, name: str, labels: Labels = ()) -> Histogram:
+        """As `counter`, for a histogram; its buckets stand in the catalogue."""
+        return self._get(name, labels, Kind.HISTOGRAM, Histogram)
+
+    def _get(self, name: str, labels: Labels, kind: Kind, make: type[MetricT]) -> MetricT:
+        if CATALOGUE[name].kind is not kind:
+            raise KeyError(f"{name} is no {kind.value}")
+        found = self._series.get((name, labels))
+        if found is None:
+            found = make()
+            if len(self._series) < SERIES_LIMIT:
+                self._series[name, labels] = found
+            else:
+                self.refused += 1
+        assert isinstance(found, make)
+        return found
+
+    def guest(self, filter_name: str, metric: str, kind: Kind) -> Metric | None:
+        """The metric a guest defined under `metric`, or None when the filter has too many already.
+
+        Names are cut at 128 characters; whatever they hold is a label's value, never a name.
+        """
+        labels = (("edge.filter.name", filter_name), ("edge.guest.metric", metric[:_GUEST_NAME_CHARS]))
+        name = f"edge.filter.guest.{kind.value}"
+        known = self._series.get((name, labels))
+        if known is not None:
+            return known
+        count = self._guest.get(filter_name, 0)
+        if count >= GUEST_SERIES_LIMIT:
+            self.refused += 1
+            return None
+        self._guest[filter_name] = count + 1
+        if kind is Kind.HISTOGRAM:
+            return self.histogram(name, labels)
+        return self.gauge(name, labels) if kind is Kind.GAUGE else self.counter(name, labels)
+
+    def before_read(self, reader: Callable[[], None]) -> None:
+        """Call `reader` at each `samples()`, to set gauges whose truth lies elsewhere."""
+        self._readers.append(reader)
+
+    def samples(self) -> list[Sample]:
+        """Everything as `wire.Counters` carries it."""
+        for reader in self._readers:
+            reader()
+        return [(name, list(labels), metric.read()) for (name, labels), metric in self._series.items()]
+
+
+class ServerMetrics:
+    """Requests of one rule (or of one listener, where no rule matched)."""
+
+    __slots__ = ("_by_status", "_labels", "_registry", "active", "request_bytes", "response_bytes")
+
+    def __init__(self, registry: Registry, route: str) -> None:
+        self._registry = registry
+        self._labels: Labels = (("edge.route.name", route),)
+        self._by_status: dict[int, Histogram] = {}
+        self.active = registry.gauge("http.server.active_requests", self._labels)
+        self.request_bytes = registry.counter("edge.server.request.bytes", self._labels)
+        self.response_bytes = registry.counter("edge.server.response.bytes", self._labels)
+
+    def observe(self, status: int, duration_s: float, bytes_in: int, bytes_out: int) -> None:
+        """One finished request."""
+        histogram = self._by_status.get(status)
+        if histogram is None:
+            labels = (*self._labels, ("http.response.status_code", str(status)))
+            histogram = self._registry.histogram("http.server.request.duration", labels)
+            self._by_status[status] = histogram
+        histogram.observe(duration_s)
+        self.request_bytes.value += bytes_in
+        self.response_bytes.value += bytes_out
+
+
+class ClientMetrics:
+    """Requests to one cluster."""
+
+    __slots__ = ("_by_status", "_labels", "_registry", "open_connections")
+
+    def __init__(self, registry: Registry, cluster: str) -> None:
+        self._registry = registry
+        self._labels: Labels = (("edge.cluster.name", cluster),)
+        self._by_status: dict[int, Histogram] = {}
+        self.open_connections = registry.gauge("http.client.open_connections", self._labels)
+
+    def observe(self, status: int, duration_s: float) -> None:
+        """One finished try; `status` 0 = no response."""
+        histogram = self._by_status.get(status)
+        if histogram is None:
+            labels = (*self._labels, ("http.response.status_code", str(status)))
+            histogram = self._registry.histogram("http.client.request.duration", labels)
+            self._by_status[status] = histogram
+        histogram.observe(duration_s)
+
+    def rejected(self, reason: str) -> None:
+        """A request the cluster did not take; `reason` is one of few words."""
+        labels = (*self._labels, ("reason", reason))
+        self._registry.counter("edge.cluster.rejected", labels).value += 1
+
+
+class FilterMetrics:
+    """Calls, failures and spending of one filter of a chain."""
+
+    __slots__ = ("_labels", "_registry", "calls", "cpu", "duration", "instances", "memory")
+
+    def __init__(self, registry: Registry, filter_name: str) -> None:
+        self._registry = registry
+        self._labels: Labels = (("edge.filter.name", filter_name),)
+        self.calls = registry.counter("edge.filter.calls", self._labels)
+        self.cpu = registry.counter("edge.filter.cpu", self._labels)
+        self.duration = registry.histogram("edge.filter.duration", self._labels)
+        self.memory = registry.gauge("edge.filter.memory", self._labels)
+        self.instances = registry.gauge("edge.filter.instances", (*self._labels, ("state", "active")))
+
+    def error(self, error_type: str) -> None:
+        """One failure; `error_type` is a trap's code or another short word of ours."""
+        labels = (*self._labels, ("error.type", error_type))
+        self._registry.counter("edge.filter.errors", labels).value += 1

@@ -1,0 +1,106 @@
+"""Finished sampled exchanges on their way from a worker to the supervisor, in bounded batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from struct import error as StructError
+from typing import Final
+
+from edge.telemetry.otlp import Encoder
+from edge.telemetry.spans import ExchangeTrace
+from edge.wire import UP_LIMIT_BYTES, Spans
+
+QUEUE_SPANS: Final = 2048
+BATCH_SPANS: Final = 512
+BATCH_BYTES: Final = UP_LIMIT_BYTES - (64 << 10)
+"""Room for the frame around the payload."""
+DELAY_S: Final = 0.2
+"""How long a span waits for others at most: traces are to be seen soon, and batches cost less."""
+
+
+class Tracer:
+    """Collects traces and sends batches of encoded spans.
+
+    `send` takes a `Spans` and answers False when the channel is full (the batch is offered again
+    later, while what is new waits in the queue). `call_later(seconds, callback)` is the loop's.
+    Above `QUEUE_SPANS` waiting spans, whole traces are dropped and counted in `dropped`.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        send: Callable[[Spans], bool],
+        call_later: Callable[[float, Callable[[], None]], object],
+    ) -> None:
+        self.dropped = 0
+        self._reported = 0
+        self._encoder = encoder
+        self._send = send
+        self._call_later = call_later
+        self._traces: list[ExchangeTrace] = []
+        self._waiting = 0
+        self._ready: list[Spans] = []
+        self._ready_spans = 0
+        self._timer = False
+        self._urgent = False
+
+    def finish(self, trace: ExchangeTrace) -> None:
+        """Take over a finished trace; it must not change any more. Never raises, never blocks."""
+        count = trace.span_count()
+        if self._waiting + self._ready_spans + count > QUEUE_SPANS:
+            self.dropped += count
+            return
+        self._traces.append(trace)
+        self._waiting += count
+        if not self._timer:
+            self._timer = True
+            self._call_later(DELAY_S, self._tick)
+        elif self._waiting >= BATCH_SPANS and not self._urgent:
+            self._urgent = True
+            self._call_later(0, self._full)
+
+    def flush(self) -> bool:
+        """Encode and send all that waits; False when the channel took only part of it."""
+        self._urgent = False
+        self._encode()
+        while self._ready:
+            batch = self._ready[0]
+            fresh = self.dropped - self._reported
+            if not self._send(Spans(batch.count, fresh, batch.payload)):
+                return False
+            self._reported += fresh
+            self._ready_spans -= batch.count
+            del self._ready[0]
+        return True
+
+    def _full(self) -> None:
+        self.flush()
+
+    def _tick(self) -> None:
+        self._timer = False
+        if not self.flush():
+            self._timer = True
+            self._call_later(DELAY_S, self._tick)
+
+    def _encode(self) -> None:
+        traces, self._traces, self._waiting = self._traces, [], 0
+        entries: list[bytes] = []
+        size = 0
+        for trace in traces:
+            try:
+                spans = self._encoder.encode(trace)
+            except (ValueError, TypeError, AttributeError, StructError):
+                self.dropped += trace.span_count()  # one trace with odd values must not cost the others
+                continue
+            for entry in spans:
+                if len(entries) >= BATCH_SPANS or size + len(entry) > BATCH_BYTES:
+                    self._seal(entries)
+                    entries, size = [], 0
+                entries.append(entry)
+                size += len(entry)
+        if entries:
+            self._seal(entries)
+
+    def _seal(self, entries: list[bytes]) -> None:
+        self._ready.append(Spans(len(entries), 0, b"".join(entries)))
+        self._ready_spans += len(entries)
