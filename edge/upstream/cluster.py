@@ -1,0 +1,158 @@
+"""A cluster: its endpoints' pools, and the one function that decides where a request goes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from math import inf
+from typing import Final
+
+from edge import model
+from edge.errors import NoEndpoint
+from edge.exchange.deadlines import Deadlines
+from edge.exchange.seams import ExchangeResponse
+from edge.head import RequestHead
+from edge.upstream.balancer import Balancer, RoundRobin
+from edge.upstream.dialer import Dialer
+from edge.upstream.pool import Pool, Settings
+from edge.upstream.request import PooledRequest
+
+WAITING_MAX: Final = 1024
+"""Requests that may wait for a connection at the cap; more get 503 at once."""
+
+WAITING_MAX_S: Final = 10.0
+"""Longest wait for a connection at the cap, when the request has no shorter timeout."""
+
+
+class Verdict(Enum):
+    """What to do with a request."""
+
+    USE = "use"
+    """Take the pool's idle connection."""
+    DIAL = "dial"
+    """Make a new connection in the pool."""
+    EVICT = "evict"
+    """As DIAL, after closing an idle connection: the pool is at its cap."""
+    WAIT = "wait"
+    """All connections are busy and no more may be made."""
+    REFUSE = "refuse"
+    """No endpoint, or too many wait already."""
+
+
+_USE: Final = Verdict.USE
+
+
+class Cluster:
+    """Implements `seams.ClusterHandle`. The model's `max_connections` is per endpoint and worker."""
+
+    def __init__(
+        self,
+        cluster: model.Cluster,
+        dialer: Dialer,
+        deadlines: Deadlines,
+        clock: Callable[[], float],
+        limits: model.Limits,
+        balancer: Balancer | None = None,
+    ) -> None:
+        self.name = cluster.name
+        self.model = cluster
+        self.limits = limits
+        self._clock = clock
+        self._deadlines = deadlines
+        settings = Settings(cluster, dialer, deadlines, clock, limits)
+        self.pools = [Pool(i, endpoint, settings, self) for i, endpoint in enumerate(cluster.endpoints)]
+        self._all_tried = (1 << len(self.pools)) - 1
+        self._pick = (balancer or RoundRobin(len(self.pools))).pick
+        self._waiting: deque[PooledRequest] = deque()
+        self._making_room = False
+
+    def dispatch(
+        self, receiver: ExchangeResponse, head: RequestHead, end: bool, timeout_s: float
+    ) -> PooledRequest:
+        request = PooledRequest(self, receiver, head, end, timeout_s)
+        self.assign(request)
+        return request
+
+    def decide(self, tried: int, fresh: bool) -> tuple[Verdict, Pool | None]:
+        """Every decision about connections, and nothing else: changes no pool.
+
+        `tried` = bits of endpoints not to choose; `fresh` = an idle connection will not do.
+        """
+        first = self._pick(tried)
+        if first < 0:
+            return Verdict.REFUSE, None
+        pool = self.pools[first]
+        if pool.idle and not fresh:
+            return _USE, pool
+        for _ in range(len(self.pools)):
+            if pool.open < pool.cap:
+                return Verdict.DIAL, pool
+            if pool.idle:
+                return (Verdict.EVICT if fresh else _USE), pool
+            tried |= 1 << pool.index
+            index = self._pick(tried)
+            if index < 0:
+                break
+            pool = self.pools[index]
+        return (Verdict.WAIT if len(self._waiting) < WAITING_MAX else Verdict.REFUSE), None
+
+    def assign(self, request: PooledRequest, fresh: bool = False) -> None:
+        """Start an attempt of `request`, or let it wait, or fail it."""
+        verdict, pool = self.decide(request.tried, fresh)
+        if pool is None:
+            self._no_pool(request, verdict)
+        else:
+            self._start(request, verdict, pool)
+
+    def _start(self, request: PooledRequest, verdict: Verdict, pool: Pool) -> None:
+        timeout_s = request.timeout_s
+        if timeout_s:
+            request.attempt_deadline = self._clock() + timeout_s
+        if verdict is _USE:
+            request.use(pool.idle.pop(), pool.address)
+            return
+        if verdict is Verdict.EVICT:
+            pool.evict()
+        request.tried |= 1 << pool.index
+        request.dialling(pool.dial(request, timeout_s), pool.address)
+
+    def _no_pool(self, request: PooledRequest, verdict: Verdict) -> None:
+        if verdict is Verdict.REFUSE:
+            request.give_up(NoEndpoint("no endpoint" if not self.pools else "too many requests wait"))
+            return
+        request.deadline = self._clock() + min(request.timeout_s or inf, WAITING_MAX_S)
+        self._deadlines.watch(request)
+        self._waiting.append(request)
+
+    def untried(self, tried: int) -> bool:
+        """Whether an endpoint is left whose bit is not set."""
+        return tried != self._all_tried
+
+    def stop_waiting(self, request: PooledRequest) -> None:
+        """`request` was cancelled or has waited long enough."""
+        request.deadline = inf
+        self._deadlines.forget(request)
+        if request in self._waiting:
+            self._waiting.remove(request)
+
+    def room(self) -> None:
+        """A connection became idle or ended: requests that wait go on, the oldest first."""
+        if not self._waiting or self._making_room:
+            return
+        self._making_room = True
+        try:
+            while self._waiting:
+                request = self._waiting[0]
+                verdict, pool = self.decide(request.tried, False)
+                if pool is None:
+                    return
+                self.stop_waiting(request)
+                self._start(request, verdict, pool)
+        finally:
+            self._making_room = False
+
+    def close(self) -> None:
+        """Idle connections close now, busy ones when their response is complete."""
+        for pool in self.pools:
+            pool.close()

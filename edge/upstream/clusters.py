@@ -1,0 +1,37 @@
+"""The clusters of one revision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from edge import model
+from edge.exchange.deadlines import Deadlines
+from edge.upstream.cluster import Cluster
+from edge.upstream.dialer import Dialer
+
+
+class Clusters(dict[str, Cluster]):
+    """By name. A cluster that is equal in the previous revision is the same object, with its pools."""
+
+    def __init__(
+        self,
+        models: Iterable[model.Cluster],
+        dialer: Dialer,
+        deadlines: Deadlines,
+        clock: Callable[[], float],
+        limits: model.Limits,
+        previous: Clusters | None = None,
+    ) -> None:
+        super().__init__()
+        for cluster in models:
+            old = previous.get(cluster.name) if previous is not None else None
+            if old is not None and old.model == cluster and old.limits == limits:
+                self[cluster.name] = old
+            else:
+                self[cluster.name] = Cluster(cluster, dialer, deadlines, clock, limits)
+
+    def retire(self, successor: Clusters | None) -> None:
+        """This revision takes no new requests: close the clusters its successor does not share."""
+        for name, cluster in self.items():
+            if successor is None or successor.get(name) is not cluster:
+                cluster.close()

@@ -1,0 +1,212 @@
+"""One request to a cluster, across the attempts it takes."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from edge.errors import EdgeError, NoEndpoint, Retry
+from edge.exchange.seams import ExchangeResponse
+from edge.head import Fields, RequestHead
+from edge.upstream.h1 import H1Client
+
+if TYPE_CHECKING:
+    from edge.upstream.cluster import Cluster
+
+HELD_MAX_BYTES: Final = 64 << 10
+"""Request body kept while no connection is there; past it the sender is paused."""
+
+IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"))
+"""RFC 9110 §9.2.2: may be sent again when the first try got no answer."""
+
+
+class PooledRequest:
+    """Implements `seams.UpstreamRequest` and the `Caller` of a connection.
+
+    Body that comes while there is no connection is held here and never lost. A body byte that
+    has reached a connection forbids every further attempt, because it cannot be had again.
+    """
+
+    __slots__ = (
+        "_body_sent",
+        "_client",
+        "_cluster",
+        "_end",
+        "_ended",
+        "_held",
+        "_held_bytes",
+        "_over",
+        "_paused",
+        "_retried",
+        "_trailers",
+        "address",
+        "attempt_deadline",
+        "attempts",
+        "deadline",
+        "filed",
+        "head",
+        "receiver",
+        "reused",
+        "timeout_s",
+        "tried",
+    )
+
+    def __init__(
+        self, cluster: Cluster, receiver: ExchangeResponse, head: RequestHead, end: bool, timeout_s: float
+    ) -> None:
+        self._cluster = cluster
+        self.receiver = receiver
+        self.head = head
+        self.timeout_s = timeout_s
+        self.address = ""
+        self.reused = False
+        self.attempts = 0
+        self.tried = 0
+        """Bit n = endpoint n had an attempt that found no connection."""
+        self.attempt_deadline = inf
+        self.deadline = inf
+        self.filed = inf
+        self._client: H1Client | None = None
+        self._end = end
+        self._ended = end
+        self._over = False
+        self._paused = False
+        self._retried = False
+        self._body_sent = False
+        self._held: list[bytes] | None = None
+        self._held_bytes = 0
+        self._trailers: Fields | None = None
+
+    # -- called by the cluster and the connection ------------------------------------------
+
+    def use(self, client: H1Client, address: str) -> None:
+        """An idle connection was chosen."""
+        self.address = address
+        self.reused = True
+        self.attempts += 1
+        self._send_on(client)
+
+    def dialling(self, client: H1Client, address: str) -> None:
+        """A new connection is being made."""
+        self.address = address
+        self.reused = False
+        self.attempts += 1
+        self._held = self._held or []
+        self._client = client
+
+    def connected(self, client: H1Client, address: str) -> None:
+        self.address = address
+        self._send_on(client)
+
+    def _send_on(self, client: H1Client) -> None:
+        self._client = client
+        held = self._held
+        self._held = None
+        client.begin(self, self.head, self._end, self.attempt_deadline)
+        if held:
+            self._held_bytes = 0
+            self._body_sent = True
+            for data in held:
+                client.send_data(data, False)
+        if self._ended and not self._end and self._client is client:
+            if self._trailers is not None:
+                client.send_trailers(self._trailers)
+            else:
+                client.send_data(b"", True)
+        if self._paused and self._client is client and not client.write_paused:
+            self.writable(True)
+
+    def writable(self, yes: bool) -> None:
+        if yes == self._paused and not self._over:
+            self._paused = not yes
+            if yes:
+                self.receiver.resume_request()
+            else:
+                self.receiver.pause_request()
+
+    def failed(self, error: EdgeError, untouched: bool) -> None:
+        self._client = None
+        if self._may_retry(error, untouched):
+            self._cluster.assign(self, fresh=self._retried)
+        else:
+            self.give_up(error)
+
+    def _may_retry(self, error: EdgeError, untouched: bool) -> bool:
+        if error.retry is Retry.YES:
+            return self._cluster.untried(self.tried)
+        if (
+            error.retry is Retry.IF_REUSED
+            and untouched
+            and self.reused
+            and not self._retried
+            and not self._body_sent
+            and self.head.method in IDEMPOTENT
+        ):
+            self._retried = True
+            return True
+        return False
+
+    def give_up(self, error: EdgeError) -> None:
+        """No attempt is left."""
+        self._over = True
+        self._held = None
+        self.receiver.upstream_failed(error)
+
+    def finished(self) -> None:
+        self._over = True
+        self._client = None
+
+    def expired(self) -> None:
+        """Waited too long for a connection to come free (only then is this filed)."""
+        if self._client is None and not self._over:
+            self._cluster.stop_waiting(self)
+            self.give_up(NoEndpoint("no connection came free in time"))
+
+    # -- called by the exchange --------------------------------------------------------------
+
+    def send_data(self, data: bytes, end: bool) -> None:
+        if self._over or self._ended:
+            return
+        self._ended = end
+        if self._held is None and self._client is not None:
+            if data:
+                self._body_sent = True
+            self._client.send_data(data, end)
+        elif data:
+            self._hold(data)
+
+    def _hold(self, data: bytes) -> None:
+        if self._held is None:
+            self._held = []
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > HELD_MAX_BYTES and not self._ended:
+            self.writable(False)
+
+    def send_trailers(self, fields: Fields) -> None:
+        if self._over or self._ended:
+            return
+        self._ended = True
+        self._trailers = fields
+        if self._held is None and self._client is not None:
+            self._client.send_trailers(fields)
+
+    def cancel(self) -> None:
+        if self._over:
+            return
+        self._over = True
+        self._held = None
+        client = self._client
+        self._client = None
+        if client is not None:
+            client.close()
+        else:
+            self._cluster.stop_waiting(self)
+
+    def pause_response(self) -> None:
+        if self._client is not None:
+            self._client.pause_response()
+
+    def resume_response(self) -> None:
+        if self._client is not None:
+            self._client.resume_response()
