@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from edge.wasm.binary import MAX_FUNCTIONS, InvalidModule, Reader, read_sections
+from edge.wasm.binary import MAX_FUNCTIONS, read_sections
+from edge.wasm.reader import InvalidModule, Reader
 
 MAX_SYMBOL_BYTES: Final = 1024
 """Longer names (C++ templates, Rust closures) are cut."""
