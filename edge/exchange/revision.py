@@ -19,7 +19,7 @@ class Tracing(Protocol):
     """How a revision traces: decided per request before anything is recorded."""
 
     def begin(self, exchange: ExchangeState, head: RequestHead) -> None:
-        """Set the exchange's ids and `sampled`, and write the outgoing context into `head`."""
+        """Set the exchange's `context`, `sampled` and, if so, `trace`; write our context into `head`."""
 
     def finish(self, exchange: ExchangeState) -> None:
         """Record the spans of a sampled exchange. Never raises, never blocks."""

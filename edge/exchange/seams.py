@@ -72,6 +72,8 @@ class Connection(Protocol):
     id: int
     peer: tuple[str, int]
     local: tuple[str, int]
+    client: bytes
+    """`ip:port` of the peer, as logs show it."""
     tls_version: str
     """Empty on plain connections, else e.g. `TLSv1.3`."""
     sni: str
@@ -85,6 +87,8 @@ class UpstreamRequest(Protocol):
     reused: bool
     attempts: int
     """Attempts started so far (1 = no retry)."""
+    failures: tuple[tuple[str, bool, str, int], ...]
+    """Attempts before the latest: address, reused, error type, wall-clock ns when it failed."""
 
     def send_data(self, data: bytes, end: bool) -> None: ...
     def send_trailers(self, fields: Fields) -> None:

@@ -13,8 +13,8 @@ from edge.head import RequestHead, ResponseHead
 if TYPE_CHECKING:
     from edge.chain.run import ChainRun
     from edge.route import Candidate
-
-UNTRACED = b""
+    from edge.telemetry.spans import ExchangeTrace
+    from edge.telemetry.tracing import Context
 
 
 class ExchangeState:
@@ -34,6 +34,7 @@ class ExchangeState:
         "chain",
         "cluster_name",
         "connection",
+        "context",
         "deadline",
         "error",
         "filed",
@@ -41,7 +42,6 @@ class ExchangeState:
         "head",
         "listener",
         "method",
-        "parent_span_id",
         "path",
         "reply_details",
         "reply_filter",
@@ -51,14 +51,10 @@ class ExchangeState:
         "revision",
         "sampled",
         "services",
-        "span_id",
-        "started_ns",
         "status",
-        "trace_id",
-        "trace_state",
+        "trace",
         "upstream",
         "upstream_sent_ns",
-        "upstream_span_id",
     )
 
     def __init__(
@@ -88,8 +84,9 @@ class ExchangeState:
         self.reply_filter = ""
         self.reply_details = ""
         self.sampled = False
-        self.trace_id = UNTRACED
-        self.span_id = UNTRACED
+        self.context: Context | None = None
+        self.trace: ExchangeTrace | None = None
+        self.upstream_sent_ns = 0
         self.deadline = inf
         self.filed = inf
 

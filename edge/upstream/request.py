@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from time import time_ns
 from typing import TYPE_CHECKING, Final
 
 from edge.errors import EdgeError, NoEndpoint, Retry
@@ -18,6 +19,9 @@ HELD_MAX_BYTES: Final = 64 << 10
 
 IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"))
 """RFC 9110 §9.2.2: may be sent again when the first try got no answer."""
+
+Failure = tuple[str, bool, str, int]
+"""An attempt that was made again elsewhere: address, reused, error type, wall-clock ns of its end."""
 
 
 class PooledRequest:
@@ -43,6 +47,7 @@ class PooledRequest:
         "attempt_deadline",
         "attempts",
         "deadline",
+        "failures",
         "filed",
         "head",
         "receiver",
@@ -61,6 +66,7 @@ class PooledRequest:
         self.address = ""
         self.reused = False
         self.attempts = 0
+        self.failures: tuple[Failure, ...] = ()
         self.tried = 0
         """Bit n = endpoint n had an attempt that found no connection."""
         self.attempt_deadline = inf
@@ -127,6 +133,7 @@ class PooledRequest:
     def failed(self, error: EdgeError, untouched: bool) -> None:
         self._client = None
         if self._may_retry(error, untouched):
+            self.failures += ((self.address, self.reused, type(error).__name__, time_ns()),)
             self._cluster.assign(self, fresh=self._retried)
         else:
             self.give_up(error)

@@ -1,0 +1,241 @@
+"""One worker: one loop, the data plane, and the wire to the supervisor that tells it what to serve."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import socket
+import sys
+import time
+from itertools import count
+from typing import Final
+
+import uvloop
+
+from edge import listen, model, wire
+from edge.codec.context import ListenerContext
+from edge.codec.h1.server import H1Server
+from edge.exchange.deadlines import Deadlines
+from edge.exchange.revision import Revision, Services
+from edge.pipeline import Pipeline
+from edge.telemetry.access_log import AccessLog
+from edge.telemetry.ids import Ids
+from edge.telemetry.metrics import Registry
+from edge.telemetry.otlp import Encoder
+from edge.telemetry.tracer import Tracer
+from edge.upstream import Callouts, Clusters, TcpDialer
+from edge.worker.build import Prepared, tables
+from edge.worker.filters import FilterHost
+from edge.worker.link import Arguments, WorkerLink, parse_arguments
+from edge.worker.reporting import Reports, Traces
+
+_log: Final = logging.getLogger("edge.worker")
+
+HEALTH_PERIOD_S: Final = 1.0
+DRAIN_POLL_S: Final = 0.02
+SWITCH_INTERVAL_S: Final = 0.0005
+"""The ticker's thread must get the interpreter in time to end a looping guest."""
+
+
+class Worker:
+    """Prepares and activates revisions, serves by the active one, drains on order."""
+
+    def __init__(self, arguments: Arguments) -> None:
+        self._loop = loop = asyncio.get_running_loop()
+        self._number = arguments.number
+        self._sockets = arguments.listeners
+        self._ended = loop.create_future()
+        ids = Ids()
+        deadlines = Deadlines(loop.time, loop.call_later)
+        self.services = Services(
+            loop.time, time.perf_counter_ns, time.time_ns, deadlines, loop.call_soon, ids.request_id
+        )
+        self._ids = ids
+        self._registry = Registry()
+        self._wall_s = time.time() - loop.time()
+        self._dialer = TcpDialer(loop)
+        self._callouts = Callouts({}, deadlines, loop.time, loop.call_soon)
+        self._filters = FilterHost(loop, self._callouts, self._registry)
+        self._access_logs: dict[str, AccessLog] = {}
+        self._prepared: dict[int, Prepared] = {}
+        self._active: Prepared | None = None
+        self._listeners: dict[str, listen.Listener] = {}
+        self._contexts: dict[str, ListenerContext] = {}
+        self._next_connection = count(1).__next__
+        self._link = WorkerLink(arguments.wire_fd, self._on_message, self._on_closed)
+        self._tracer = Tracer(Encoder(), self._link.send, loop.call_later)
+        self._unhandled = self._registry.counter("edge.worker.unhandled")
+        loop.set_exception_handler(self._on_loop_error)
+        self._beat()
+
+    async def run(self) -> None:
+        """Until drained, or until the supervisor is gone."""
+        await self._ended
+
+    # ---- orders from the supervisor
+
+    def _on_message(self, message: wire.Down, descriptors: list[int]) -> None:
+        if isinstance(message, wire.Prepare):
+            self._loop.create_task(self._prepare(message.model, descriptors))
+        elif isinstance(message, wire.Activate):
+            self._activate(message.revision)
+        elif isinstance(message, wire.Abort):
+            aborted = self._prepared.pop(message.revision, None)
+            if aborted is not None:
+                self._retire(aborted)
+        else:
+            self._loop.create_task(self._drain(message.grace_s))
+
+    def _on_closed(self, reason: str) -> None:
+        """Without a supervisor nobody could stop us, so we stop."""
+        _log.error("the wire to the supervisor ended: %s", reason)
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    async def _prepare(self, made: model.Model, descriptors: list[int]) -> None:
+        try:
+            prepared = await self._build(made, descriptors)
+        except Exception as error:
+            _log.exception("revision %d cannot be built", made.revision)
+            self._link.send(wire.Refused(made.revision, [f"{type(error).__name__}: {error}"]))
+            return
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        self._prepared[made.revision] = prepared
+        self._link.send(wire.Prepared(made.revision))
+
+    async def _build(self, made: model.Model, descriptors: list[int]) -> Prepared:
+        active = self._active
+        clusters = Clusters(
+            made.clusters,
+            self._dialer,
+            self.services.deadlines,
+            self.services.clock,
+            made.limits,
+            active.clusters if active else None,
+        )
+        reports = Reports(self._registry, self._access_log(made.telemetry.access_log), self._wall_s)
+        chains = await self._filters.chains(made, descriptors)
+        traces = Traces(made.telemetry, self._ids, self._tracer, reports) if made.telemetry.tracing else None
+        routes = tables(made, clusters, chains, reports)
+        revision = Revision(made.revision, routes, clusters, made.limits, traces, reports)
+        for listener in made.listeners:
+            if listener.name not in self._sockets:
+                raise ValueError(f"listener {listener.name!r} has no socket")
+        return Prepared(made, revision, clusters, chains)
+
+    def _access_log(self, target: str) -> AccessLog | None:
+        if not target:
+            return None
+        found = self._access_logs.get(target)
+        if found is None:
+            found = self._access_logs[target] = AccessLog(target, self._loop.call_later)
+        return found
+
+    def _activate(self, number: int) -> None:
+        prepared = self._prepared.pop(number, None)
+        if prepared is None:
+            _log.error("revision %d was never prepared", number)
+            return
+        before, self._active = self._active, prepared
+        self.services.revision = prepared.revision
+        self._callouts.clusters = prepared.clusters
+        for listener in prepared.model.listeners:
+            if listener.name not in self._listeners:
+                self._listen(listener, prepared.model.limits)
+        if before is not None:
+            before.clusters.retire(prepared.clusters)
+            before.revision.drain(lambda revision: self._drained(revision, before))
+        gc.collect()
+        gc.freeze()
+
+    def _drained(self, revision: Revision, prepared: Prepared) -> None:
+        self._retire(prepared)
+        self._link.send(wire.Drained(revision.number))
+
+    def _retire(self, prepared: Prepared) -> None:
+        self._filters.retire(prepared.chains)
+        if prepared is not self._active and self._active is not None:
+            prepared.clusters.retire(self._active.clusters)
+
+    # ---- listeners
+
+    def _listen(self, listener: model.Listener, limits: model.Limits) -> None:
+        pipeline = Pipeline(listener.name, self.services)
+        context = ListenerContext(
+            accept=pipeline.accept,
+            scheme=b"https" if listener.certificates else b"http",
+            limits=limits,
+            deadlines=self.services.deadlines,
+            clock=self.services.clock,
+            next_id=self._next_connection,
+            unhandled=self._on_unhandled,
+        )
+        sock = socket.socket(fileno=self._sockets[listener.name])
+        sock.setblocking(False)
+        made = listen.Listener(listener, sock, lambda: H1Server(context))
+        made.start()
+        self._listeners[listener.name] = made
+        self._contexts[listener.name] = context
+
+    def _connections(self) -> int:
+        return sum(len(context.connections) for context in self._contexts.values())
+
+    async def _drain(self, grace_s: float) -> None:
+        """Accept no more, let exchanges end, then go; at the latest after `grace_s`."""
+        for listener in list(self._listeners.values()):
+            await listener.stop()
+        for context in self._contexts.values():
+            context.drain()
+        deadline = self._loop.time() + grace_s
+        while self._connections() and self._loop.time() < deadline:
+            await asyncio.sleep(DRAIN_POLL_S)
+        self._tracer.flush()
+        for log in self._access_logs.values():
+            log.close()
+        self._report()
+        await asyncio.sleep(0)
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    # ---- reports to the supervisor
+
+    def _beat(self) -> None:
+        self._report()
+        self._loop.call_later(HEALTH_PERIOD_S, self._beat)
+
+    def _report(self) -> None:
+        active = self._active
+        number = active.revision.number if active else 0
+        exchanges = active.revision.active if active else 0
+        self._link.send(wire.Health(self._number, number, self._connections(), exchanges))
+        self._link.send(wire.Counters(self._number, self._registry.samples()))
+
+    def _on_unhandled(self, error: BaseException) -> None:
+        self._unhandled.value += 1
+        _log.error("unhandled in a connection", exc_info=error)
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        error = context.get("exception")
+        if isinstance(error, OSError):
+            return  # a handshake or a socket that failed: the peer's affair
+        self._unhandled.value += 1
+        _log.error("unhandled in the loop: %s", context.get("message"), exc_info=error if isinstance(error, BaseException) else None)
+
+
+async def _serve(arguments: Arguments) -> None:
+    await Worker(arguments).run()
+
+
+def main(argv: list[str]) -> int:
+    """Entry of `python -m edge.worker`; started by the supervisor only."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="edge worker: %(levelname)s %(message)s")
+    logging.getLogger("hypercorn.error").setLevel(logging.ERROR)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    arguments = parse_arguments(argv)
+    listen.install()
+    uvloop.run(_serve(arguments))
+    return 0

@@ -1,0 +1,184 @@
+"""What a finished exchange leaves in metrics, access log and trace."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from edge.chain.filter import BoundFilter
+from edge.exchange.state import ExchangeState
+from edge.head import RequestHead
+from edge.model import Telemetry
+from edge.telemetry.access_log import AccessLog, ready
+from edge.telemetry.ids import Ids
+from edge.telemetry.metrics import ClientMetrics, Registry, ServerMetrics
+from edge.telemetry.spans import Attempt, ExchangeTrace, FilterInfo, RouteInfo
+from edge.telemetry.tracer import Tracer
+from edge.telemetry.tracing import Tracing
+
+_log: Final = logging.getLogger("edge.worker")
+
+NO_RULE: Final = ""
+
+
+class RuleReport:
+    """What is the same for every exchange of one rule on one listener."""
+
+    __slots__ = ("info", "metrics", "route_json")
+
+    def __init__(self, metrics: ServerMetrics, info: RouteInfo) -> None:
+        self.metrics = metrics
+        self.info = info
+        self.route_json = ready(info.route)
+
+
+def filter_infos(chain: tuple[BoundFilter, ...]) -> tuple[FilterInfo, ...]:
+    """For the filter spans of a chain, in request order."""
+    return tuple(FilterInfo(f.name, f.digest, f.abi, f.fail_open) for f in chain)
+
+
+class _ClusterReport:
+    __slots__ = ("json", "metrics")
+
+    def __init__(self, registry: Registry, name: str) -> None:
+        self.metrics = ClientMetrics(registry, name)
+        self.json = ready(name)
+
+
+class Reports:
+    """Metrics and access log of one revision; implements `exchange.revision.Reporting`."""
+
+    def __init__(self, registry: Registry, access_log: AccessLog | None, wall_s: float) -> None:
+        """`wall_s` + the monotonic clock = wall time, both in seconds."""
+        self._registry = registry
+        self._log = access_log
+        self._wall_s = wall_s
+        self._rules: dict[tuple[str, str, str], RuleReport] = {}
+        self._clusters: dict[str, _ClusterReport] = {}
+
+    def rule(self, listener: str, info: RouteInfo, rule: str = NO_RULE) -> RuleReport:
+        """Make the report of one rule (or of no rule) on one listener, when the revision is built."""
+        report = RuleReport(ServerMetrics(self._registry, info.route), info)
+        self._rules[listener, info.route, rule] = report
+        return report
+
+    def of(self, exchange: ExchangeState) -> RuleReport:
+        """The report an exchange belongs to."""
+        candidate = exchange.candidate
+        if candidate is None:
+            return self._rules[exchange.listener, "", NO_RULE]
+        rule = candidate.rule
+        return self._rules[exchange.listener, rule.route, rule.name]
+
+    def finish(self, exchange: ExchangeState) -> None:
+        """Count and log. A fault here is ours and must not reach the exchange."""
+        try:
+            self._finish(exchange)
+        except Exception:
+            _log.exception("the report of a finished exchange failed")
+
+    def _finish(self, exchange: ExchangeState) -> None:
+        report = self.of(exchange)
+        duration_s = exchange.duration_s()
+        status = exchange.status
+        report.metrics.observe(status, duration_s, exchange.bytes_in, exchange.bytes_out)
+        cluster_json = b'""'
+        address = b""
+        attempts = 0
+        upstream = exchange.upstream
+        if upstream is not None:
+            cluster = self._clusters.get(exchange.cluster_name)
+            if cluster is None:
+                cluster = self._clusters[exchange.cluster_name] = _ClusterReport(self._registry, exchange.cluster_name)
+            answered = exchange.response is not None and exchange.reply_source == "upstream"
+            cluster.metrics.observe(status if answered else 0, duration_s)
+            cluster_json = cluster.json
+            address = upstream.address.encode()
+            attempts = upstream.attempts
+        if self._log is None:
+            return
+        head = exchange.head
+        context = exchange.context
+        self._log.write(
+            self._wall_s + exchange.began,
+            exchange.request_id,
+            exchange.connection.client,
+            exchange.method,
+            head.authority,
+            exchange.path,
+            head.protocol.encode(),
+            status,
+            exchange.flag.encode(),
+            exchange.bytes_in,
+            exchange.bytes_out,
+            duration_s,
+            report.route_json,
+            cluster_json,
+            address,
+            attempts,
+            context.trace_id if context is not None else b"",
+            context.span_id if context is not None else b"",
+            exchange.sampled,
+            head.get(b"user-agent") or b"",
+            ready(exchange.reply_filter) if exchange.reply_filter else b'""',
+        )
+
+
+class Traces:
+    """Tracing of one revision; implements `exchange.revision.Tracing`."""
+
+    def __init__(self, telemetry: Telemetry, ids: Ids, tracer: Tracer, reports: Reports) -> None:
+        self._tracing = Tracing(telemetry, ids)
+        self._inject = self._tracing.propagation.inject
+        self._tracer = tracer
+        self._reports = reports
+        self._unrouted = RouteInfo("")
+
+    def begin(self, exchange: ExchangeState, head: RequestHead) -> None:
+        """Decide from the head's context, before anything is recorded."""
+        context = exchange.context = self._tracing.begin(head, exchange.connection.peer[0])
+        if context.sampled:
+            exchange.sampled = True
+            exchange.trace = ExchangeTrace(
+                context, head, exchange.connection, self._unrouted, exchange.request_id, exchange.services.wall_ns()
+            )
+        self._inject(head, context.trace_id, context.upstream_span_id, context.sampled, context.tracestate)
+
+    def finish(self, exchange: ExchangeState) -> None:
+        """Complete the trace and hand it over."""
+        trace = exchange.trace
+        if trace is None:
+            return
+        try:
+            self._complete(exchange, trace)
+            self._tracer.finish(trace)
+        except Exception:
+            _log.exception("the trace of a finished exchange failed")
+
+    def _complete(self, exchange: ExchangeState, trace: ExchangeTrace) -> None:
+        error = exchange.error
+        trace.route = self._reports.of(exchange).info
+        trace.end_ns = exchange.services.wall_ns()
+        trace.status = exchange.status
+        trace.error = type(error).__name__ if error is not None else ""
+        trace.reply_source = exchange.reply_source
+        trace.reply_filter = exchange.reply_filter
+        trace.request_bytes = exchange.bytes_in
+        trace.response_bytes = exchange.bytes_out
+        trace.upstream_path = exchange.head.path
+        if exchange.chain is not None:
+            trace.records = exchange.chain.records
+        upstream = exchange.upstream
+        if upstream is not None:
+            for address, reused, failure, ended_ns in upstream.failures:
+                failed = Attempt(exchange.cluster_name, exchange.upstream_sent_ns, address, reused)
+                failed.end_ns = ended_ns
+                failed.error = failure
+                trace.attempts.append(failed)
+            last = Attempt(exchange.cluster_name, exchange.upstream_sent_ns, upstream.address, upstream.reused)
+            last.end_ns = trace.end_ns
+            if exchange.response is not None and exchange.reply_source == "upstream":
+                last.status = exchange.response.status
+            elif error is not None:
+                last.error = type(error).__name__
+            trace.attempts.append(last)
