@@ -84,7 +84,7 @@ def test_a_prepare_larger_than_the_socket_buffer_arrives_with_its_descriptors_in
 def test_messages_go_up_in_order() -> None:
     async def conversation(pair: Pair) -> None:
         sent: list[wire.Up] = [wire.Prepared(7), wire.Health(0, 7, 1, 2), wire.Spans(3, 0, b"abc")]
-        assert all([pair.worker.send(message) for message in sent])
+        assert [pair.worker.send(message) for message in sent] == [True] * 3
         await until(lambda: len(pair.up) == 3)
         assert pair.up == sent
 
@@ -138,8 +138,7 @@ HOSTILE_UP = {
     "too many descriptors": wire.HEADER.pack(1, 254),
     "no msgpack": wire.HEADER.pack(3, 0) + b"\xc1\xc1\xc1",
     "an unknown message": wire.HEADER.pack(15, 0) + b"\x81\xa4type\xa8Activate"[:15],
-    "a message of the other direction": wire.HEADER.pack(25, 0)
-    + b"\x82\xa4type\xa8Activate\xa8revision\x01",
+    "a message of the other direction": wire.HEADER.pack(25, 0) + b"\x82\xa4type\xa8Activate\xa8revision\x01",
     "end of the wire": b"",
 }
 

@@ -1,0 +1,216 @@
+"""A loaded configuration as the model that goes to workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from edge import model
+from edge.control.config.load import Loaded
+from edge.control.config.schema import Literal, Secret, opaque
+from edge.control.config.schema import filters as filter_schema
+from edge.control.config.schema import routes as route_schema
+from edge.control.config.schema.listeners import Listener
+from edge.control.config.schema.root import Root
+
+
+@dataclass(frozen=True, slots=True)
+class Artefacts:
+    """Compiled modules: `modules` index into `descriptors`, as does `inner_host_fd`."""
+
+    modules: list[model.Module] = field(default_factory=list)
+    inner_host_fd: int = -1
+    descriptors: list[int] = field(default_factory=list)
+
+
+def build(loaded: Loaded, revision: int, ports: Mapping[str, int], artefacts: Artefacts) -> model.Model:
+    """`ports`: bound port by listener name. `artefacts` hold every module a chain uses."""
+    root = loaded.root
+    return model.Model(
+        revision=revision,
+        listeners=[
+            _listener(loaded, index, listener, ports[listener.name])
+            for index, listener in enumerate(root.listeners)
+        ],
+        routes=[_route(route) for route in root.routes],
+        clusters=_clusters(root),
+        chains=_chains(loaded, {module.digest: module.abi for module in artefacts.modules}),
+        modules=artefacts.modules,
+        inner_host_fd=artefacts.inner_host_fd,
+        limits=_limits(root),
+        telemetry=_telemetry(loaded),
+    )
+
+
+def used_modules(root: Root) -> set[str]:
+    """Names of the modules that some chain uses."""
+    return {each.module for chain in root.filter_chains.values() for each in chain}
+
+
+def _listener(loaded: Loaded, index: int, listener: Listener, port: int) -> model.Listener:
+    certificates = []
+    for position, certificate in enumerate(listener.tls.certificates if listener.tls else []):
+        pair = loaded.certificates["listeners", index, "tls", "certificates", position]
+        hostnames = certificate.hostnames or list(pair.names)
+        certificates.append(
+            model.Certificate(hostnames=hostnames, chain_pem=pair.chain_pem, key_pem=pair.key_pem)
+        )
+    return model.Listener(
+        name=listener.name, host=listener.address.host, port=port, certificates=certificates
+    )
+
+
+def _clusters(root: Root) -> list[model.Cluster]:
+    return [
+        model.Cluster(
+            name=cluster.name,
+            endpoints=[
+                model.Endpoint(host=endpoint.address.host, port=endpoint.address.port)
+                for endpoint in cluster.discovery.endpoints
+            ],
+            connect_timeout_s=cluster.timeout.tcp.connect_timeout,
+            idle_timeout_s=cluster.timeout.http.connection_idle_timeout,
+            max_connections=cluster.circuit_breaker.max_connections,
+        )
+        for cluster in root.clusters
+    ]
+
+
+def _route(route: route_schema.Route) -> model.Route:
+    alone = len(route.rules) == 1
+    return model.Route(
+        name=route.name,
+        listeners=[parent.name for parent in route.parent_refs],
+        hostnames=list(route.hostnames),
+        rules=[
+            _rule(rule, rule.name or (route.name if alone else f"{route.name}-{index}"))
+            for index, rule in enumerate(route.rules)
+        ],
+    )
+
+
+def _rule(rule: route_schema.Rule, name: str) -> model.Rule:
+    by_type = {each.type: each for each in rule.filters}
+    extension, rewrite = by_type.get("ExtensionRef"), by_type.get("URLRewrite")
+    request, response = by_type.get("RequestHeaderModifier"), by_type.get("ResponseHeaderModifier")
+    return model.Rule(
+        name=name,
+        matches=[_match(match) for match in rule.matches],
+        cluster=rule.backend_refs[0].name,
+        chain=extension.extension_ref.name if extension and extension.extension_ref else None,
+        request_headers=_modifier(request.request_header_modifier) if request else None,
+        response_headers=_modifier(response.response_header_modifier) if response else None,
+        rewrite=_rewrite(rewrite.url_rewrite) if rewrite else None,
+        request_timeout_s=rule.timeouts.request,
+        backend_timeout_s=rule.timeouts.backend_request,
+        verbosity=rule.observability.trace_verbosity,
+    )
+
+
+def _match(match: route_schema.Match) -> model.Match:
+    return model.Match(
+        path=match.path.value.encode(),
+        path_exact=match.path.type == "Exact",
+        headers=[
+            model.HeaderMatch(name=header.name.encode(), value=header.value.encode("latin-1"))
+            for header in match.headers
+        ],
+        method=match.method.encode() if match.method else None,
+    )
+
+
+def _modifier(modifier: route_schema.HeaderModifier | None) -> model.HeaderModifier | None:
+    if modifier is None:
+        return None
+    return model.HeaderModifier(
+        set=[(header.name.encode(), header.value.encode("latin-1")) for header in modifier.set],
+        add=[(header.name.encode(), header.value.encode("latin-1")) for header in modifier.add],
+        remove=[name.encode() for name in modifier.remove],
+    )
+
+
+def _rewrite(rewrite: route_schema.UrlRewrite | None) -> model.Rewrite | None:
+    if rewrite is None:
+        return None
+    path = rewrite.path
+    full = path.replace_full_path if path else None
+    prefix = path.replace_prefix_match if path else None
+    return model.Rewrite(
+        hostname=rewrite.hostname.encode() if rewrite.hostname else None,
+        prefix=prefix.encode() if prefix is not None else None,
+        full=full.encode() if full is not None else None,
+    )
+
+
+def _chains(loaded: Loaded, abis: Mapping[str, str]) -> list[model.Chain]:
+    return [
+        model.Chain(name=name, filters=[_filter(loaded, each, abis) for each in chain])
+        for name, chain in loaded.root.filter_chains.items()
+    ]
+
+
+def _filter(loaded: Loaded, each: filter_schema.Filter, abis: Mapping[str, str]) -> model.Filter:
+    digest = loaded.modules[each.module].digest
+    limits = each.limits
+    return model.Filter(
+        name=each.name,
+        module=digest,
+        abi=abis[digest],
+        root_id=each.root_id,
+        vm_id=each.vm_id,
+        vm_config=opaque(each.vm_config),
+        config=opaque(each.config),
+        env={name: _plain(loaded, value) for name, value in each.env.items()},
+        isolation=each.isolation,
+        allow=model.Allow(backends=list(each.allow.backends), callouts=list(each.allow.http_callouts)),
+        limits=model.FilterLimits(
+            memory_bytes=limits.memory,
+            cpu_per_call_s=limits.cpu_per_call,
+            cpu_per_request_s=limits.cpu_per_request,
+            host_calls=limits.host_calls,
+            bytes_copied=limits.bytes_copied or (1 << 20) + 4 * limits.body,
+            callouts=limits.callouts,
+            pause_s=limits.pause,
+            body_bytes=limits.body,
+        ),
+        fail_open=each.fail_strategy == "FAIL_OPEN",
+        non_utf8=each.non_utf8,
+    )
+
+
+def _plain(loaded: Loaded, value: Literal | Secret) -> str:
+    return loaded.secrets[value.secret_ref] if isinstance(value, Secret) else str(value)
+
+
+def _limits(root: Root) -> model.Limits:
+    limits = root.limits
+    return model.Limits(
+        head_bytes=limits.head,
+        head_fields=limits.head_fields,
+        target_bytes=limits.target,
+        body_bytes=limits.body,
+        head_timeout_s=limits.head_timeout,
+        idle_timeout_s=limits.idle_timeout,
+        body_idle_timeout_s=limits.body_idle_timeout,
+        max_connections=limits.max_connections,
+    )
+
+
+def _telemetry(loaded: Loaded) -> model.Telemetry:
+    telemetry = loaded.root.telemetry
+    tracing, otlp, log = telemetry.tracing, telemetry.tracing.otlp, telemetry.access_log
+    path = log.path if log else ""
+    return model.Telemetry(
+        service_name=telemetry.service_name,
+        tracing=tracing.enabled,
+        otlp_endpoint=otlp.endpoint if otlp else "",
+        otlp_headers={name: _plain(loaded, value) for name, value in otlp.headers.items()} if otlp else {},
+        resource=dict(telemetry.resource),
+        ratio=tracing.sampler.ratio,
+        trust=list(telemetry.trust),
+        extract=list(tracing.propagation.extract),
+        inject=list(tracing.propagation.inject),
+        clear=list(tracing.propagation.clear),
+        safe_query_params=list(tracing.safe_query_params),
+        access_log=path if path in ("", "stdout") else str(loaded.folder / path),
+    )

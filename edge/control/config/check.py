@@ -1,0 +1,121 @@
+"""What the schema cannot see: names that must exist, names that must be unique.
+
+Works on the file's plain data, so that a wrong type elsewhere hides none of these faults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from edge.control.config.document import Document
+from edge.control.config.problem import Path, Problem, did_you_mean
+
+ANY = "*"
+Pattern = tuple[str, ...]
+
+
+class Reference(NamedTuple):
+    """Every value at `pattern` names one of `kind`."""
+
+    pattern: Pattern
+    kind: str
+
+
+REFERENCES = (
+    Reference(("filterChains", ANY, ANY, "module"), "module"),
+    Reference(("filterChains", ANY, ANY, "versions", ANY, "module"), "module"),
+    Reference(("filterChains", ANY, ANY, "allow", "backends", ANY), "cluster"),
+    Reference(("filterChains", ANY, ANY, "allow", "httpCallouts", ANY), "cluster"),
+    Reference(("routes", ANY, "parentRefs", ANY, "name"), "listener"),
+    Reference(("routes", ANY, "rules", ANY, "filters", ANY, "extensionRef", "name"), "filter chain"),
+    Reference(("routes", ANY, "rules", ANY, "backendRefs", ANY, "name"), "cluster"),
+)
+UNIQUE: tuple[Pattern, ...] = (
+    ("listeners", ANY, "name"),
+    ("clusters", ANY, "name"),
+    ("routes", ANY, "name"),
+    ("routes", ANY, "rules", ANY, "name"),
+    ("filterChains", ANY, ANY, "name"),
+)
+
+
+def check(document: Document) -> list[Problem]:
+    """Undefined and repeated names."""
+    defined = {
+        "module": _keys(document.data, "modules"),
+        "filter chain": _keys(document.data, "filterChains"),
+        "cluster": _names(document.data, "clusters"),
+        "listener": _names(document.data, "listeners"),
+    }
+    problems = [
+        problem
+        for pattern, kind in REFERENCES
+        for problem in _undefined(document, pattern, kind, defined[kind])
+    ]
+    for pattern in UNIQUE:
+        problems += _repeated(document, pattern)
+    problems += _same_address(document)
+    return problems
+
+
+def find(data: object, pattern: Pattern, path: Path = ()) -> Iterator[tuple[Path, object]]:
+    """Everything at `pattern`, `*` standing for each key or index; what does not fit is passed over."""
+    if not pattern:
+        yield path, data
+    elif pattern[0] == ANY and isinstance(data, list):
+        for index, item in enumerate(data):
+            yield from find(item, pattern[1:], (*path, index))
+    elif isinstance(data, dict):
+        for key in data if pattern[0] == ANY else [pattern[0]]:
+            if key in data:
+                yield from find(data[key], pattern[1:], (*path, key))
+
+
+def _keys(data: object, section: str) -> list[str]:
+    return [str(path[-1]) for path, _ in find(data, (section, ANY))]
+
+
+def _names(data: object, section: str) -> list[str]:
+    return [name for _, name in find(data, (section, ANY, "name")) if isinstance(name, str)]
+
+
+def _undefined(document: Document, pattern: Pattern, kind: str, defined: list[str]) -> list[Problem]:
+    problems = []
+    for path, name in find(document.data, pattern):
+        if isinstance(name, str) and name not in defined:
+            message = f"no {kind} is named '{name}'{did_you_mean(name, defined)}"
+            hint = f"defined: {', '.join(defined)}" if defined else f"the file defines no {kind}"
+            problems.append(document.problem(path, "undefined", message, hint))
+    return problems
+
+
+def _repeated(document: Document, pattern: Pattern) -> list[Problem]:
+    """Names must differ within the innermost list."""
+    first: dict[tuple[Path, object], Path] = {}
+    problems = []
+    for path, name in find(document.data, pattern):
+        if not isinstance(name, str):
+            continue
+        key = (path[:-2], name)
+        if key in first:
+            line = document.values[first[key]].line + 1
+            message = f"the name '{name}' is taken; the first is on line {line}"
+            problems.append(document.problem(path, "duplicate", message))
+        else:
+            first[key] = path
+    return problems
+
+
+def _same_address(document: Document) -> list[Problem]:
+    first: dict[str, Path] = {}
+    problems = []
+    for path, address in find(document.data, ("listeners", ANY, "address")):
+        if not isinstance(address, str) or address.endswith(":0"):
+            continue
+        if address in first:
+            line = document.values[first[address]].line + 1
+            message = f"'{address}' is taken; the first listener on it is on line {line}"
+            problems.append(document.problem(path, "duplicate", message))
+        first.setdefault(address, path)
+    return problems

@@ -1,0 +1,193 @@
+"""A YAML file as plain data that remembers where each key and value stood.
+
+The schema of YAML 1.2: only true, false, null and numbers are not strings, so `on`, `1:30` and
+dates mean what they look like. Tags, merge keys and reused anchors are refused: the file stays
+what a reader sees, and an alias bomb has nothing to expand.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import yaml
+
+from edge.control.config.problem import Path, Problem, path_text
+
+SIZE_LIMIT = 16 << 20
+DEPTH_LIMIT = 40
+
+_INT = re.compile(r"[-+]?[0-9]+\Z")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_CONSTANTS = {"true": True, "false": False, "null": None, "~": None, "": None}
+_PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "timestamp", "value")}
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Counts from 0, as PyYAML does."""
+
+    line: int
+    column: int
+    width: int
+
+
+@dataclass(slots=True)
+class Document:
+    """`data` is what the file says; every path of it has a mark for its value, most one for a key."""
+
+    name: str
+    lines: list[str]
+    data: object = None
+    keys: dict[Path, Mark] = field(default_factory=dict)
+    values: dict[Path, Mark] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def problem(
+        self,
+        path: Path,
+        code: str,
+        message: str,
+        hint: str = "",
+        *,
+        at_key: bool = False,
+        severity: str = "error",
+    ) -> Problem:
+        """A problem at the place of `path`, or of the nearest parent the file has."""
+        known = path
+        marks = self.keys if at_key and path in self.keys else self.values
+        while known and known not in marks:
+            known, marks = known[:-1], self.values
+        mark = marks.get(known, Mark(0, 0, 1))
+        return self.problem_at(mark, path, code, message, hint, severity)
+
+    def problem_at(
+        self, mark: Mark, path: Path, code: str, message: str, hint: str = "", severity: str = "error"
+    ) -> Problem:
+        """A problem at `mark`."""
+        source = self.lines[mark.line] if mark.line < len(self.lines) else ""
+        width = max(1, min(mark.width, len(source) - mark.column))
+        return Problem(
+            file=self.name,
+            line=mark.line + 1,
+            column=mark.column + 1,
+            path=path_text(path),
+            code=code,
+            message=message,
+            hint=hint,
+            source=source,
+            width=width,
+            severity=severity,
+        )
+
+
+def parse(name: str, content: bytes) -> Document:
+    """Never raises for what is in the file: see `Document.problems`. `data` is None then."""
+    text = content.decode("utf-8", "replace")
+    document = Document(name, text.splitlines())
+    if len(content) > SIZE_LIMIT:
+        document.problems.append(document.problem((), "limit", f"the file is larger than {SIZE_LIMIT} bytes"))
+        return document
+    try:
+        content.decode("utf-8")
+        root = yaml.compose(text, Loader=_LOADER)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start)
+        column = error.start - (content.rfind(b"\n", 0, error.start) + 1)
+        document.problems.append(
+            document.problem_at(Mark(line, column, 1), (), "syntax", "the file is not UTF-8")
+        )
+        return document
+    except yaml.YAMLError as error:
+        document.problems.append(_syntax(document, error))
+        return document
+    if root is None:
+        document.problems.append(document.problem((), "syntax", "the file is empty"))
+        return document
+    reader = _Reader(document)
+    document.data = reader.value(root, ())
+    return document
+
+
+def _syntax(document: Document, error: yaml.YAMLError) -> Problem:
+    if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark or error.context_mark):
+        message = " ".join(part for part in (error.context, error.problem) if part)
+        hint = ""
+        if "\\t" in message or "cannot start any token" in message:
+            hint = "YAML is indented with spaces, never with tabs"
+        return document.problem_at(Mark(mark.line, mark.column, 1), (), "syntax", message, hint)
+    return document.problem((), "syntax", str(error).splitlines()[0])
+
+
+class _Reader:
+    """Nodes to data; each fault is one problem, and reading goes on."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._seen: set[int] = set()
+
+    def value(self, node: yaml.Node, path: Path) -> object:
+        self._document.values[path] = _mark(node)
+        if id(node) in self._seen:
+            self._refuse(path, "an anchor may not be used again (*alias)", "write the value out")
+            return None
+        if len(path) > DEPTH_LIMIT:
+            self._refuse(path, f"nested deeper than {DEPTH_LIMIT} levels")
+            return None
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, path)
+        self._seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node, path)
+        return None
+
+    def _scalar(self, node: yaml.ScalarNode, path: Path) -> object:
+        text: str = node.value
+        if node.tag == "tag:yaml.org,2002:str" or (node.style and node.tag in _PLAIN_TAGS):
+            return text
+        if node.tag not in _PLAIN_TAGS:
+            self._refuse(path, f"the tag {node.tag} is not allowed")
+            return None
+        if text.lower() in _CONSTANTS and (text == text.lower() or text.istitle() or text.isupper()):
+            return _CONSTANTS[text.lower()]
+        if _INT.match(text):
+            return int(text) if len(text) < 20 else text
+        return float(text) if _FLOAT.match(text) else text
+
+    def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, object]:
+        result: dict[str, object] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._refuse_at(_mark(key_node), path, "a key must be a plain word")
+                continue
+            key: str = key_node.value
+            here = (*path, key)
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                self._refuse_at(_mark(key_node), here, "merge keys (<<) are not allowed")
+                continue
+            if key in result:
+                first = self._document.keys[here].line + 1
+                message = f"is given twice; the first is on line {first}"
+                problem = self._document.problem_at(_mark(key_node), here, "duplicate", message)
+                self._document.problems.append(problem)
+                continue
+            self._document.keys[here] = _mark(key_node)
+            result[key] = self.value(value_node, here)
+        return result
+
+    def _refuse(self, path: Path, message: str, hint: str = "") -> None:
+        self._document.problems.append(self._document.problem(path, "syntax", message, hint))
+
+    def _refuse_at(self, mark: Mark, path: Path, message: str) -> None:
+        self._document.problems.append(self._document.problem_at(mark, path, "syntax", message))
+
+
+def _mark(node: yaml.Node) -> Mark:
+    start, end = node.start_mark, node.end_mark
+    width = end.column - start.column if end.line == start.line else 1
+    if not isinstance(node, yaml.ScalarNode):
+        width = 1
+    return Mark(start.line, start.column, max(1, width))

@@ -1,0 +1,63 @@
+"""A configuration file, read and checked. Pure: it opens no socket and compiles nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+
+from pydantic import ValidationError
+
+from edge.control.config.certificates import Pair, read_certificates
+from edge.control.config.check import check
+from edge.control.config.document import Document, parse
+from edge.control.config.explain import explain
+from edge.control.config.modules import Source, read_modules
+from edge.control.config.problem import Path, Problem
+from edge.control.config.schema import Root
+from edge.control.config.secrets import read_secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A valid file and everything it names, read once: nothing is read again while it is built."""
+
+    folder: FilePath
+    document: Document
+    root: Root
+    certificates: dict[Path, Pair]
+    modules: dict[str, Source]
+    secrets: dict[str, str]
+    warnings: list[Problem]
+
+
+def load(file: str | FilePath, content: bytes | None = None) -> Loaded | list[Problem]:
+    """Everything that is wrong at once, in the order of the file, or the loaded configuration.
+
+    `content` given = the file's text (from a pipe); its relative paths start where we are.
+    """
+    name = str(file)
+    folder = FilePath(name).parent if content is None else FilePath()
+    if content is None:
+        try:
+            content = FilePath(name).read_bytes()
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            return [Problem(name, 1, 1, "", "file", f"cannot read the file: {reason}")]
+    document = parse(name, content)
+    problems = list(document.problems)
+    if document.data is None:
+        return problems
+    root: Root | None = None
+    try:
+        root = Root.model_validate(document.data)
+    except ValidationError as error:
+        problems += explain(document, error)
+    problems += check(document)
+    certificates, certificate_problems = read_certificates(document, folder)
+    modules, module_problems = read_modules(document, folder)
+    secrets, secret_problems = read_secrets(document, folder)
+    problems += certificate_problems + module_problems + secret_problems
+    problems.sort(key=lambda problem: (problem.line, problem.column))
+    if root is None or any(problem.severity == "error" for problem in problems):
+        return problems
+    return Loaded(folder.resolve(), document, root, certificates, modules, secrets, problems)

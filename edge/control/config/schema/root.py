@@ -1,0 +1,52 @@
+"""The whole file."""
+
+# ruff: noqa: RUF012  (pydantic copies the defaults of its fields)
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import BeforeValidator, Field
+
+from edge.control.config.schema.base import Count, Duration, Name, Section, Size, between, fault
+from edge.control.config.schema.clusters import Cluster
+from edge.control.config.schema.filters import Chain, Module
+from edge.control.config.schema.listeners import Admin, Listener
+from edge.control.config.schema.routes import Route
+from edge.control.config.schema.telemetry import Telemetry
+
+
+def _version(value: object) -> object:
+    if type(value) is int and value == 1:
+        return value
+    raise fault("wrong-value", f"must be 1, not {value}", "1 is the only version of the file so far")
+
+
+class EdgeLimits(Section):
+    """Limits on clients. `body` 0 = unlimited (bodies stream; filters that buffer have their own)."""
+
+    head: Annotated[Size, between(1 << 10, 1 << 20)] = 60 << 10
+    head_fields: Annotated[int, between(8, 1000)] = 100
+    target: Annotated[Size, between(256, 64 << 10)] = 16 << 10
+    body: Size = 0
+    head_timeout: Annotated[Duration, between(0.1, 300, "s")] = 10.0
+    idle_timeout: Annotated[Duration, between(0.1, 86400, "s")] = 3600.0
+    body_idle_timeout: Annotated[Duration, between(0.1, 3600, "s")] = 300.0
+    max_connections: Count = 10_000
+
+
+class Root(Section):
+    """One file, one node."""
+
+    later: ClassVar = {
+        "stores": "shared stores are not supported yet",
+        "tenants": "one trust domain for now",
+    }
+    version: Annotated[int, BeforeValidator(_version)]
+    admin: Admin = Admin()
+    listeners: Annotated[list[Listener], Field(min_length=1)]
+    modules: dict[Name, Module] = {}
+    filter_chains: dict[Name, Chain] = {}
+    routes: list[Route] = []
+    clusters: list[Cluster] = []
+    limits: EdgeLimits = EdgeLimits()
+    telemetry: Telemetry = Telemetry()
