@@ -8,7 +8,7 @@ budget). Times are seconds of `clock`.
 |---|---|
 | trap, a spare is ready | the spare is used at once, another is made on `warm` |
 | trap, no spare yet | a fresh instance per exchange until `warm` delivers |
-| `STORM_TRAPS` traps in `STORM_WINDOW_S` | a fresh instance per exchange until `STORM_QUIET_S` pass without a trap |
+| `STORM_TRAPS` traps in `STORM_WINDOW_S` | fresh ones until `STORM_QUIET_S` pass without a trap |
 | start fails | tried again after `BACKOFF_S`, doubling; after `QUARANTINE_FAILURES` once per `QUARANTINE_S` |
 """
 
@@ -77,7 +77,7 @@ class Life(Generic[I]):
         self._recent: deque[float] = deque(maxlen=STORM_TRAPS)
         self._storm_until = 0.0
         self._fresh_fails = False
-        self._prepared: Callable[[Exception | None], None] | None = None
+        self._waiting: list[Callable[[Exception | None], None]] = []
 
     # Start
 
@@ -86,10 +86,10 @@ class Life(Generic[I]):
 
         With Request isolation the instance is a trial and thrown away.
         """
-        if self.current is not None or (self._prepared is None and self.starts and not self._shared):
+        if self.current is not None or self._resting is not None:
             done(None)
             return
-        self._prepared = done
+        self._waiting.append(done)
         self._order()
 
     def _order(self) -> None:
@@ -102,7 +102,6 @@ class Life(Generic[I]):
         self._making = False
         if self._retired:
             return
-        prepared, self._prepared = self._prepared, None
         if isinstance(result, Exception):
             self._start_failed(result)
             if self._shared:
@@ -111,8 +110,12 @@ class Life(Generic[I]):
             self._started()
             if self._shared:
                 self._take_in(result)
-        if prepared is not None:
-            prepared(result if isinstance(result, Exception) else None)
+        self._answer(result if isinstance(result, Exception) else None)
+
+    def _answer(self, error: Exception | None) -> None:
+        waiting, self._waiting = self._waiting, []
+        for done in waiting:
+            done(error)
 
     def _take_in(self, instance: I) -> None:
         if self.current is None and self._resting is None:
@@ -223,9 +226,10 @@ class Life(Generic[I]):
         return "ready" if self.current is not None or not self._shared else "starting"
 
     def retire(self) -> None:
-        """No new exchange will come. Those under way keep their instance as long as they need it."""
+        """No new exchange will come. Those under way keep their instance while they need it."""
         self._retired = True
         self.current = self._resting = self._spare = None
+        self._answer(FilterUnavailable("the filter is retired", self.name))
 
 
 class Lives(Generic[I]):

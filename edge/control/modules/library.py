@@ -1,0 +1,116 @@
+"""From a guest's bytes to what a worker needs: inspect, look up, compile, sign, seal."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Final
+
+from edge.abi.proxy_wasm import bridge, inner
+from edge.control.modules.artefact_key import ArtefactKey, artefact_key
+from edge.control.modules.compile import CompileError, Compiler
+from edge.control.modules.inspect import Report, report
+from edge.control.modules.store import ModuleStore
+from edge.wasm.binary import inspect
+from edge.wasm.module import assemble
+
+INNER_HOST: Final = Path(inner.__file__).parent / "inner.wasm"
+
+
+class ModuleRefused(Exception):
+    """`errors` say why, one line each."""
+
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__("; ".join(errors))
+        self.errors = errors
+
+
+class Provided:
+    """A module ready for workers. The descriptors are sealed memfds; `close` when they are sent.
+
+    `guest_imports` and `bridge_imports` have the shapes of `edge.model.Module`.
+    """
+
+    __slots__ = (
+        "abi",
+        "bridge_fd",
+        "bridge_imports",
+        "digest",
+        "exports",
+        "guest_fd",
+        "guest_imports",
+        "warnings",
+    )
+
+    def __init__(
+        self, found: Report, guest_fd: int, bridge_fd: int, bridge_imports: list[tuple[str, str]]
+    ) -> None:
+        assert found.inspection is not None
+        self.digest = found.digest
+        self.abi = found.abi
+        self.guest_fd = guest_fd
+        self.bridge_fd = bridge_fd
+        self.guest_imports = found.links
+        self.bridge_imports = bridge_imports
+        self.exports = list(found.inspection.exports)
+        self.warnings = found.warnings
+
+    def close(self) -> None:
+        os.close(self.guest_fd)
+        os.close(self.bridge_fd)
+
+
+class ModuleLibrary:
+    """The supervisor's way to artefacts. One compile at a time, each only once per key."""
+
+    def __init__(self, store: ModuleStore, compiler: Compiler | None = None) -> None:
+        self._store = store
+        self._compiler = compiler or Compiler()
+        self._inner = INNER_HOST.read_bytes()
+        self.inner_digest = hashlib.sha256(self._inner).hexdigest()
+
+    async def provide(self, wasm: bytes) -> Provided:
+        """Raises ModuleRefused with everything that is wrong."""
+        found = report(wasm)
+        if found.errors or found.inspection is None:
+            raise ModuleRefused(found.errors)
+        generated = bridge.generate(found.inspection)
+        binary = generated if generated[:4] == b"\0asm" else assemble(generated.decode())
+        imports = [(imported.module, imported.name) for imported in inspect(binary).imports]
+        self._store.put_source(wasm)
+        key = artefact_key(found.digest, self.inner_digest, str(bridge.BRIDGE_VERSION))
+        guest_fd, bridge_fd = await self._sealed(key, [("guest", wasm), ("bridge", binary)])
+        return Provided(found, guest_fd, bridge_fd, imports)
+
+    async def inner_host(self) -> int:
+        """A sealed descriptor of the inner host's artefact; the caller closes it."""
+        key = artefact_key(self.inner_digest, self.inner_digest, "")
+        (fd,) = await self._sealed(key, [("inner", self._inner)])
+        return fd
+
+    async def _sealed(self, key: ArtefactKey, parts: list[tuple[str, bytes]]) -> list[int]:
+        fds = self._open(key, parts)
+        if fds is not None:
+            return fds
+        try:
+            artefacts = await self._compiler.compile(parts)
+        except CompileError as error:
+            raise ModuleRefused([str(error)]) from None
+        for (part, _), artefact in zip(parts, artefacts, strict=True):
+            self._store.put(key, part, artefact)
+        fds = self._open(key, parts)
+        if fds is None:
+            raise ModuleRefused(["the artefact could not be kept"])
+        return fds
+
+    def _open(self, key: ArtefactKey, parts: list[tuple[str, bytes]]) -> list[int] | None:
+        fds: list[int] = []
+        for part, _ in parts:
+            fd = self._store.open_sealed(key, part)
+            if fd is None:
+                for opened in fds:
+                    os.close(opened)
+                return None
+            fds.append(fd)
+        return fds
