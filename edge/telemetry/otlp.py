@@ -11,18 +11,9 @@ from struct import Struct
 from typing import Final
 
 from edge.chain.filter import Direction, FilterRecord
+from edge.telemetry import attributes as attr
 from edge.telemetry.ids import Ids
-from edge.telemetry.protobuf import (
-    BytesKey,
-    DoubleKey,
-    IntKey,
-    ListKey,
-    TextKey,
-    boolean,
-    delimited,
-    utf8,
-    varint,
-)
+from edge.telemetry.protobuf import TextKey, delimited, utf8, varint
 from edge.telemetry.redaction import redact_query
 from edge.telemetry.spans import SPAN_LIMIT, VALUE_LIMIT_BYTES, Attempt, ExchangeTrace, FilterInfo
 
@@ -50,55 +41,6 @@ EDITS_SHOWN: Final = 32
 GUEST_ATTRIBUTES: Final = 32
 GUEST_KEY_CHARS: Final = 64
 GUEST_VALUE_BYTES: Final = 256
-
-_L: Final = VALUE_LIMIT_BYTES
-METHOD: Final = BytesKey("http.request.method", 64)
-METHOD_ORIGINAL: Final = BytesKey("http.request.method_original", 64)
-URL_PATH: Final = BytesKey("url.path", _L)
-URL_QUERY: Final = BytesKey("url.query", _L)
-URL_SCHEME: Final = BytesKey("url.scheme", 16)
-URL_FULL: Final = BytesKey("url.full", _L)
-HTTP_ROUTE: Final = TextKey("http.route", _L)
-STATUS: Final = IntKey("http.response.status_code")
-ERROR_TYPE: Final = TextKey("error.type", 256)
-RESEND: Final = IntKey("http.request.resend_count")
-SERVER_ADDRESS: Final = BytesKey("server.address", 255)
-SERVER_PORT: Final = IntKey("server.port")
-CLIENT_ADDRESS: Final = TextKey("client.address", 64)
-PEER_ADDRESS: Final = TextKey("network.peer.address", 64)
-PEER_PORT: Final = IntKey("network.peer.port")
-PROTOCOL: Final = TextKey("network.protocol.version", 16)
-TLS: Final = TextKey("tls.protocol.version", 16)
-USER_AGENT: Final = BytesKey("user_agent.original", 512)
-REQUEST_SIZE: Final = IntKey("http.request.body.size")
-RESPONSE_SIZE: Final = IntKey("http.response.body.size")
-LISTENER: Final = TextKey("edge.listener.name", 256)
-ROUTE: Final = TextKey("edge.route.name", 256)
-CHAIN: Final = TextKey("edge.chain.name", 256)
-REVISION: Final = IntKey("edge.config.revision")
-REPLY_SOURCE: Final = TextKey("edge.reply.source", 16)
-REPLY_FILTER: Final = TextKey("edge.reply.filter", 256)
-REQUEST_ID: Final = BytesKey("edge.request.id", 128)
-CLUSTER: Final = TextKey("edge.cluster.name", 256)
-ENDPOINT: Final = TextKey("edge.endpoint.address", 255)
-NOT_REUSED, REUSED = boolean("edge.connection.reused")
-FILTER_NAME: Final = TextKey("edge.filter.name", 256)
-DIGEST: Final = TextKey("edge.filter.module.digest", 80)
-VERSION: Final = TextKey("edge.filter.module.version", 64)
-ABI: Final = TextKey("edge.filter.abi", 64)
-DIRECTION: Final = TextKey("edge.filter.direction", 16)
-POSITION: Final = IntKey("edge.filter.position")
-DECISION: Final = TextKey("edge.filter.decision", 16)
-CALLS: Final = IntKey("edge.filter.calls")
-HOST_CALLS: Final = IntKey("edge.filter.hostcalls")
-EDITS: Final = ListKey("edge.filter.edits", 128)
-GUEST_TIME: Final = DoubleKey("edge.filter.guest_time")
-HOST_TIME: Final = DoubleKey("edge.filter.host_time")
-WAIT_TIME: Final = DoubleKey("edge.filter.wait_time")
-MEMORY: Final = IntKey("edge.filter.memory.peak")
-BYTES_IN: Final = IntKey("edge.filter.bytes.in")
-BYTES_OUT: Final = IntKey("edge.filter.bytes.out")
-FAIL_STRATEGY: Final = TextKey("edge.filter.fail_strategy", 16)
 
 
 def _span(
@@ -136,7 +78,7 @@ class Encoder:
         context = trace.context
         start = b"\x0a\x10" + context.trace_id
         if context.tracestate:
-            start += delimited(b"\x1a", utf8(context.tracestate, _L * 2))
+            start += delimited(b"\x1a", utf8(context.tracestate, 2 * VALUE_LIMIT_BYTES))
         start += b"\x12\x08"
         entries = [self._server(trace, start + context.span_id)]
         last = len(trace.attempts) - 1
@@ -151,17 +93,17 @@ class Encoder:
         context, route = trace.context, trace.route
         method = trace.method if trace.method in KNOWN_METHODS else b"HTTP"
         name = method
-        parts = [_method(trace.method), self._target(trace), URL_SCHEME[trace.scheme], _server_at(trace)]
+        parts = [_method(trace.method), self._target(trace), attr.URL_SCHEME[trace.scheme], _server_at(trace)]
         if route.template:
             name = b"%b %b" % (method, utf8(route.template.encode(), 256))
-            parts.append(HTTP_ROUTE[route.template])
+            parts.append(attr.HTTP_ROUTE[route.template])
         parts.append(_connection(trace))
         parts.append(_edge(trace))
         failed = trace.status >= _SERVER_ERROR or (trace.error != "" and trace.status < _CLIENT_ERROR)
         if trace.status:
-            parts.append(STATUS[trace.status])
+            parts.append(attr.STATUS[trace.status])
         if trace.error or failed:
-            parts.append(ERROR_TYPE[trace.error or str(trace.status)])
+            parts.append(attr.ERROR_TYPE[trace.error or str(trace.status)])
         if failed:
             parts.append(_STATUS_ERROR)
         flags = _REMOTE_CHILD if context.parent_id else _LOCAL_CHILD
@@ -171,8 +113,8 @@ class Encoder:
     def _target(self, trace: ExchangeTrace) -> bytes:
         path, mark, query = trace.path.partition(b"?")
         if not mark:
-            return URL_PATH.fresh(path)
-        return URL_PATH.fresh(path) + URL_QUERY.fresh(redact_query(query, self._safe))
+            return attr.URL_PATH.fresh(path)
+        return attr.URL_PATH.fresh(path) + attr.URL_QUERY.fresh(redact_query(query, self._safe))
 
     def _client(self, trace: ExchangeTrace, attempt: Attempt, index: int, identity: bytes) -> bytes:
         host, _, port = attempt.address.rpartition(":")
@@ -181,19 +123,27 @@ class Encoder:
         if mark:
             path = b"%b?%b" % (path, redact_query(query, self._safe))
         method = trace.method if trace.method in KNOWN_METHODS else b"HTTP"
-        parts = [_method(trace.method), CLUSTER[attempt.cluster], REUSED if attempt.reused else NOT_REUSED]
+        parts = [
+            _method(trace.method),
+            attr.CLUSTER[attempt.cluster],
+            attr.REUSED if attempt.reused else attr.NOT_REUSED,
+        ]
         if address:
             bare = host.strip("[]")
-            parts += (SERVER_ADDRESS[bare.encode()], PEER_ADDRESS[bare], ENDPOINT[attempt.address])
+            parts += (
+                attr.SERVER_ADDRESS[bare.encode()],
+                attr.PEER_ADDRESS[bare],
+                attr.ENDPOINT[attempt.address],
+            )
             if port.isdigit():
-                parts += (SERVER_PORT[int(port)], PEER_PORT[int(port)])
-            parts.append(URL_FULL.fresh(b"http://%b%b" % (address, path)))
+                parts += (attr.SERVER_PORT[int(port)], attr.PEER_PORT[int(port)])
+            parts.append(attr.URL_FULL.fresh(b"http://%b%b" % (address, path)))
         if index:
-            parts.append(RESEND[index])
+            parts.append(attr.RESEND[index])
         if attempt.status:
-            parts.append(STATUS[attempt.status])
+            parts.append(attr.STATUS[attempt.status])
         if attempt.error or attempt.status >= _CLIENT_ERROR:
-            parts += (ERROR_TYPE[attempt.error or str(attempt.status)], _STATUS_ERROR)
+            parts += (attr.ERROR_TYPE[attempt.error or str(attempt.status)], _STATUS_ERROR)
         parent = trace.context.span_id
         body = b"".join(parts)
         return _span(identity, parent, method, _CLIENT, attempt.start_ns, attempt.end_ns, _LOCAL_CHILD, body)
@@ -201,8 +151,8 @@ class Encoder:
 
 def _method(method: bytes) -> bytes:
     if method in KNOWN_METHODS:
-        return METHOD[method]
-    return METHOD[b"_OTHER"] + METHOD_ORIGINAL.fresh(method)
+        return attr.METHOD[method]
+    return attr.METHOD[b"_OTHER"] + attr.METHOD_ORIGINAL.fresh(method)
 
 
 def _server_at(trace: ExchangeTrace) -> bytes:
@@ -210,59 +160,61 @@ def _server_at(trace: ExchangeTrace) -> bytes:
     host, colon, port = trace.authority.rpartition(b":")
     if not colon or not port.isdigit() or len(port) > 5:
         host, port = trace.authority, b"443" if trace.scheme == b"https" else b"80"
-    return SERVER_ADDRESS[host.strip(b"[]")] + SERVER_PORT[int(port)]
+    return attr.SERVER_ADDRESS[host.strip(b"[]")] + attr.SERVER_PORT[int(port)]
 
 
 def _connection(trace: ExchangeTrace) -> bytes:
     connection = trace.connection
     address, port = connection.peer
-    encoded = CLIENT_ADDRESS[address] + PEER_ADDRESS[address] + PEER_PORT.fresh(port)
-    encoded += PROTOCOL[trace.protocol.removeprefix("HTTP/")]
+    encoded = attr.CLIENT_ADDRESS[address] + attr.PEER_ADDRESS[address] + attr.PEER_PORT.fresh(port)
+    encoded += attr.PROTOCOL[trace.protocol.removeprefix("HTTP/")]
     if connection.tls_version:
-        encoded += TLS[connection.tls_version.removeprefix("TLSv")]
+        encoded += attr.TLS[connection.tls_version.removeprefix("TLSv")]
     if trace.user_agent is not None:
-        encoded += USER_AGENT[trace.user_agent]
+        encoded += attr.USER_AGENT[trace.user_agent]
     return encoded
 
 
 def _edge(trace: ExchangeTrace) -> bytes:
     route = trace.route
-    encoded = LISTENER[route.listener] + REVISION[route.revision] + REPLY_SOURCE[trace.reply_source]
-    encoded += REQUEST_ID.fresh(trace.request_id)
+    encoded = (
+        attr.LISTENER[route.listener] + attr.REVISION[route.revision] + attr.REPLY_SOURCE[trace.reply_source]
+    )
+    encoded += attr.REQUEST_ID.fresh(trace.request_id)
     if route.route:
-        encoded += ROUTE[route.route]
+        encoded += attr.ROUTE[route.route]
     if route.chain:
-        encoded += CHAIN[route.chain]
+        encoded += attr.CHAIN[route.chain]
     if trace.reply_filter:
-        encoded += REPLY_FILTER[trace.reply_filter]
-    return encoded + REQUEST_SIZE[trace.request_bytes] + RESPONSE_SIZE[trace.response_bytes]
+        encoded += attr.REPLY_FILTER[trace.reply_filter]
+    return encoded + attr.REQUEST_SIZE[trace.request_bytes] + attr.RESPONSE_SIZE[trace.response_bytes]
 
 
 def _filter(trace: ExchangeTrace, record: FilterRecord, identity: bytes) -> bytes:
     filters = trace.route.filters
     parts = [
-        FILTER_NAME[record.name],
-        POSITION[record.position],
-        DIRECTION["request" if record.direction is Direction.REQUEST else "response"],
-        DECISION[record.decision],
-        CALLS[record.calls],
-        HOST_CALLS[record.host_calls],
-        GUEST_TIME.fresh(record.guest_ns * _NS),
-        HOST_TIME.fresh(record.host_ns * _NS),
-        WAIT_TIME.fresh(record.wait_ns * _NS),
-        MEMORY[record.memory_bytes],
-        BYTES_IN[record.bytes_in],
-        BYTES_OUT[record.bytes_out],
+        attr.FILTER_NAME[record.name],
+        attr.POSITION[record.position],
+        attr.DIRECTION["request" if record.direction is Direction.REQUEST else "response"],
+        attr.DECISION[record.decision],
+        attr.CALLS[record.calls],
+        attr.HOST_CALLS[record.host_calls],
+        attr.GUEST_TIME.fresh(record.guest_ns * _NS),
+        attr.HOST_TIME.fresh(record.host_ns * _NS),
+        attr.WAIT_TIME.fresh(record.wait_ns * _NS),
+        attr.MEMORY[record.memory_bytes],
+        attr.BYTES_IN[record.bytes_in],
+        attr.BYTES_OUT[record.bytes_out],
     ]
     if 0 <= record.position < len(filters):
         parts.append(_module(filters[record.position]))
     if record.edits:
-        parts.append(EDITS.fresh(record.edits[:EDITS_SHOWN]))
+        parts.append(attr.EDITS.fresh(record.edits[:EDITS_SHOWN]))
     for key, value in record.attributes[:GUEST_ATTRIBUTES]:
         name = f"edge.guest.{record.name}.{key[:GUEST_KEY_CHARS]}"
         parts.append(TextKey(name, GUEST_VALUE_BYTES).fresh(value))
     if record.error:
-        parts += (ERROR_TYPE[record.error], _STATUS_ERROR)
+        parts += (attr.ERROR_TYPE[record.error], _STATUS_ERROR)
     name_bytes = b"filter " + utf8(record.name.encode("utf-8", "replace"), 256)
     parent, body = trace.context.span_id, b"".join(parts)
     return _span(identity, parent, name_bytes, _INTERNAL, record.start_ns, record.end_ns, _LOCAL_CHILD, body)
@@ -270,6 +222,8 @@ def _filter(trace: ExchangeTrace, record: FilterRecord, identity: bytes) -> byte
 
 def _module(info: FilterInfo) -> bytes:
     encoded = (
-        DIGEST[info.digest] + ABI[info.abi] + FAIL_STRATEGY["FAIL_OPEN" if info.fail_open else "FAIL_CLOSE"]
+        attr.DIGEST[info.digest]
+        + attr.ABI[info.abi]
+        + attr.FAIL_STRATEGY["FAIL_OPEN" if info.fail_open else "FAIL_CLOSE"]
     )
-    return encoded + VERSION[info.version] if info.version else encoded
+    return encoded + attr.VERSION[info.version] if info.version else encoded

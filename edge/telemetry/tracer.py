@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
-from struct import error as StructError
 from typing import Final
 
 from edge.telemetry.otlp import Encoder
@@ -89,7 +89,7 @@ class Tracer:
         for trace in traces:
             try:
                 spans = self._encoder.encode(trace)
-            except (ValueError, TypeError, AttributeError, StructError):
+            except (ValueError, TypeError, AttributeError, struct.error):
                 self.dropped += trace.span_count()  # one trace with odd values must not cost the others
                 continue
             for entry in spans:

@@ -1,0 +1,131 @@
+"""The last traces, kept in the supervisor for people who have no collector.
+
+Batches are kept as they came and decoded only when somebody looks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span, Status
+
+from edge.telemetry.batch import is_sound
+from edge.wire import Spans
+
+RING_SPANS: Final = 4096
+RING_BYTES: Final = 8 << 20
+
+_KINDS: Final = {
+    Span.SPAN_KIND_INTERNAL: "internal",
+    Span.SPAN_KIND_SERVER: "server",
+    Span.SPAN_KIND_CLIENT: "client",
+}
+
+Shown = dict[str, Any]
+
+
+class _Batch:
+    """One worker's batch; `shown` is made at the first look."""
+
+    __slots__ = ("count", "payload", "shown")
+
+    def __init__(self, batch: Spans) -> None:
+        self.count = batch.count
+        self.payload = batch.payload
+        self.shown: list[Shown] | None = None
+
+
+class Ring:
+    """Holds the newest `limit_spans` spans or so (whole batches leave). `malformed` counts bad batches."""
+
+    def __init__(self, limit_spans: int = RING_SPANS) -> None:
+        self.malformed = 0
+        self._limit = limit_spans
+        self._batches: deque[_Batch] = deque()
+        self._spans = 0
+        self._bytes = 0
+
+    def add(self, batch: Spans) -> None:
+        """Keep a batch; costs nothing but memory until it is read."""
+        if not is_sound(batch):
+            self.malformed += 1
+            return
+        self._batches.append(_Batch(batch))
+        self._spans += batch.count
+        self._bytes += len(batch.payload)
+        while len(self._batches) > 1 and (self._spans > self._limit or self._bytes > RING_BYTES):
+            oldest = self._batches.popleft()
+            self._spans -= oldest.count
+            self._bytes -= len(oldest.payload)
+
+    def traces(self, limit: int = 100) -> list[Shown]:
+        """The newest `limit` traces, newest first, as plain data for JSON.
+
+        Each: `traceId, name, startMs` (Unix time), `durationMs, error, spans`; each span: `spanId,
+        parentSpanId` (empty for a root), `name, kind, startMs, offsetMs` (from the trace's start),
+        `durationMs, error, attributes`. Server span first, then by start.
+        """
+        grouped: dict[str, list[Shown]] = {}
+        for batch in self._batches:
+            for span in self._decoded(batch):
+                grouped.setdefault(span["traceId"], []).append(span)
+        shown = [_trace(trace_id, spans) for trace_id, spans in grouped.items()]
+        shown.sort(key=lambda trace: -float(trace["startMs"]))
+        return shown[:limit]
+
+    def trace(self, trace_id: str) -> Shown | None:
+        """One trace by its 32 hex digits."""
+        spans = [span for b in self._batches for span in self._decoded(b) if span["traceId"] == trace_id]
+        return _trace(trace_id, spans) if spans else None
+
+    def _decoded(self, batch: _Batch) -> list[Shown]:
+        if batch.shown is None:
+            try:
+                batch.shown = [_span(span) for span in ScopeSpans.FromString(batch.payload).spans]
+            except DecodeError:
+                self.malformed += 1
+                batch.shown = []
+        return batch.shown
+
+
+def _trace(trace_id: str, spans: list[Shown]) -> Shown:
+    ids = {span["spanId"] for span in spans}
+    ordered = sorted(spans, key=lambda span: (span["parentSpanId"] in ids, span["startMs"]))
+    start = min(float(span["startMs"]) for span in spans)
+    end = max(float(span["startMs"]) + float(span["durationMs"]) for span in spans)
+    return {
+        "traceId": trace_id,
+        "name": ordered[0]["name"],
+        "startMs": start,
+        "durationMs": round(end - start, 6),
+        "error": any(span["error"] for span in spans),
+        "spans": [{**span, "offsetMs": round(float(span["startMs"]) - start, 6)} for span in ordered],
+    }
+
+
+def _span(span: Span) -> Shown:
+    return {
+        "traceId": span.trace_id.hex(),
+        "spanId": span.span_id.hex(),
+        "parentSpanId": span.parent_span_id.hex(),
+        "name": span.name,
+        "kind": _KINDS.get(span.kind, "internal"),
+        "startMs": span.start_time_unix_nano / 1e6,
+        "durationMs": (span.end_time_unix_nano - span.start_time_unix_nano) / 1e6,
+        "error": span.status.code == Status.STATUS_CODE_ERROR,
+        "attributes": {entry.key: _value(entry.value) for entry in span.attributes},
+    }
+
+
+def _value(value: AnyValue) -> Any:
+    which = value.WhichOneof("value")
+    if which == "array_value":
+        return [_value(entry) for entry in value.array_value.values]
+    return (
+        getattr(value, which)
+        if which in ("string_value", "int_value", "double_value", "bool_value")
+        else None
+    )
