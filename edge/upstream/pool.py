@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import ip_address
 from math import inf
-from typing import Protocol
+from typing import Protocol, cast
 
 from edge import model
 from edge.exchange.deadlines import Deadlines
+from edge.upstream.connection import Caller, Connection
 from edge.upstream.dialer import Dialer
-from edge.upstream.h1 import Caller, H1Client
+from edge.upstream.h1 import H1Client
 
 
 class Settings:
@@ -81,15 +82,15 @@ class Pool:
         """Close the connection that is idle for longest, to make room for a new one."""
         self.idle[0].close()
 
-    def idle_again(self, client: H1Client) -> None:
+    def idle_again(self, client: Connection) -> None:
         """A clean connection comes back; kept unless the cluster is on its way out."""
         if self.closing:
             client.close()
             return
-        self.idle.append(client)
+        self.idle.append(cast(H1Client, client))
         self._seeker.room()
 
-    def gone(self, client: H1Client, was_idle: bool) -> None:
+    def gone(self, client: Connection, was_idle: bool) -> None:
         """A connection ended, whatever it was doing."""
         self.open -= 1
         if was_idle and client in self.idle:

@@ -100,9 +100,10 @@ class PooledRequest:
         self._held = self._held or []
         self._client = client
 
-    def connected(self, client: H1Client, address: str) -> None:
+    def connected(self, address: str) -> None:
         self.address = address
-        self._send_on(client)
+        if self._client is not None:
+            self._send_on(self._client)
 
     def _send_on(self, client: H1Client) -> None:
         self._client = client
