@@ -20,7 +20,7 @@ def jaeger() -> Path:
     def build(target: Path) -> None:
         module = f"github.com/jaegertracing/jaeger@{_VERSION}"
         source = Path(json.loads(run(["go", "mod", "download", "-json", module], _FETCH_S))["Dir"])
-        command = ["go", "build", "-trimpath", "-ldflags=-s -w", "-o", target, "./cmd/jaeger"]
+        command = ["go", "build", "-trimpath", "-ldflags=-s -w", "-o", str(target), "./cmd/jaeger"]
         run(command, _BUILD_S, cwd=source)
 
     return once(f"bin/jaeger-{_VERSION}", build)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
 from pathlib import Path
 
@@ -50,14 +49,15 @@ def _unpack(target: Path, package: str, path: str) -> None:
     (target / "versions").write_text("".join(f"{item}\n" for item in wanted))
     if not (target / "root" / path).is_file():
         raise ToolMissing(f"the packages of {package} have no {path}")
+    libraries = sorted({file.parent.relative_to(target) for file in target.rglob("*.so*")})
+    search = ":".join(f"$here/{folder}" for folder in libraries)
     run_script = target / "run"
     # The folder is renamed once it is whole, so the script finds its place by itself.
     run_script.write_text(
         "#!/bin/sh\n"
-        'here=$(dirname "$(readlink -f "$0")")/root\n'
-        "libraries=$here/usr/lib/$(uname -m)-linux-gnu:$here/lib/$(uname -m)-linux-gnu\n"
-        "LD_LIBRARY_PATH=$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "
-        f'exec "$here"/{shlex.quote(path)} "$@"\n'
+        'here=$(dirname "$(readlink -f "$0")")\n'
+        f'LD_LIBRARY_PATH="{search}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}" '
+        f'exec "$here/root/{path}" "$@"\n'
     )
     run_script.chmod(0o755)
 

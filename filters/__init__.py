@@ -1,0 +1,1 @@
+"""Sources of the filters that come with edge, and the program that builds them."""
