@@ -1,0 +1,1 @@
+"""ABI hosts: guest words to the chain's Filter interface and back."""
