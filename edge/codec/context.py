@@ -1,0 +1,71 @@
+"""What all connections of one listener share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from edge.errors import EdgeError
+from edge.exchange.deadlines import Deadlines
+from edge.exchange.seams import Accept
+from edge.model import Limits
+
+
+class Drainable(Protocol):
+    """A connection of any downstream protocol."""
+
+    def shutdown(self) -> None:
+        """Close now if idle, else after the exchange under way."""
+
+
+class ListenerContext:
+    """Built by the worker, one per listener; `limits` may be replaced, the next head sees it.
+
+    `clock` is monotonic seconds, as coarse as a loop turn. `unhandled` is told of every
+    exception that ended a connection, `refused` of every malformed head, which no exchange
+    ever saw. `call_soon` is the running loop's unless given.
+    """
+
+    __slots__ = (
+        "accept",
+        "call_soon",
+        "clock",
+        "connections",
+        "deadlines",
+        "draining",
+        "limits",
+        "next_id",
+        "refused",
+        "scheme",
+        "unhandled",
+    )
+
+    def __init__(
+        self,
+        accept: Accept,
+        scheme: bytes,
+        limits: Limits,
+        deadlines: Deadlines,
+        clock: Callable[[], float],
+        next_id: Callable[[], int],
+        unhandled: Callable[[BaseException], None],
+        refused: Callable[[EdgeError], None] | None = None,
+        call_soon: Callable[[Callable[[], None]], object] | None = None,
+    ) -> None:
+        self.accept = accept
+        self.scheme = scheme
+        self.limits = limits
+        self.deadlines = deadlines
+        self.clock = clock
+        self.next_id = next_id
+        self.unhandled = unhandled
+        self.refused = refused
+        self.call_soon = call_soon
+        self.connections: set[Drainable] = set()
+        self.draining = False
+
+    def drain(self) -> None:
+        """Idle connections close now, the others with their next response."""
+        self.draining = True
+        for connection in list(self.connections):
+            connection.shutdown()
