@@ -214,3 +214,18 @@ def _telemetry(loaded: Loaded) -> model.Telemetry:
         safe_query_params=list(tracing.safe_query_params),
         access_log=path if path in ("", "stdout") else str(loaded.folder / path),
     )
+
+
+def explicit_telemetry(loaded: Loaded) -> frozenset[str]:
+    """Fields of `model.Telemetry` that the file itself sets: the environment does not change them."""
+    telemetry = loaded.root.telemetry
+    tracing = telemetry.tracing
+    given = {
+        "service_name": "service_name" in telemetry.model_fields_set,
+        "otlp_endpoint": tracing.otlp is not None,
+        "ratio": "ratio" in tracing.sampler.model_fields_set,
+        "extract": "extract" in tracing.propagation.model_fields_set,
+        "inject": "inject" in tracing.propagation.model_fields_set,
+        "tracing": "enabled" in tracing.model_fields_set,
+    }
+    return frozenset(name for name, is_given in given.items() if is_given)

@@ -1,0 +1,188 @@
+"""Keeps one worker alive and on the current revision.
+
+starting ── Prepared ──> serving ── Drain ──> draining ──> ended
+    │                       │
+    └── dies or is silent ──┴──> waiting (back-off) ──> starting …
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from edge import model, wire
+from edge.control.link import SupervisorLink
+from edge.control.process import WorkerProcess
+from edge.control.sockets import Bound
+
+log = logging.getLogger("edge.supervisor")
+
+SILENCE_LIMIT_S = 5.0
+START_LIMIT_S = 60.0
+"""From the start to Prepared: imports and the instances of every filter are in it."""
+CHECK_PERIOD_S = 0.5
+CALM_S = 10.0
+"""A worker that served this long has ended the row of crashes."""
+CRASHES_LIMIT = 10
+BACKOFF_FIRST_S = 0.05
+BACKOFF_MOST_S = 1.0
+
+
+class State(Enum):
+    STARTING = "starting"
+    SERVING = "serving"
+    WAITING = "waiting"
+    DRAINING = "draining"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a worker is to serve; the keeper's owner keeps the descriptors open."""
+
+    model: model.Model
+    descriptors: Sequence[int]
+
+
+class Keeper:
+    """`ready` is set while the worker serves. `ended` resolves to None after a drain, or to the
+    reason why the worker cannot be kept alive.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        listeners: Sequence[Bound],
+        revision: Revision,
+        on_message: Callable[[wire.Up], None],
+    ) -> None:
+        self.state = State.WAITING
+        self.restarts = 0
+        self.health: wire.Health | None = None
+        self.ready = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[str | None] = self._loop.create_future()
+        self._number = number
+        self._listeners = listeners
+        self._revision = revision
+        self._on_message = on_message
+        self._process: WorkerProcess | None = None
+        self._link: SupervisorLink | None = None
+        self._crashes = 0
+        self._refused: list[str] = []
+        self._quiet_s = 0.0
+        self._age_s = 0.0
+        self._checked = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of the running worker, 0 when there is none."""
+        return self._process.pid if self._process else 0
+
+    def start(self) -> None:
+        """Start the worker and hand it the revision."""
+        self.state = State.STARTING
+        self._quiet_s = self._age_s = 0.0
+        self._checked = self._loop.time()
+        self._process = WorkerProcess(self._number, self._listeners, self._exited)
+        self._link = SupervisorLink(self._process.wire, self._received, self._wire_closed)
+        revision = self._revision
+        self._link.send(wire.Prepare(revision.model.revision, revision.model), revision.descriptors)
+        self._timer = self._loop.call_later(CHECK_PERIOD_S, self._check)
+
+    def drain(self, grace_s: float) -> None:
+        """Let it finish what runs; it is killed one second after `grace_s`."""
+        if self.state is State.WAITING:
+            self._end(None)
+        elif self.state is not State.ENDED and self._link is not None:
+            self.state = State.DRAINING
+            self.ready.clear()
+            self._link.send(wire.Drain(grace_s))
+            self._loop.call_later(grace_s + 1, self.kill)
+
+    def kill(self) -> None:
+        """Now, whatever it does."""
+        if self._process is not None:
+            self._process.kill()
+        elif self.state is not State.ENDED:
+            self._end(None)
+
+    def _received(self, message: wire.Up) -> None:
+        self._quiet_s = 0.0
+        if isinstance(message, wire.Prepared):
+            if self.state is State.STARTING and self._link is not None:
+                self._link.send(wire.Activate(message.revision))
+                self.state = State.SERVING
+                self._age_s = 0.0
+                self.ready.set()
+        elif isinstance(message, wire.Refused):
+            self._refused = [str(error) for error in message.errors]
+            self.kill()
+        elif isinstance(message, wire.Health):
+            self.health = message
+        else:
+            self._on_message(message)
+
+    def _wire_closed(self, reason: str) -> None:
+        if self.state is not State.DRAINING:
+            log.error("worker %d (pid %d): %s", self._number, self.pid, reason)
+            self.kill()
+
+    def _check(self) -> None:
+        # Time counts at most twice the period a turn: when this process itself stood still
+        # (a suspended machine), the worker is not to blame.
+        now = self._loop.time()
+        passed = min(now - self._checked, 2 * CHECK_PERIOD_S)
+        self._checked = now
+        self._quiet_s += passed
+        self._age_s += passed
+        starting = self.state is State.STARTING
+        if (
+            self._quiet_s > (START_LIMIT_S if starting else SILENCE_LIMIT_S)
+            and self.state is not State.DRAINING
+        ):
+            log.error("worker %d (pid %d) is silent; it is killed", self._number, self.pid)
+            self.kill()
+        elif starting and self._age_s > START_LIMIT_S:
+            log.error("worker %d (pid %d) did not prepare in %.0f s", self._number, self.pid, START_LIMIT_S)
+            self.kill()
+        elif self.state is State.SERVING and self._age_s > CALM_S:
+            self._crashes = 0
+        self._timer = self._loop.call_later(CHECK_PERIOD_S, self._check)
+
+    def _exited(self, code: int) -> None:
+        state, self.state = self.state, State.WAITING
+        self.ready.clear()
+        self._process = None
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._link is not None:
+            self._link.close()
+        if state is State.DRAINING:
+            self._end(None)
+            return
+        if self._refused and self.restarts == 0:
+            self._end("the worker refused the configuration: " + "; ".join(self._refused))
+            return
+        self._crashes += 1
+        how = f"signal {-code}" if code < 0 else f"code {code}"
+        if self._crashes >= CRASHES_LIMIT:
+            self._end(f"worker {self._number} died {self._crashes} times in a row, last with {how}")
+            return
+        delay_s = min(BACKOFF_FIRST_S * 2 ** (self._crashes - 1), BACKOFF_MOST_S)
+        log.error("worker %d ended with %s; it is started again in %.2f s", self._number, how, delay_s)
+        self._loop.call_later(delay_s, self._restart)
+
+    def _restart(self) -> None:
+        if self.state is State.WAITING:
+            self.restarts += 1
+            self.start()
+
+    def _end(self, reason: str | None) -> None:
+        self.state = State.ENDED
+        if not self.ended.done():
+            self.ended.set_result(reason)

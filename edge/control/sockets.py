@@ -1,0 +1,69 @@
+"""The listeners' sockets: bound once by the supervisor, inherited by every worker it starts.
+
+They live on when a worker dies, so that connections wait in the backlog for the next one.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from edge.control.config.quantity import HostPort
+
+BACKLOG = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """`port` is never 0."""
+
+    name: str
+    socket: socket.socket
+    address: HostPort
+
+
+class CannotBind(Exception):
+    """The text says which listener, which address, and why."""
+
+
+def bind_all(listeners: Iterable[tuple[str, HostPort]]) -> list[Bound]:
+    """All or none. Raises CannotBind."""
+    bound: list[Bound] = []
+    for name, address in listeners:
+        try:
+            made = bind(address)
+        except OSError as error:
+            for each in bound:
+                each.socket.close()
+            reason = (error.strerror or str(error)).lower()
+            raise CannotBind(f"listener {name}: cannot bind {address}: {reason}") from None
+        port: int = made.getsockname()[1]
+        bound.append(Bound(name, made, HostPort(address.host, port)))
+    return bound
+
+
+def bind(address: HostPort) -> socket.socket:
+    """A listening TCP socket with SO_REUSEPORT. Raises OSError when another process listens there."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    if address.port:
+        # With SO_REUSEPORT alone two edges would share a port without a word; this bind fails then.
+        with socket.socket(family) as probe:
+            _prepare(probe, family)
+            probe.bind((address.host, address.port))
+    made = socket.socket(family)
+    try:
+        _prepare(made, family)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        made.bind((address.host, address.port))
+        made.listen(BACKLOG)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def _prepare(made: socket.socket, family: socket.AddressFamily) -> None:
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
