@@ -63,7 +63,7 @@ END_TO_END: Final = frozenset(
 )
 """Fields that a peer cannot have removed by naming them in `Connection`."""
 
-_FORWARDED: Final = frozenset((b"forwarded", b"x-real-ip"))
+_FORWARDED: Final = frozenset((b"forwarded", b"x-real-ip", b"x-request-id"))
 
 
 def is_token(data: bytes) -> bool:
@@ -77,7 +77,9 @@ def is_field_value(data: bytes) -> bool:
 
 
 def is_forwarding(name: bytes) -> bool:
-    """Whether the (lower-case) field claims where a request came from; underscores count as dashes."""
+    """Whether the (lower-case) field claims where a request came from or which it is, what only an
+    edge may say; underscores count as dashes.
+    """
     dashed = name.replace(b"_", b"-")
     return dashed in _FORWARDED or dashed.startswith(b"x-forwarded-")
 
@@ -151,7 +153,9 @@ def _canonical_escape(match: re.Match[bytes]) -> bytes:
     return match[0].upper()
 
 
-_authority: Final = re.compile(rb"(?:([A-Za-z0-9._\-]{1,255})|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{0,5}))?").fullmatch
+_authority: Final = re.compile(
+    rb"(?:([A-Za-z0-9._\-]{1,255})|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{0,5}))?"
+).fullmatch
 _MAX_PORT: Final = 65535
 
 

@@ -38,7 +38,16 @@ class Form(IntEnum):
 class Answer:
     """Implements `Downstream`; `edge.codec.h1.server.H1Server` adds the request side."""
 
-    __slots__ = ("_awaits_continue", "_close", "_context", "_form", "_http10", "_left", "_to_head", "_transport")
+    __slots__ = (
+        "_awaits_continue",
+        "_close",
+        "_context",
+        "_form",
+        "_http10",
+        "_left",
+        "_to_head",
+        "_transport",
+    )
 
     _transport: asyncio.Transport
 
@@ -68,9 +77,7 @@ class Answer:
         if status == _SWITCHING:
             self._switch(head)
             return
-        if self._to_head or status in _BODILESS:
-            self._form = Form.DROP
-        elif end:
+        if end or self._to_head or status in _BODILESS:
             self._form = Form.DROP
         elif head.length is not None:
             self._form = Form.LENGTH

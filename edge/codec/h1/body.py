@@ -26,7 +26,16 @@ _trailer_so_far: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*+\r?").fullmatch
 _FORBIDDEN: Final = (
     HOP_BY_HOP
     | ALWAYS_SINGLE
-    | {b"content-encoding", b"content-range", b"trailer", b"cookie", b"set-cookie", b"expect", b"range", b"cache-control"}
+    | {
+        b"content-encoding",
+        b"content-range",
+        b"trailer",
+        b"cookie",
+        b"set-cookie",
+        b"expect",
+        b"range",
+        b"cache-control",
+    }
 )
 """What frames, routes, authenticates or describes the body may not come after it. RFC 9110 §6.5.1."""
 
@@ -46,7 +55,18 @@ class ChunkedReader:
     `rest` the bytes behind the body. Nothing may be fed after done or after an error.
     """
 
-    __slots__ = ("_chunks", "_decoded", "_error", "_extension", "_held", "_left", "_state", "_trailer_bytes", "rest", "trailers")
+    __slots__ = (
+        "_chunks",
+        "_decoded",
+        "_error",
+        "_extension",
+        "_held",
+        "_left",
+        "_state",
+        "_trailer_bytes",
+        "rest",
+        "trailers",
+    )
 
     def __init__(self, error: MakeError) -> None:
         self.trailers: Fields = []

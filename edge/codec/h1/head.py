@@ -95,6 +95,7 @@ def parse_request(block: bytes, scheme: bytes, limits: Limits) -> RequestParse:
     lines = block.split(b"\r\n")
     count = len(lines)
     if count > limits.head_fields + 1 or len(block) > limits.head_bytes:
+        parse_request_line(lines[0], limits)
         raise BadRequest("too many or too large fields", 431)
     method, path, authority, http10 = known_request_line(lines[0]) or parse_request_line(lines[0], limits)
     fields: list[Field | None] = list(map(_plain_request_line, lines))
@@ -112,9 +113,7 @@ def parse_request(block: bytes, scheme: bytes, limits: Limits) -> RequestParse:
     return _frame_request(head, found, http10)
 
 
-def _special_fields(
-    known: FieldLines, lines: list[bytes], fields: list[Field | None], count: int
-) -> _Found:
+def _special_fields(known: FieldLines, lines: list[bytes], fields: list[Field | None], count: int) -> _Found:
     """Fill the gaps that the memory of plain lines left in `fields`; returns what frames.
 
     The result maps a name to the meaning of its value. `fields` ends with one None more.
@@ -220,9 +219,7 @@ def parse_response(block: bytes, method: bytes, limits: Limits) -> ResponseParse
     return _frame_response(head, found, http10, method)
 
 
-def _frame_response(
-    head: ResponseHead, found: _Found, http10: bool, method: bytes
-) -> ResponseParse:
+def _frame_response(head: ResponseHead, found: _Found, http10: bool, method: bytes) -> ResponseParse:
     """Spec: RFC 9112 §6.3, §9.3."""
     status = head.status
     coding = found.get(b"transfer-encoding")

@@ -66,10 +66,20 @@ class Intake(Answer):
         "_skipped_line",
         "deadline",
         "filed",
+        "id",
+        "local",
+        "peer",
+        "sni",
+        "tls_version",
     )
 
     def __init__(self, context: ListenerContext) -> None:
         super().__init__(context)
+        self.id = context.next_id()
+        self.peer: tuple[str, int] = ("", 0)
+        self.local: tuple[str, int] = ("", 0)
+        self.tls_version = ""
+        self.sni = ""
         self.deadline = self.filed = inf
         self._exchange: ExchangeRequest | None = None
         self._mode = Mode.HEAD
@@ -240,6 +250,14 @@ class Intake(Answer):
 
     def expired(self) -> None:
         """A deadline of the connection passed."""
+        raise NotImplementedError
+
+    def pause_request(self) -> None:
+        """Stop reading until `resume_request`."""
+        raise NotImplementedError
+
+    def resume_request(self) -> None:
+        """Undo `pause_request`."""
         raise NotImplementedError
 
     def _update_reading(self) -> None:

@@ -15,7 +15,9 @@ _lines: Final[dict[Field, bytes]] = {
 _KEPT: Final = dict(_lines)
 _known_line: Final = _lines.get
 
-_status_lines: Final = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
+_status_lines: Final = {
+    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus
+}
 _SWITCHING: Final = 101
 _FIRST_FINAL: Final = 200
 _NO_CONTENT: Final = 204
@@ -32,9 +34,8 @@ def _render_fields(fields: Fields) -> list[bytes]:
 
 
 def _render_field(field: Field) -> bytes:
-    name, value = field
     line = b"%b: %b\r\n" % field
-    if len(line) <= CACHE_LINE_BYTES and name not in SECRET:
+    if len(line) <= CACHE_LINE_BYTES and field[0] not in SECRET:
         if len(_lines) >= CACHE_ENTRIES:
             _lines.clear()
             _lines.update(_KEPT)
@@ -62,9 +63,7 @@ def render_request(head: RequestHead, end: bool) -> bytes:
     return start + b"".join(parts)
 
 
-def render_response(
-    head: ResponseHead, end: bool, close: bool, http10: bool, to_head: bool = False
-) -> bytes:
+def render_response(head: ResponseHead, end: bool, close: bool, http10: bool, to_head: bool = False) -> bytes:
     """A response head for a client. `end` = no body follows, `to_head` = it answers a HEAD.
 
     Without a length, and with a body, an HTTP/1.1 client gets chunks and an HTTP/1.0 client

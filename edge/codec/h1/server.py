@@ -29,19 +29,10 @@ class H1Server(Intake, asyncio.Protocol):
         "_reading",
         "_request_paused",
         "_write_paused",
-        "id",
-        "local",
-        "peer",
-        "sni",
-        "tls_version",
     )
 
     def __init__(self, context: ListenerContext) -> None:
         super().__init__(context)
-        self.id = context.next_id()
-        self.peer = self.local = ("", 0)
-        self.tls_version = ""
-        self.sni = ""
         self._eof = False
         self._reading = True
         self._request_paused = False
@@ -78,8 +69,10 @@ class H1Server(Intake, asyncio.Protocol):
     def eof_received(self) -> bool:
         """A client may close its side and still read the answer to a complete request."""
         mode = self._mode
-        if mode is Mode.WAIT:
+        if mode is Mode.WAIT or (mode is Mode.HEAD and self._held):
             self._eof = True
+            if mode is Mode.HEAD:
+                self._soon()
             return True
         if mode is Mode.TUNNEL and self._exchange is not None:
             try:
@@ -190,13 +183,9 @@ class H1Server(Intake, asyncio.Protocol):
         self.deadline = self._context.clock() + self._context.limits.idle_timeout_s
         if self._held:
             self._soon()
-        elif not self._busy:
-            if self._eof:
-                self._finish_connection()
-                return
-            if self._context.draining:
-                self._finish_connection()
-                return
+        elif self._eof and not self._busy:
+            self._finish_connection()
+            return
         if not self._reading:
             self._update_reading()
 
@@ -302,6 +291,6 @@ class H1Server(Intake, asyncio.Protocol):
 
 
 def _address(name: object) -> tuple[str, int]:
-    if isinstance(name, tuple) and len(name) >= 2:  # noqa: PLR2004 - IPv6 names have four parts
+    if isinstance(name, tuple) and len(name) >= 2:
         return name[0], name[1]
     return "", 0
