@@ -7,6 +7,7 @@ do not cover starts with `edge.`. Each entry is one `ScopeSpans.spans` field, re
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from struct import Struct
 from typing import Final
 
@@ -210,14 +211,21 @@ def _filter(trace: ExchangeTrace, record: FilterRecord, identity: bytes) -> byte
         parts.append(_module(filters[record.position]))
     if record.edits:
         parts.append(attr.EDITS.fresh(record.edits[:EDITS_SHOWN]))
-    for key, value in record.attributes[:GUEST_ATTRIBUTES]:
-        name = f"edge.guest.{record.name}.{key[:GUEST_KEY_CHARS]}"
-        parts.append(TextKey(name, GUEST_VALUE_BYTES).fresh(value))
+    if record.attributes:
+        parts += _guest(record)
     if record.error:
         parts += (attr.ERROR_TYPE[record.error], _STATUS_ERROR)
     name_bytes = b"filter " + utf8(record.name.encode("utf-8", "replace"), 256)
     parent, body = trace.context.span_id, b"".join(parts)
     return _span(identity, parent, name_bytes, _INTERNAL, record.start_ns, record.end_ns, _LOCAL_CHILD, body)
+
+
+def _guest(record: FilterRecord) -> list[bytes]:
+    """What the guest set; of equal keys the last counts, as OTLP allows each only once."""
+    prefix = f"edge.guest.{record.name}."
+    values = {key[:GUEST_KEY_CHARS]: value for key, value in record.attributes}
+    shown = islice(values.items(), GUEST_ATTRIBUTES)
+    return [TextKey(prefix + key, GUEST_VALUE_BYTES).fresh(value) for key, value in shown]
 
 
 def _module(info: FilterInfo) -> bytes:

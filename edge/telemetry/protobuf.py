@@ -67,7 +67,7 @@ def _string(prefix: bytes, value: bytes) -> bytes:
 
 
 def _key(name: str) -> bytes:
-    return delimited(b"\x0a", name.encode())
+    return delimited(b"\x0a", name.encode("utf-8", "replace"))
 
 
 class BytesKey(dict[bytes, bytes]):

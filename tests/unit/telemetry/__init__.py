@@ -1,0 +1,1 @@
+"""Tests of edge.telemetry: no sockets, no sleep."""
