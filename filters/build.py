@@ -56,9 +56,10 @@ def api_key(target: Path) -> None:
         shutil.copytree(_SOURCES / "api-key", crate, ignore=shutil.ignore_patterns("target", "Cargo.lock"))
         cargo_home = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
         registry = next((cargo_home / "registry" / "src").glob("*"), cargo_home)
-        remap = f"--remap-path-prefix={cargo_home}=cargo --remap-path-prefix={registry}=crates"
+        renamed = {cargo_home: "cargo", registry: "crates", crate: "."}
+        flags = " ".join(f"--remap-path-prefix={path}={name}" for path, name in renamed.items())
         command = ["cargo", "build", "-q", "--release", "--target", "wasm32-unknown-unknown"]
-        _run(command, crate, {"CARGO_TARGET_DIR": "target", "RUSTFLAGS": f"{remap} --remap-path-prefix={crate}=."})
+        _run(command, crate, {"CARGO_TARGET_DIR": "target", "RUSTFLAGS": flags})
         built = next((crate / "target").glob("wasm32-unknown-unknown/release/*.wasm"))
         shutil.copyfile(built, target)
 
