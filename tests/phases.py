@@ -1,0 +1,42 @@
+"""What `python -m tests` runs, in order, and how much of it must at least have run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Static:
+    """A program that judges the sources; it counts as one test. `arguments` are the interpreter's."""
+
+    name: str
+    arguments: tuple[str, ...]
+    timeout_s: float = 300.0
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A folder of tests. Fewer than `floor` of them run and the phase fails: none may get lost.
+
+    `processes` is how many share the work; 0 where tests measure time or start many programs.
+    """
+
+    name: str
+    floor: int
+    processes: int = 2
+    timeout_s: float = 600.0
+
+
+PHASES: tuple[Static | Suite, ...] = (
+    Static("lint", ("-m", "ruff", "check", "-q", ".")),
+    Static("types", ("-m", "mypy"), timeout_s=600.0),
+    Static("layers", ("-c", "from importlinter.cli import lint_imports_command as run; run()")),
+    Suite("unit", floor=28),
+    Suite("contract", floor=0),
+    Suite("property", floor=0),
+    Suite("golden", floor=0),
+    Suite("conformance", floor=0),
+    Suite("hostile", floor=0, processes=0, timeout_s=900.0),
+    Suite("integration", floor=7, processes=0, timeout_s=3600.0),
+    Suite("examples", floor=0, processes=0),
+)
