@@ -64,10 +64,12 @@ class Intake(Answer):
         "_mode",
         "_scanned",
         "_skipped_line",
+        "client",
         "deadline",
         "filed",
         "id",
         "local",
+        "client",
         "peer",
         "sni",
         "tls_version",
@@ -78,6 +80,8 @@ class Intake(Answer):
         self.id = context.next_id()
         self.peer: tuple[str, int] = ("", 0)
         self.local: tuple[str, int] = ("", 0)
+        self.client = b""
+        self.client = b""
         self.tls_version = ""
         self.sni = ""
         self.deadline = self.filed = inf

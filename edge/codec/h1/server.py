@@ -51,6 +51,9 @@ class H1Server(Intake, asyncio.Protocol):
         context.connections.add(self)
         self.peer = _address(made.get_extra_info("peername"))
         self.local = _address(made.get_extra_info("sockname"))
+        host, port = self.peer
+        self.client = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
+        self.client = b"%b:%d" % (self.peer[0].encode(), self.peer[1])
         tls = made.get_extra_info("ssl_object")
         if tls is not None:
             self.tls_version = tls.version() or ""
