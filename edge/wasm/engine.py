@@ -7,6 +7,7 @@ is started once in a child at boot (`python -m edge.wasm.selftest`) before anyth
 from __future__ import annotations
 
 import sys
+import threading
 from ctypes import c_void_p, cast
 from functools import cache
 from typing import Final
@@ -22,6 +23,8 @@ WASM_STACK_BYTES: Final = 256 << 10
 THREAD_STACK_BYTES: Final = 8 << 20
 """A WASM call on a thread with less than the WASM stack and room to spare kills the process."""
 SWITCH_INTERVAL_S: Final = 0.0005
+
+_making: Final = threading.Lock()
 
 _REFUSED: Final = (
     "wasm_threads",
@@ -66,9 +69,15 @@ class CoreEngine:
 
 
 @cache
-def core_engine() -> CoreEngine:
-    """The process's engine, made at the first call."""
+def _engine() -> CoreEngine:
     return CoreEngine()
+
+
+def core_engine() -> CoreEngine:
+    """The process's engine, made at the first call, on whichever thread that is."""
+    # functools.cache alone lets two first callers make one each, whose modules do not mix.
+    with _making:
+        return _engine()
 
 
 def set_switch_interval() -> None:

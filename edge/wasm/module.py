@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ctypes import addressof, c_void_p
 
-from wasmtime import wat2wasm
+from wasmtime import WasmtimeError, wat2wasm
 
 from edge.wasm import raw
 from edge.wasm.engine import core_engine
@@ -57,5 +57,8 @@ class Module:
 
 
 def assemble(text: str) -> bytes:
-    """WAT to binary, for code we generate ourselves and for tests."""
-    return bytes(wat2wasm(text))
+    """WAT to binary, for code we generate ourselves and for tests. Raises ModuleError."""
+    try:
+        return bytes(wat2wasm(text))
+    except WasmtimeError as error:
+        raise ModuleError(str(error)) from None

@@ -9,6 +9,7 @@ ticks every `PULSE_S`, should a thread have been held up between callback and de
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from time import sleep
 from typing import Final
 
@@ -60,15 +61,15 @@ class Ticker:
                 continue
             idle += 1
             if idle >= IDLE_TICKS:
-                self._park()
+                self._park(increment)
                 idle = 0
 
-    def _park(self) -> None:
+    def _park(self, increment: Callable[[], None]) -> None:
         self._wake.clear()
         self.parked = True
         # A callback sets _active before it reads parked; we write parked before we read _active.
         while not self._active and not self._wake.wait(PULSE_S):
-            core_engine().increment_epoch()
+            increment()
         self.parked = False
 
 

@@ -1,0 +1,291 @@
+"""Instance life with a clock and a warm thread of our own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from edge import model
+from edge.abi.life import BACKOFF_S, QUARANTINE_FAILURES, QUARANTINE_S, Life, Lives, instance_key
+from edge.errors import FilterUnavailable
+
+
+class World:
+    """Warm jobs wait in `jobs` until `run`; timers wait in `timers` until `pass_time`."""
+
+    def __init__(self, shared: bool = True) -> None:
+        self.now = 1000.0
+        self.jobs: list[tuple[Callable[[], Any], Callable[[Any], None]]] = []
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.made: list[bool] = []
+        self.fail_warm: Exception | None = None
+        self.fail_inline: Exception | None = None
+        self.life: Life[str] = Life("f", self.make, self, self, shared)
+
+    def make(self, inline: bool) -> str:
+        error = self.fail_inline if inline else self.fail_warm
+        if error is not None:
+            raise error
+        self.made.append(inline)
+        return sys.intern(f"{'fresh' if inline else 'warm'}-{len(self.made)}")
+
+    def submit(self, job: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        self.jobs.append((job, done))
+
+    def clock(self) -> float:
+        return self.now
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> object:
+        self.timers.append((self.now + delay_s, callback))
+        return None
+
+    def run(self) -> None:
+        """Everything ordered from `warm`, and what that orders."""
+        while self.jobs:
+            job, done = self.jobs.pop(0)
+            result: Any
+            try:
+                result = job()
+            except Exception as error:
+                result = error
+            done(result)
+
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        due = [callback for when, callback in self.timers if when <= self.now]
+        self.timers = [timer for timer in self.timers if timer[0] > self.now]
+        for callback in due:
+            callback()
+
+    def use(self) -> str | FilterUnavailable:
+        """What an exchange does to have an instance."""
+        return self.life.current or self.life.acquire()
+
+
+def ready(shared: bool = True) -> World:
+    world = World(shared)
+    errors: list[Exception | None] = []
+    world.life.prepare(errors.append)
+    world.run()
+    assert errors == [None]
+    return world
+
+
+def test_preparing_makes_one_instance_and_one_spare_on_warm() -> None:
+    world = ready()
+    assert world.life.current == "warm-1"
+    assert world.made == [False, False]
+    assert world.life.state == "ready"
+
+
+def test_preparing_again_answers_at_once() -> None:
+    world = ready()
+    errors: list[Exception | None] = []
+    world.life.prepare(errors.append)
+    assert errors == [None]
+
+
+def test_two_who_prepare_at_once_are_both_answered() -> None:
+    world = World()
+    errors: list[Exception | None] = []
+    world.life.prepare(errors.append)
+    world.life.prepare(errors.append)
+    world.run()
+    assert errors == [None, None]
+
+
+def test_after_a_trap_the_spare_is_used_at_once_and_replaced() -> None:
+    world = ready()
+    world.life.trapped("warm-1")
+    assert world.life.current == "warm-2"
+    world.run()
+    world.life.trapped("warm-2")
+    assert world.life.current == "warm-3"
+
+
+def test_a_trap_before_the_spare_is_ready_gives_fresh_instances_meanwhile() -> None:
+    world = ready()
+    world.life.trapped("warm-1")
+    world.life.trapped("warm-2")
+    assert world.life.current is None
+    assert world.use() == "fresh-3"
+    world.run()
+    assert world.use() == "warm-4"
+
+
+def test_three_traps_in_ten_seconds_give_each_exchange_its_own_instance() -> None:
+    world = ready()
+    for _ in range(3):
+        assert world.life.current is not None
+        world.life.trapped(world.life.current)
+        world.run()
+    assert world.life.current is None
+    assert world.life.state == "storm"
+    assert str(world.use()).startswith("fresh")
+    assert world.use() != world.use()
+
+
+def test_the_storm_ends_after_sixty_seconds_without_a_trap() -> None:
+    world = ready()
+    for _ in range(3):
+        assert world.life.current is not None
+        world.life.trapped(world.life.current)
+        world.run()
+    world.pass_time(59)
+    fresh = world.use()
+    assert isinstance(fresh, str) and fresh.startswith("fresh")
+    world.life.trapped(fresh)
+    world.pass_time(59)
+    assert str(world.use()).startswith("fresh")
+    world.pass_time(2)
+    assert str(world.use()).startswith("warm")
+    assert world.life.current is not None
+
+
+def test_three_traps_over_more_than_ten_seconds_are_no_storm() -> None:
+    world = ready()
+    for _ in range(12):
+        assert world.life.current is not None
+        world.life.trapped(world.life.current)
+        world.run()
+        world.pass_time(5.1)
+    assert world.life.current is not None
+
+
+def test_a_thousand_trapping_requests_hit_at_most_three_shared_instances() -> None:
+    world = ready()
+    shared_hit = 0
+    honest_failures = 0
+    for _ in range(1000):
+        instance = world.use()
+        assert isinstance(instance, str)
+        shared_hit += instance.startswith("warm")
+        world.life.trapped(instance)
+        honest_failures += isinstance(world.use(), FilterUnavailable)
+        world.run()
+        world.pass_time(0.001)
+    assert shared_hit == 3
+    assert honest_failures == 0
+    assert world.life.traps == 1000
+
+
+def test_an_instance_too_slow_to_be_made_inline_is_shared_even_in_a_storm() -> None:
+    world = ready()
+    for _ in range(3):
+        assert world.life.current is not None
+        world.life.trapped(world.life.current)
+        world.run()
+    world.fail_inline = TimeoutError("10 ms")
+    assert str(world.use()).startswith("warm")
+    made = len(world.made)
+    assert str(world.use()).startswith("warm")
+    assert len(world.made) == made
+
+
+def test_a_failed_start_is_reported_and_tried_again_with_growing_pauses() -> None:
+    world = World()
+    world.fail_warm = ValueError("bad configuration")
+    errors: list[Exception | None] = []
+    world.life.prepare(errors.append)
+    world.run()
+    assert [str(error) for error in errors] == ["bad configuration"]
+    pauses = []
+    for _ in range(QUARANTINE_FAILURES):
+        assert len(world.timers) == 1
+        pauses.append(round(world.timers[0][0] - world.now, 3))
+        world.pass_time(pauses[-1])
+        world.run()
+    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, BACKOFF_S[1], QUARANTINE_S]
+    assert world.life.state == "quarantine"
+    refused = world.use()
+    assert isinstance(refused, FilterUnavailable) and "bad configuration" in str(refused)
+    world.fail_warm = None
+    world.pass_time(QUARANTINE_S)
+    world.run()
+    assert world.life.state == "ready"
+    assert world.use() == "warm-1"
+
+
+def test_a_spare_that_does_not_start_leaves_the_instance_in_use_alone() -> None:
+    world = ready()
+    world.fail_warm = ValueError("no memory")
+    world.life.trapped("warm-1")
+    world.run()
+    assert world.use() == "warm-2"
+    assert world.life.state == "backoff"
+
+
+def test_with_request_isolation_every_exchange_has_its_own_instance() -> None:
+    world = ready(shared=False)
+    assert world.life.current is None
+    assert [world.use(), world.use()] == ["fresh-2", "fresh-3"]
+
+
+def test_with_request_isolation_traps_never_stop_new_instances() -> None:
+    world = ready(shared=False)
+    for _ in range(1000):
+        instance = world.use()
+        assert isinstance(instance, str)
+        world.life.trapped(instance)
+    assert isinstance(world.use(), str)
+
+
+def test_with_request_isolation_failed_starts_are_not_repeated_for_each_request() -> None:
+    world = ready(shared=False)
+    world.fail_inline = ValueError("no")
+    assert isinstance(world.use(), FilterUnavailable)
+    world.fail_inline = None
+    assert isinstance(world.use(), FilterUnavailable)
+    world.pass_time(0.2)
+    assert isinstance(world.use(), str)
+
+
+def test_a_retired_life_gives_nothing_and_answers_who_waits() -> None:
+    world = World()
+    errors: list[Exception | None] = []
+    world.life.prepare(errors.append)
+    world.life.retire()
+    world.run()
+    assert isinstance(errors[0], FilterUnavailable) and len(errors) == 1
+    assert isinstance(world.use(), FilterUnavailable)
+    assert world.life.state == "retired"
+    assert world.jobs == []
+
+
+def test_equal_keys_share_a_life_until_the_last_one_leaves() -> None:
+    lives: Lives[str] = Lives()
+    worlds = [World(), World()]
+    first = lives.lease(b"k", lambda: worlds[0].life)
+    assert lives.lease(b"k", lambda: worlds[1].life) is first
+    lives.release(b"k")
+    assert first.state == "starting"
+    lives.release(b"k")
+    assert first.state == "retired"
+    assert len(lives) == 0
+
+
+def test_the_key_takes_in_everything_but_the_fail_strategy() -> None:
+    base = model.Filter(name="a", module="d", abi="proxy-wasm/0.2.1", env={"A": "1", "B": "2"})
+    same = model.Filter(
+        name="a", module="d", abi="proxy-wasm/0.2.1", env={"B": "2", "A": "1"}, fail_open=True
+    )
+    assert instance_key(base) == instance_key(same)
+    others = [
+        model.Filter(name="b", module="d", abi="proxy-wasm/0.2.1", env=base.env),
+        model.Filter(name="a", module="e", abi="proxy-wasm/0.2.1", env=base.env),
+        model.Filter(name="a", module="d", abi="proxy-wasm/0.2.1", env={}),
+        model.Filter(name="a", module="d", abi="proxy-wasm/0.2.1", env=base.env, vm_id="v"),
+        model.Filter(name="a", module="d", abi="proxy-wasm/0.2.1", env=base.env, config=b"{}"),
+        model.Filter(
+            name="a", module="d", abi="proxy-wasm/0.2.1", env=base.env, allow=model.Allow(backends=["x"])
+        ),
+        model.Filter(
+            name="a",
+            module="d",
+            abi="proxy-wasm/0.2.1",
+            env=base.env,
+            limits=model.FilterLimits(host_calls=5),
+        ),
+    ]
+    assert len({instance_key(other) for other in (base, *others)}) == 8
