@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -28,7 +27,7 @@ class World:
         if error is not None:
             raise error
         self.made.append(inline)
-        return sys.intern(f"{'fresh' if inline else 'warm'}-{len(self.made)}")
+        return f"{'fresh' if inline else 'warm'}-{len(self.made)}"
 
     def submit(self, job: Callable[[], Any], done: Callable[[Any], None]) -> None:
         self.jobs.append((job, done))
@@ -57,6 +56,10 @@ class World:
         self.timers = [timer for timer in self.timers if timer[0] > self.now]
         for callback in due:
             callback()
+
+    def trap_current(self) -> None:
+        assert self.life.current is not None
+        self.life.trapped(self.life.current)
 
     def use(self) -> str | FilterUnavailable:
         """What an exchange does to have an instance."""
@@ -97,17 +100,17 @@ def test_two_who_prepare_at_once_are_both_answered() -> None:
 
 def test_after_a_trap_the_spare_is_used_at_once_and_replaced() -> None:
     world = ready()
-    world.life.trapped("warm-1")
+    world.trap_current()
     assert world.life.current == "warm-2"
     world.run()
-    world.life.trapped("warm-2")
+    world.trap_current()
     assert world.life.current == "warm-3"
 
 
 def test_a_trap_before_the_spare_is_ready_gives_fresh_instances_meanwhile() -> None:
     world = ready()
-    world.life.trapped("warm-1")
-    world.life.trapped("warm-2")
+    world.trap_current()
+    world.trap_current()
     assert world.life.current is None
     assert world.use() == "fresh-3"
     world.run()
@@ -117,8 +120,7 @@ def test_a_trap_before_the_spare_is_ready_gives_fresh_instances_meanwhile() -> N
 def test_three_traps_in_ten_seconds_give_each_exchange_its_own_instance() -> None:
     world = ready()
     for _ in range(3):
-        assert world.life.current is not None
-        world.life.trapped(world.life.current)
+        world.trap_current()
         world.run()
     assert world.life.current is None
     assert world.life.state == "storm"
@@ -129,8 +131,7 @@ def test_three_traps_in_ten_seconds_give_each_exchange_its_own_instance() -> Non
 def test_the_storm_ends_after_sixty_seconds_without_a_trap() -> None:
     world = ready()
     for _ in range(3):
-        assert world.life.current is not None
-        world.life.trapped(world.life.current)
+        world.trap_current()
         world.run()
     world.pass_time(59)
     fresh = world.use()
@@ -146,8 +147,7 @@ def test_the_storm_ends_after_sixty_seconds_without_a_trap() -> None:
 def test_three_traps_over_more_than_ten_seconds_are_no_storm() -> None:
     world = ready()
     for _ in range(12):
-        assert world.life.current is not None
-        world.life.trapped(world.life.current)
+        world.trap_current()
         world.run()
         world.pass_time(5.1)
     assert world.life.current is not None
@@ -173,8 +173,7 @@ def test_a_thousand_trapping_requests_hit_at_most_three_shared_instances() -> No
 def test_an_instance_too_slow_to_be_made_inline_is_shared_even_in_a_storm() -> None:
     world = ready()
     for _ in range(3):
-        assert world.life.current is not None
-        world.life.trapped(world.life.current)
+        world.trap_current()
         world.run()
     world.fail_inline = TimeoutError("10 ms")
     assert str(world.use()).startswith("warm")
@@ -210,7 +209,7 @@ def test_a_failed_start_is_reported_and_tried_again_with_growing_pauses() -> Non
 def test_a_spare_that_does_not_start_leaves_the_instance_in_use_alone() -> None:
     world = ready()
     world.fail_warm = ValueError("no memory")
-    world.life.trapped("warm-1")
+    world.trap_current()
     world.run()
     assert world.use() == "warm-2"
     assert world.life.state == "backoff"
