@@ -65,4 +65,6 @@ def announce(supervisor: Supervisor) -> None:
     for bound in supervisor.bound:
         scheme = "https" if by_name[bound.name].tls else "http"
         print(f"edge: {bound.name}: {scheme}://{bound.address}", file=sys.stderr)
+    if supervisor.admin is not None:
+        print(f"edge: admin: http://{supervisor.admin.address}/traces.html", file=sys.stderr)
     print("edge: ready", file=sys.stderr, flush=True)

@@ -49,7 +49,7 @@ class Revision:
 
 class Keeper:
     """`ready` is set while the worker serves. `ended` resolves to None after a drain, or to the
-    reason why the worker cannot be kept alive.
+    reason why the worker cannot be kept alive. `on_exit(number)` hears of every death.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class Keeper:
         listeners: Sequence[Bound],
         revision: Revision,
         on_message: Callable[[wire.Up], None],
+        on_exit: Callable[[int], None] | None = None,
     ) -> None:
         self.state = State.WAITING
         self.restarts = 0
@@ -69,6 +70,7 @@ class Keeper:
         self._listeners = listeners
         self._revision = revision
         self._on_message = on_message
+        self._on_exit = on_exit
         self._process: WorkerProcess | None = None
         self._link: SupervisorLink | None = None
         self._crashes = 0
@@ -158,6 +160,9 @@ class Keeper:
         state, self.state = self.state, State.WAITING
         self.ready.clear()
         self._process = None
+        self.health = None
+        if self._on_exit is not None:
+            self._on_exit(self._number)
         if self._timer is not None:
             self._timer.cancel()
         if self._link is not None:

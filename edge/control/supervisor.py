@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -17,11 +16,14 @@ from pathlib import Path
 import msgspec
 
 from edge.confine import confine
+from edge.control.admin import AdminApp
+from edge.control.admin.server import AdminServer
 from edge.control.artefacts import CannotCompile, Progress, prepare_artefacts
 from edge.control.collector import Collector, from_environment
 from edge.control.config import Loaded, build, explicit_telemetry
 from edge.control.keeper import Keeper, Revision, State
 from edge.control.sockets import Bound, CannotBind, bind_all
+from edge.control.view import SupervisorView
 from edge.telemetry.environment import ExportSettings
 
 log = logging.getLogger("edge.supervisor")
@@ -61,6 +63,7 @@ class Supervisor:
         self.bound: list[Bound] = []
         self.keeper: Keeper | None = None
         self.collector: Collector | None = None
+        self.admin: Bound | None = None
         self._signal = 0
 
     @property
@@ -83,7 +86,9 @@ class Supervisor:
         telemetry = revision.model.telemetry
         self.collector = Collector(telemetry, settings)
         self.collector.start()
-        keeper = self.keeper = Keeper(0, self.bound, revision, self.collector.take)
+        collector = self.collector
+        keeper = self.keeper = Keeper(0, self.bound, revision, collector.take, collector.metrics.retire)
+        server = self._admin_server()
         self._listen_to_signals()
         keeper.start()
         announce = asyncio.create_task(self._announce(keeper))
@@ -91,7 +96,7 @@ class Supervisor:
             reason = await keeper.ended
         finally:
             announce.cancel()
-            await self.collector.shutdown()
+            await asyncio.gather(collector.shutdown(), server.stop())
             for bound in self.bound:
                 bound.socket.close()
         if reason is not None:
@@ -103,6 +108,7 @@ class Supervisor:
         artefacts = await prepare_artefacts(self.loaded, self.options.state_dir, self.options.on_compile)
         listeners = self.loaded.root.listeners
         self.bound = bind_all((listener.name, listener.address) for listener in listeners)
+        (self.admin,) = bind_all([("admin", self.loaded.root.admin.address)])
         ports = {bound.name: bound.address.port for bound in self.bound}
         made = build(self.loaded, self.status.revision, ports, artefacts)
         telemetry, settings = from_environment(
@@ -110,6 +116,13 @@ class Supervisor:
         )
         made = msgspec.structs.replace(made, telemetry=telemetry)
         return Revision(made, artefacts.descriptors), settings
+
+    def _admin_server(self) -> AdminServer:
+        assert self.admin is not None
+        app = AdminApp(SupervisorView(self), self.admin.address.port)
+        server = AdminServer(app, self.admin.socket)
+        server.start()
+        return server
 
     async def _announce(self, keeper: Keeper) -> None:
         await keeper.ready.wait()

@@ -1,0 +1,76 @@
+"""The supervisor as admin sees it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import edge
+from edge.control.admin.app import SCHEMA_VERSION
+from edge.control.admin.redact import redacted
+
+if TYPE_CHECKING:
+    from edge.control.supervisor import Supervisor
+
+
+class SupervisorView:
+    """Implements `AdminSource`."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+
+    @property
+    def ready(self) -> bool:
+        return self._supervisor.ready
+
+    def state(self) -> dict[str, Any]:
+        supervisor, keeper = self._supervisor, self._supervisor.keeper
+        workers = []
+        if keeper is not None:
+            health = keeper.health
+            workers.append(
+                {
+                    "number": 0,
+                    "pid": keeper.pid,
+                    "state": keeper.state.value,
+                    "restarts": keeper.restarts,
+                    "connections": health.connections if health else 0,
+                    "exchanges": health.exchanges if health else 0,
+                }
+            )
+        return {
+            "schemaVersion": SCHEMA_VERSION,
+            "ready": supervisor.ready,
+            "version": edge.__version__,
+            "revision": supervisor.status.revision,
+            "startedAt": supervisor.status.started,
+            "workers": workers,
+        }
+
+    def config(self) -> dict[str, Any]:
+        loaded = self._supervisor.loaded
+        return {
+            "schemaVersion": SCHEMA_VERSION,
+            "file": loaded.document.name,
+            "revision": self._supervisor.status.revision,
+            "listeners": {bound.name: str(bound.address) for bound in self._supervisor.bound},
+            "modules": {name: f"sha256:{source.digest}" for name, source in loaded.modules.items()},
+            "config": redacted(loaded.document.data),
+        }
+
+    def metrics(self) -> bytes:
+        collector, keeper = self._supervisor.collector, self._supervisor.keeper
+        if collector is None or keeper is None:
+            return b""
+        own: list[tuple[str, list[tuple[str, str]], list[float]]] = [
+            ("edge.worker.restarts", [], [float(keeper.restarts)]),
+            ("edge.telemetry.dropped", [("place", "supervisor")], [float(collector.dropped())]),
+        ]
+        return collector.metrics.render(own)
+
+    def traces(self, limit: int) -> list[dict[str, Any]]:
+        collector = self._supervisor.collector
+        return collector.ring.traces(limit) if collector else []
+
+    def trace(self, trace_id: str) -> dict[str, Any] | None:
+        collector = self._supervisor.collector
+        return collector.ring.trace(trace_id) if collector else None
