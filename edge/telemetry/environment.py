@@ -54,7 +54,8 @@ class Environment:
             changes["resource"] = {**resource, **base.resource}
             if not service and "service.name" in resource:
                 changes["service_name"] = resource["service.name"]
-        self._sampler(changes)
+        if "ratio" not in explicit:
+            self._sampler(changes)
         self._propagators(changes)
         self._endpoint(changes)
         changes = {

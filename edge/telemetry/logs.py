@@ -6,6 +6,7 @@ filter and the trace it belongs to.
 
 from __future__ import annotations
 
+import logging
 from binascii import hexlify
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -22,6 +23,15 @@ _SOURCES: Final = 1024
 
 LEVELS: Final = ("trace", "debug", "info", "warn", "error", "critical")
 """By Proxy-Wasm's numbers."""
+
+
+_WORDS: Final = {
+    logging.DEBUG: "debug",
+    logging.INFO: "info",
+    logging.WARNING: "warn",
+    logging.ERROR: "error",
+    logging.CRITICAL: "critical",
+}
 
 
 class _Allowance:
@@ -115,6 +125,25 @@ class Log:
                 extra,
             )
         )
+
+
+class LogHandler(logging.Handler):
+    """Takes what edge's modules say through `logging` into a `Log`, tracebacks included."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One record, one line; a record that cannot be formatted shows its raw message."""
+        try:
+            message = record.getMessage()
+        except (TypeError, ValueError):
+            message = str(record.msg)
+        fields = {"logger": record.name}
+        if record.exc_info:
+            fields["exception"] = logging.Formatter().formatException(record.exc_info)
+        self._log.write(_WORDS.get(record.levelno, "info"), message, **fields)
 
 
 def _value(value: str | float) -> bytes:

@@ -1,0 +1,161 @@
+"""Counting in a worker, summing in the supervisor, and the page Prometheus reads."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from edge.telemetry.catalogue import BUCKETS_S, CATALOGUE, Kind
+from edge.telemetry.exposition import Merged, prometheus_name
+from edge.telemetry.metrics import (
+    GUEST_SERIES_LIMIT,
+    SERIES_LIMIT,
+    ClientMetrics,
+    Counter,
+    FilterMetrics,
+    Histogram,
+    Registry,
+    ServerMetrics,
+)
+from edge.wire import Counters
+
+Page = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def page(merged: Merged, own: Registry | None = None) -> Page:
+    text = merged.render(own.samples() if own else ()).decode()
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def message(worker: int, registry: Registry) -> Counters:
+    return Counters(worker, registry.samples())
+
+
+@given(st.lists(st.floats(0, 20), max_size=50))
+def test_a_histogram_counts_every_value_in_its_bucket(values: list[float]) -> None:
+    histogram = Histogram()
+    for value in values:
+        histogram.observe(value)
+    total, *counts = histogram.read()
+    assert total == pytest.approx(sum(values)) and sum(counts) == len(values)
+    for index, bound in enumerate(BUCKETS_S):
+        assert sum(counts[: index + 1]) == sum(value <= bound for value in values)
+
+
+def test_the_same_name_and_labels_give_the_same_object() -> None:
+    registry = Registry()
+    labels = (("edge.filter.name", "f"),)
+    assert registry.counter("edge.filter.calls", labels) is registry.counter("edge.filter.calls", labels)
+    assert registry.counter("edge.filter.calls") is not registry.counter("edge.filter.calls", labels)
+
+
+def test_only_names_of_the_catalogue_are_metrics() -> None:
+    with pytest.raises(KeyError):
+        Registry().counter("edge.surprise")
+    with pytest.raises(KeyError):
+        Registry().counter("http.server.request.duration")
+
+
+def test_series_are_bounded_and_the_surplus_is_counted() -> None:
+    registry = Registry()
+    for number in range(SERIES_LIMIT + 5):
+        registry.counter("edge.filter.calls", (("edge.filter.name", str(number)),)).value += 1
+    assert len(registry.samples()) == SERIES_LIMIT and registry.refused == 5
+
+
+def test_a_filter_may_define_a_hundred_series_of_its_own() -> None:
+    registry = Registry()
+    made = [registry.guest("f", f"metric {number}", Kind.COUNTER) for number in range(GUEST_SERIES_LIMIT + 1)]
+    assert made[-1] is None and None not in made[:-1] and registry.refused == 1
+    assert registry.guest("f", "metric 0", Kind.COUNTER) is made[0]
+    assert registry.guest("g", "metric 0", Kind.GAUGE) is not None
+
+
+def test_workers_are_summed_and_a_dead_worker_keeps_its_counts() -> None:
+    merged = Merged()
+    for worker, calls in ((0, 3), (1, 4)):
+        registry = Registry()
+        metrics = FilterMetrics(registry, "f")
+        metrics.calls.value, metrics.memory.value = calls, 100
+        merged.update(message(worker, registry))
+    labels = (("edge_filter_name", "f"),)
+    assert page(merged)["edge_filter_calls_total", labels] == 7
+    assert page(merged)["edge_filter_memory_bytes", labels] == 200
+    merged.retire(1)
+    assert page(merged)["edge_filter_calls_total", labels] == 7
+    assert page(merged)["edge_filter_memory_bytes", labels] == 100
+    again = Registry()
+    FilterMetrics(again, "f").calls.value = 2
+    merged.update(message(1, again))
+    assert page(merged)["edge_filter_calls_total", labels] == 9
+
+
+def test_a_request_is_a_duration_and_bytes() -> None:
+    registry, merged = Registry(), Merged()
+    metrics = ServerMetrics(registry, "api")
+    metrics.observe(200, 0.003, 5, 23)
+    metrics.observe(200, 0.02, 5, 23)
+    metrics.observe(503, 99, 0, 0)
+    ClientMetrics(registry, "shop").observe(0, 0.5)
+    ClientMetrics(registry, "shop").rejected("connections")
+    merged.update(message(0, registry))
+    shown = page(merged)
+    ok = (("edge_route_name", "api"), ("http_response_status_code", "200"))
+    assert shown["http_server_request_duration_seconds_count", ok] == 2
+    assert shown["http_server_request_duration_seconds_sum", ok] == pytest.approx(0.023)
+    assert shown["http_server_request_duration_seconds_bucket", (*ok[:1], *ok[1:], ("le", "0.005"))] == 1
+    assert shown["http_server_request_duration_seconds_bucket", (*ok, ("le", "+Inf"))] == 2
+    bad = (("edge_route_name", "api"), ("http_response_status_code", "503"))
+    assert shown["http_server_request_duration_seconds_bucket", (*bad, ("le", "10.0"))] == 0
+    assert shown["http_server_request_duration_seconds_bucket", (*bad, ("le", "+Inf"))] == 1
+    assert shown["edge_server_response_bytes_total", (("edge_route_name", "api"),)] == 46
+    assert (
+        shown["edge_cluster_rejected_total", (("edge_cluster_name", "shop"), ("reason", "connections"))] == 1
+    )
+
+
+def test_guests_cannot_forge_lines_of_the_page() -> None:
+    registry, merged = Registry(), Merged()
+    hostile = 'x"} 1\nforged_total 7\\'
+    metric = registry.guest("f", hostile, Kind.COUNTER)
+    assert isinstance(metric, Counter)
+    metric.value = 2
+    FilterMetrics(registry, "f").error("edge.trap.unreachable")
+    merged.update(message(0, registry))
+    shown = page(merged)
+    labels = (("edge_filter_name", "f"), ("edge_guest_metric", hostile))
+    assert shown["edge_filter_guest_counter_total", labels] == 2
+    assert (
+        shown[
+            "edge_filter_errors_total", (("edge_filter_name", "f"), ("error_type", "edge.trap.unreachable"))
+        ]
+        == 1
+    )
+    assert not any(name.startswith("forged") for name, _ in shown)
+
+
+def test_samples_nobody_knows_are_skipped_and_counted() -> None:
+    merged = Merged()
+    merged.update(Counters(0, [("edge.surprise", [], [1.0]), ("edge.filter.calls", [], [1.0, 2.0])]))
+    assert merged.malformed == 2 and not page(merged)
+
+
+def test_the_supervisor_adds_its_own_and_gauges_are_read_late() -> None:
+    own, merged = Registry(), Merged()
+    gauge = own.gauge("edge.config.last_success")
+    own.before_read(lambda: setattr(gauge, "value", 12.0))
+    assert page(merged, own) == {("edge_config_last_success_seconds", ()): 12.0}
+
+
+@pytest.mark.parametrize("name", list(CATALOGUE))
+def test_every_name_makes_a_proper_prometheus_name(name: str) -> None:
+    entry = CATALOGUE[name]
+    made = prometheus_name(name, entry.unit)
+    assert made.replace("_", "").isalnum() and not made.endswith("_total") and "__" not in made
+    assert "total" not in name and entry.help and entry.unit
