@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from enum import Enum
-from math import inf
 from typing import Final
 
 from edge import model
@@ -16,13 +14,8 @@ from edge.head import RequestHead
 from edge.upstream.balancer import Balancer, RoundRobin
 from edge.upstream.dialer import Dialer
 from edge.upstream.pool import Pool, Settings
+from edge.upstream.queue import Queue
 from edge.upstream.request import PooledRequest
-
-WAITING_MAX: Final = 1024
-"""Requests that may wait for a connection at the cap; more get 503 at once."""
-
-WAITING_MAX_S: Final = 10.0
-"""Longest wait for a connection at the cap, when the request has no shorter timeout."""
 
 
 class Verdict(Enum):
@@ -59,13 +52,11 @@ class Cluster:
         self.model = cluster
         self.limits = limits
         self._clock = clock
-        self._deadlines = deadlines
+        self.queue = Queue(self._admit, deadlines, clock)
         settings = Settings(cluster, dialer, deadlines, clock, limits)
-        self.pools = [Pool(i, endpoint, settings, self) for i, endpoint in enumerate(cluster.endpoints)]
+        self.pools = [Pool(i, endpoint, settings, self.queue) for i, endpoint in enumerate(cluster.endpoints)]
         self._all_tried = (1 << len(self.pools)) - 1
         self._pick = (balancer or RoundRobin(len(self.pools))).pick
-        self._waiting: deque[PooledRequest] = deque()
-        self._making_room = False
 
     def dispatch(
         self, receiver: ExchangeResponse, head: RequestHead, end: bool, timeout_s: float
@@ -95,7 +86,7 @@ class Cluster:
             if index < 0:
                 break
             pool = self.pools[index]
-        return (Verdict.WAIT if len(self._waiting) < WAITING_MAX else Verdict.REFUSE), None
+        return (Verdict.WAIT if self.queue.has_place else Verdict.REFUSE), None
 
     def assign(self, request: PooledRequest, fresh: bool = False) -> None:
         """Start an attempt of `request`, or let it wait, or fail it."""
@@ -120,37 +111,21 @@ class Cluster:
     def _no_pool(self, request: PooledRequest, verdict: Verdict) -> None:
         if verdict is Verdict.REFUSE:
             request.give_up(NoEndpoint("no endpoint" if not self.pools else "too many requests wait"))
-            return
-        request.deadline = self._clock() + min(request.timeout_s or inf, WAITING_MAX_S)
-        self._deadlines.watch(request)
-        self._waiting.append(request)
+        else:
+            self.queue.join(request)
+
+    def _admit(self, request: PooledRequest) -> bool:
+        """Start a request that waits, if that is possible now."""
+        verdict, pool = self.decide(request.tried, False)
+        if pool is None:
+            return False
+        self.queue.leave(request)
+        self._start(request, verdict, pool)
+        return True
 
     def untried(self, tried: int) -> bool:
         """Whether an endpoint is left whose bit is not set."""
         return tried != self._all_tried
-
-    def stop_waiting(self, request: PooledRequest) -> None:
-        """`request` was cancelled or has waited long enough."""
-        request.deadline = inf
-        self._deadlines.forget(request)
-        if request in self._waiting:
-            self._waiting.remove(request)
-
-    def room(self) -> None:
-        """A connection became idle or ended: requests that wait go on, the oldest first."""
-        if not self._waiting or self._making_room:
-            return
-        self._making_room = True
-        try:
-            while self._waiting:
-                request = self._waiting[0]
-                verdict, pool = self.decide(request.tried, False)
-                if pool is None:
-                    return
-                self.stop_waiting(request)
-                self._start(request, verdict, pool)
-        finally:
-            self._making_room = False
 
     def close(self) -> None:
         """Idle connections close now, busy ones when their response is complete."""

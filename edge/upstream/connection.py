@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Callable
 from math import inf
 from typing import Final, Protocol, cast
@@ -11,7 +12,7 @@ from edge import model
 from edge.errors import ConnectFailed, EdgeError, UpstreamClosed, UpstreamTimeout
 from edge.exchange.deadlines import Deadlines
 from edge.exchange.seams import ExchangeResponse
-from edge.head import RequestHead
+from edge.head import Fields, RequestHead
 from edge.upstream.dialer import Dialer
 
 WRITE_HIGH_BYTES: Final = 256 << 10
@@ -141,6 +142,42 @@ class Connection(asyncio.Protocol):
         elif self._state == TUNNEL:
             self.deadline = inf
 
+    @abstractmethod
+    def begin(self, caller: Caller, head: RequestHead, end: bool, deadline: float) -> None:
+        """Send `head` on this connection, which is idle or just made.
+
+        `deadline` is that of the response head, `inf` for none.
+        """
+
+    @abstractmethod
+    def send_data(self, data: bytes, end: bool) -> None:
+        """Request body, or tunnel bytes. Bytes that do not fit content-length are never sent."""
+
+    @abstractmethod
+    def send_trailers(self, fields: Fields) -> None:
+        """End of the request; where its framing has no place for trailers they are dropped."""
+
+    def pause_response(self) -> None:
+        if not self._paused and self._state != CLOSED:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume_response(self) -> None:
+        if self._paused and self._state != CLOSED:
+            self._paused = False
+            self._body_deadline()
+            self._transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        self.write_paused = True
+        if self._caller is not None:
+            self._caller.writable(False)
+
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        if self._caller is not None:
+            self._caller.writable(True)
+
     def _half_open(self) -> None:
         """Only the client's half of the tunnel is left: it must not stay for ever."""
         self.deadline = self._clock() + self._limits.body_idle_timeout_s
@@ -161,23 +198,22 @@ class Connection(asyncio.Protocol):
     def _finish(self, clean: bool) -> None:
         """The response is complete. Called before its last bytes are delivered, so that whoever
         gets them may send the next request on this very connection."""
-        self._part()
-        if not (clean and self._keep_alive and self._sent_all) or not self._usable():
+        caller = self._caller
+        self._caller = None
+        self._receiver = None
+        if caller is not None:
+            caller.finished()
+        if not clean or not self._keep_alive or not self._sent_all or self._transport.is_closing():
             self.close()
             return
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
         self._state = IDLE
         self.deadline = deadline = self._clock() + self._owner.idle_timeout_s
         if deadline < self.filed:
             self._deadlines.watch(self)
         self._owner.idle_again(self)
-
-    def _usable(self) -> bool:
-        if self._transport.is_closing():
-            return False
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
-        return True
 
     def _part(self) -> None:
         caller = self._caller

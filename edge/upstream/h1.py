@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final, cast
+from typing import Final
 
 from edge.codec.h1.body import ChunkedReader
 from edge.codec.h1.head import Framing, ResponseParse, parse_response
@@ -11,12 +11,17 @@ from edge.codec.h1.render import chunk, last_chunk, render_request
 from edge.errors import BadResponse, EdgeError
 from edge.exchange.seams import ExchangeResponse
 from edge.head import Fields, RequestHead
-from edge.upstream.connection import CHUNKED, CLOSE, CLOSED, HEAD, IDLE, LENGTH, TUNNEL, Caller, Connection
+from edge.upstream.connection import CHUNKED, CLOSE, HEAD, IDLE, LENGTH, TUNNEL, Caller, Connection
 
 INFORMATIONAL_MAX: Final = 16
 """1xx heads one response may have before its final head; more is a flood."""
 
 _HEAD_START: Final = b"HTTP/1."
+# The look-up of an enum member costs as much as what is decided by it.
+_NO_BODY: Final = Framing.NONE
+_BY_LENGTH: Final = Framing.LENGTH
+_BY_TUNNEL: Final = Framing.TUNNEL
+
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 
 
@@ -28,7 +33,6 @@ class H1Client(Connection):
     # -- the request's way ---------------------------------------------------------------
 
     def begin(self, caller: Caller, head: RequestHead, end: bool, deadline: float) -> None:
-        """Send `head` on this connection, which is idle or just made. `deadline` for the response head."""
         self._caller = caller
         self._receiver = caller.receiver
         self._request_head = head
@@ -44,7 +48,6 @@ class H1Client(Connection):
         self._transport.write(render_request(head, end))
 
     def send_data(self, data: bytes, end: bool) -> None:
-        """Request body, or tunnel bytes. Bytes that do not fit content-length are never sent."""
         if self._sent_all:
             return
         if self._state == TUNNEL:
@@ -70,7 +73,6 @@ class H1Client(Connection):
             self._transport.write(data)
 
     def send_trailers(self, fields: Fields) -> None:
-        """End of the request; where its framing has no place for trailers they are dropped."""
         if self._chunked_out and not self._sent_all:
             self._sent_all = True
             self._transport.write(last_chunk(fields))
@@ -90,27 +92,6 @@ class H1Client(Connection):
             else:
                 self._transport.write_eof()
 
-    def pause_writing(self) -> None:
-        self.write_paused = True
-        if self._caller is not None:
-            self._caller.writable(False)
-
-    def resume_writing(self) -> None:
-        self.write_paused = False
-        if self._caller is not None:
-            self._caller.writable(True)
-
-    def pause_response(self) -> None:
-        if not self._paused and self._state != CLOSED:
-            self._paused = True
-            self._transport.pause_reading()
-
-    def resume_response(self) -> None:
-        if self._paused and self._state != CLOSED:
-            self._paused = False
-            self._body_deadline()
-            self._transport.resume_reading()
-
     # -- the response's way --------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
@@ -128,34 +109,32 @@ class H1Client(Connection):
             self.close()
 
     def _on_head(self, data: bytes) -> None:
+        fresh = len(data)
         if self._buffer:
-            fresh = len(data)
             data = self._buffer + data
-        else:
-            fresh = len(data)
         caller = self._caller
-        while True:
+        receiver = self._receiver
+        while receiver is not None:
             at = data.find(b"\r\n\r\n")
             if at < 0:
                 self._keep(data, fresh)
                 return
             try:
-                if at > self._limits.head_bytes:
-                    raise BadResponse("response head too large")
                 parsed = parse_response(data[:at], self._request_head.method, self._limits)
-                self._check(parsed)
+                if parsed.head.status < 200:
+                    self._check_early(parsed)
             except BadResponse as error:
                 self.fail(error)
                 return
             data = data[at + 4 :]
-            if parsed.head.status >= 200 or parsed.framing == Framing.TUNNEL:
-                break
-            cast(ExchangeResponse, self._receiver).response_informational(parsed.head)
+            if parsed.head.status >= 200 or parsed.framing is _BY_TUNNEL:
+                self._buffer = b""
+                self._final(receiver, parsed, data)
+                return
+            receiver.response_informational(parsed.head)
             if self._caller is not caller:
                 return
             fresh = len(data)
-        self._buffer = b""
-        self._final(parsed, data)
 
     def _keep(self, data: bytes, fresh: int) -> None:
         """Hold an unfinished head, unless it can already be told that it is none."""
@@ -167,48 +146,56 @@ class H1Client(Connection):
         elif _BARE_LF.search(data, len(data) - fresh):
             self.fail(BadResponse("bare LF in the response head"))
 
-    def _check(self, parsed: ResponseParse) -> None:
-        if parsed.framing == Framing.TUNNEL:
+    def _check_early(self, parsed: ResponseParse) -> None:
+        if parsed.framing is _BY_TUNNEL:
             if self._request_head.upgrade is None:
                 raise BadResponse("101 without an upgrade request")
-        elif parsed.head.status < 200:
+        else:
             self._informational += 1
             if self._informational > INFORMATIONAL_MAX:
                 raise BadResponse("too many 1xx responses")
 
-    def _final(self, parsed: ResponseParse, rest: bytes) -> None:
+    def _final(self, receiver: ExchangeResponse, parsed: ResponseParse, rest: bytes) -> None:
         """The final head, and what came with it."""
-        receiver = cast(ExchangeResponse, self._receiver)
         head = parsed.head
         framing = parsed.framing
+        length = head.length
         self._keep_alive = parsed.keep_alive and self._request_head.upgrade is None
-        if framing == Framing.NONE or (framing == Framing.LENGTH and not head.length):
+        if framing is _NO_BODY or (framing is _BY_LENGTH and not length):
             self._finish(not rest)
             receiver.response_head(head, True)
             return
         caller = self._caller
-        if framing == Framing.LENGTH:
+        if framing is _BY_LENGTH and len(rest) == length:
+            receiver.response_head(head, False)
+            if self._caller is caller:
+                self._finish(True)
+                receiver.response_data(rest, True)
+            return
+        self._begin_body(framing, length)
+        receiver.response_head(head, False)
+        if rest and self._caller is caller:
+            self.data_received(rest)
+        if self._caller is caller:
+            self._body_deadline()
+
+    def _begin_body(self, framing: Framing, length: int | None) -> None:
+        if framing is _BY_LENGTH and length is not None:
             self._state = LENGTH
-            self._left = cast(int, head.length)
-        elif framing == Framing.CHUNKED:
+            self._left = length
+        elif framing is Framing.CHUNKED:
             self._state = CHUNKED
             self._reader = ChunkedReader(BadResponse)
-        elif framing == Framing.CLOSE:
+        elif framing is Framing.CLOSE:
             self._state = CLOSE
         else:
             self._state = TUNNEL
             self._sent_all = False
-        receiver.response_head(head, False)
-        if self._caller is not caller:
-            return
-        if rest:
-            self.data_received(rest)
-            if self._caller is not caller:
-                return
-        self._body_deadline()
 
     def _on_length(self, data: bytes) -> None:
-        receiver = cast(ExchangeResponse, self._receiver)
+        receiver = self._receiver
+        if receiver is None:
+            return
         left = self._left - len(data)
         if left > 0:
             self._left = left
@@ -222,7 +209,9 @@ class H1Client(Connection):
             receiver.response_data(data[:left], True)
 
     def _on_chunked(self, data: bytes) -> None:
-        receiver = cast(ExchangeResponse, self._receiver)
+        receiver = self._receiver
+        if receiver is None:
+            return
         caller = self._caller
         reader = self._reader
         try:

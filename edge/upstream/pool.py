@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import ip_address
 from math import inf
-from typing import Protocol, cast
+from typing import Protocol
 
 from edge import model
 from edge.exchange.deadlines import Deadlines
@@ -34,17 +34,19 @@ class Settings:
         self.limits = limits
 
 
-class RoomSeeker(Protocol):
-    """Told whenever a connection became idle or ended, so that a waiting request can go on."""
+class Queue(Protocol):
+    """Requests that wait because every connection is busy."""
 
-    def room(self) -> None: ...
+    def __len__(self) -> int: ...
+    def room(self) -> None:
+        """A connection became idle or ended: whoever waits may go on."""
 
 
 class Pool:
     """Idle connections last in, first out: the ones not needed age and are closed."""
 
     __slots__ = (
-        "_seeker",
+        "_queue",
         "_settings",
         "address",
         "cap",
@@ -56,20 +58,20 @@ class Pool:
         "open",
     )
 
-    def __init__(self, index: int, endpoint: model.Endpoint, settings: Settings, seeker: RoomSeeker) -> None:
+    def __init__(self, index: int, endpoint: model.Endpoint, settings: Settings, queue: Queue) -> None:
         self.index = index
         self.endpoint = endpoint
         self.address = shown_address(endpoint.host, endpoint.port) if _is_ip(endpoint.host) else ""
         self._settings = settings
-        self._seeker = seeker
+        self._queue = queue
         self.idle_timeout_s = settings.model.idle_timeout_s
-        self.idle: list[H1Client] = []
+        self.idle: list[Connection] = []
         self.cap = settings.model.max_connections
         self.open = 0
         """Connections that are being made, busy, or idle."""
         self.closing = False
 
-    def dial(self, caller: Caller, timeout_s: float) -> H1Client:
+    def dial(self, caller: Caller, timeout_s: float) -> Connection:
         """Start a connection for `caller`; it gets `connected` or `failed` later."""
         settings = self._settings
         self.open += 1
@@ -87,15 +89,17 @@ class Pool:
         if self.closing:
             client.close()
             return
-        self.idle.append(cast(H1Client, client))
-        self._seeker.room()
+        self.idle.append(client)
+        if self._queue:
+            self._queue.room()
 
     def gone(self, client: Connection, was_idle: bool) -> None:
         """A connection ended, whatever it was doing."""
         self.open -= 1
         if was_idle and client in self.idle:
             self.idle.remove(client)
-        self._seeker.room()
+        if self._queue:
+            self._queue.room()
 
     def close(self) -> None:
         """Close what is idle now and the rest as it comes back."""

@@ -6,10 +6,10 @@ from math import inf
 from time import time_ns
 from typing import TYPE_CHECKING, Final
 
-from edge.errors import EdgeError, NoEndpoint, Retry
+from edge.errors import EdgeError, Retry
 from edge.exchange.seams import ExchangeResponse
 from edge.head import Fields, RequestHead
-from edge.upstream.h1 import H1Client
+from edge.upstream.connection import Connection
 
 if TYPE_CHECKING:
     from edge.upstream.cluster import Cluster
@@ -46,9 +46,7 @@ class PooledRequest:
         "address",
         "attempt_deadline",
         "attempts",
-        "deadline",
         "failures",
-        "filed",
         "head",
         "receiver",
         "reused",
@@ -70,9 +68,7 @@ class PooledRequest:
         self.tried = 0
         """Bit n = endpoint n had an attempt that found no connection."""
         self.attempt_deadline = inf
-        self.deadline = inf
-        self.filed = inf
-        self._client: H1Client | None = None
+        self._client: Connection | None = None
         self._end = end
         self._ended = end
         self._over = False
@@ -85,14 +81,18 @@ class PooledRequest:
 
     # -- called by the cluster and the connection ------------------------------------------
 
-    def use(self, client: H1Client, address: str) -> None:
+    def use(self, client: Connection, address: str) -> None:
         """An idle connection was chosen."""
         self.address = address
         self.reused = True
         self.attempts += 1
-        self._send_on(client)
+        if self._held is None and self._ended is self._end:
+            self._client = client
+            client.begin(self, self.head, self._end, self.attempt_deadline)
+        else:
+            self._send_on(client)
 
-    def dialling(self, client: H1Client, address: str) -> None:
+    def dialling(self, client: Connection, address: str) -> None:
         """A new connection is being made."""
         self.address = address
         self.reused = False
@@ -105,7 +105,7 @@ class PooledRequest:
         if self._client is not None:
             self._send_on(self._client)
 
-    def _send_on(self, client: H1Client) -> None:
+    def _send_on(self, client: Connection) -> None:
         self._client = client
         held = self._held
         self._held = None
@@ -164,12 +164,6 @@ class PooledRequest:
         self._over = True
         self._client = None
 
-    def expired(self) -> None:
-        """Waited too long for a connection to come free (only then is this filed)."""
-        if self._client is None and not self._over:
-            self._cluster.stop_waiting(self)
-            self.give_up(NoEndpoint("no connection came free in time"))
-
     # -- called by the exchange --------------------------------------------------------------
 
     def send_data(self, data: bytes, end: bool) -> None:
@@ -209,7 +203,7 @@ class PooledRequest:
         if client is not None:
             client.close()
         else:
-            self._cluster.stop_waiting(self)
+            self._cluster.queue.leave(self)
 
     def pause_response(self) -> None:
         if self._client is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.errors import EdgeError
-from edge.upstream import cluster as cluster_module
+from edge.upstream import queue as queue_module
 from edge.upstream.cluster import Verdict
 from tests.unit.upstream.fakes import OK, OK_CALLS, Bench, get, post
 
@@ -95,6 +95,7 @@ def test_a_post_with_its_body_goes_to_the_next_endpoint_when_nothing_was_sent() 
     bench.dialer.dials[1].protocol.data_received(OK)
     assert exchange.calls == OK_CALLS
     assert (request.attempts, request.address) == (2, "10.0.0.2:80")
+    assert [failure[:3] for failure in request.failures] == [("10.0.0.1:80", False, "ConnectFailed")]
 
 
 def test_endpoints_take_turns() -> None:
@@ -301,7 +302,7 @@ def test_a_waiting_request_gets_a_new_connection_when_the_busy_one_ends() -> Non
 
 
 def test_waiting_is_bounded_in_time_and_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster_module, "WAITING_MAX", 2)
+    monkeypatch.setattr(queue_module, "WAITING_MAX", 2)
     bench = Bench(max_connections=1)
     bench.warm()
     bench.send(get())

@@ -1,0 +1,75 @@
+"""Requests that wait for a connection because their cluster is at its cap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from typing import Final
+
+from edge.errors import NoEndpoint
+from edge.exchange.deadlines import Deadlines
+from edge.upstream.request import PooledRequest
+
+WAITING_MAX: Final = 1024
+"""Requests that may wait per cluster and worker; more get 503 at once."""
+
+WAITING_MAX_S: Final = 10.0
+"""Longest wait, when the request has no shorter timeout."""
+
+
+class _Waiter:
+    """One request that waits, with its deadline."""
+
+    __slots__ = ("_queue", "_request", "deadline", "filed")
+
+    def __init__(self, queue: Queue, request: PooledRequest, deadline: float) -> None:
+        self._queue = queue
+        self._request = request
+        self.deadline = deadline
+        self.filed = inf
+
+    def expired(self) -> None:
+        self._queue.leave(self._request)
+        self._request.give_up(NoEndpoint("no connection came free in time"))
+
+
+class Queue:
+    """First in, first out. `admit(request)` starts a request and says whether that was possible."""
+
+    def __init__(
+        self, admit: Callable[[PooledRequest], bool], deadlines: Deadlines, clock: Callable[[], float]
+    ) -> None:
+        self._admit = admit
+        self._deadlines = deadlines
+        self._clock = clock
+        self._waiting: dict[PooledRequest, _Waiter] = {}
+        self._making_room = False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def has_place(self) -> bool:
+        return len(self._waiting) < WAITING_MAX
+
+    def join(self, request: PooledRequest) -> None:
+        waiter = _Waiter(self, request, self._clock() + min(request.timeout_s or inf, WAITING_MAX_S))
+        self._waiting[request] = waiter
+        self._deadlines.watch(waiter)
+
+    def leave(self, request: PooledRequest) -> None:
+        """`request` was started, was cancelled, or has waited long enough."""
+        waiter = self._waiting.pop(request, None)
+        if waiter is not None:
+            self._deadlines.forget(waiter)
+
+    def room(self) -> None:
+        """A connection became idle or ended: the oldest go on. A loop, never recursive."""
+        if self._making_room:
+            return
+        self._making_room = True
+        try:
+            while self._waiting and self._admit(next(iter(self._waiting))):
+                pass
+        finally:
+            self._making_room = False
