@@ -44,10 +44,10 @@ def _unpack(target: Path, package: str, path: str) -> None:
     wanted = [f"{name}={version}" for name, version in planned]
     run(["apt-get", "download", "-q", *wanted], _FETCH_S, cwd=packages)
     for archive in sorted(packages.glob("*.deb")):
-        run(["dpkg-deb", "-x", archive, target / "root"], _FETCH_S)
+        run(["dpkg-deb", "-x", archive, target / "tree"], _FETCH_S)
         archive.unlink()
     (target / "versions").write_text("".join(f"{item}\n" for item in wanted))
-    if not (target / "root" / path).is_file():
+    if not (target / "tree" / path).is_file():
         raise ToolMissing(f"the packages of {package} have no {path}")
     libraries = sorted({file.parent.relative_to(target) for file in target.rglob("*.so*")})
     search = ":".join(f"$here/{folder}" for folder in libraries)
@@ -57,7 +57,7 @@ def _unpack(target: Path, package: str, path: str) -> None:
         "#!/bin/sh\n"
         'here=$(dirname "$(readlink -f "$0")")\n'
         f'LD_LIBRARY_PATH="{search}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}" '
-        f'exec "$here/root/{path}" "$@"\n'
+        f'exec "$here/tree/{path}" "$@"\n'
     )
     run_script.chmod(0o755)
 
