@@ -201,12 +201,19 @@ class Course(ABC):
                 else:
                     break
             for walk in (self._request, self._response):
-                if walk is not None and not self.ended and walk.source_should_wait() != walk.source_paused:
-                    walk.switch_source(not walk.source_paused)
-            if not self.ended:
-                if self._clock is None:
-                    self._clock = PauseClock(self)
-                self._clock.retime()
+                if walk is not None:
+                    self._balance(walk)
+            self._retime()
+
+    def _balance(self, walk: Walk) -> None:
+        if not self.ended and walk.source_should_wait() != walk.source_paused:
+            walk.switch_source(not walk.source_paused)
+
+    def _retime(self) -> None:
+        if not self.ended:
+            if self._clock is None:
+                self._clock = PauseClock(self)
+            self._clock.retime()
 
     def _grant(self, place: Place) -> None:
         """Resume what the filter asked for; the other direction waits when the first one turns."""

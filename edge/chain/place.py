@@ -88,7 +88,7 @@ class Place:
         self._run.filter_failed(self, failure)
 
     def property(self, path: bytes) -> bytes | None:
-        return None if self._run.ended else self._run.host.property(path)
+        return None if self._run.gone else self._run.host.property(path)
 
     def set_backend(self, cluster: str) -> bool:
         run = self._run

@@ -38,8 +38,8 @@ class Walk(ABC):
     the exchange then takes another course.
     """
 
-    __slots__ = ("closed", "ended", "head_end", "head_left", "holds", "passed", "places", "recorder", "resized",
-                 "run", "source_paused", "whole")  # fmt: skip
+    __slots__ = ("closed", "ended", "head_end", "head_left", "holds", "passed", "places", "recorder",
+                 "resized", "run", "source_paused", "whole")  # fmt: skip
 
     bit: int
     direction: Direction

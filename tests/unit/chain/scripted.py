@@ -124,7 +124,7 @@ class NotingHost:
     def _note(self, call: str) -> None:
         assert not self.over, f"{call} after the end"
         self.calls.append(call)
-        hook = self.on.pop(call.split(" ")[0], None)
+        hook = self.on.pop(call.split(" ", maxsplit=1)[0], None)
         if hook is not None:
             hook()
 
