@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
+from edge.abi.proxy_wasm.bridge import UnfitGuest, generate
 from edge.abi.proxy_wasm.imports import plan
-from edge.wasm.binary import FuncSig, Inspection, inspect
+from edge.wasm.binary import Inspection, inspect
 from edge.wasm.reader import InvalidModule
 
 _MARKERS: Final = {
@@ -14,18 +15,21 @@ _MARKERS: Final = {
     "proxy_abi_version_0_2_0": "proxy-wasm/0.2.0",
     "proxy_abi_version_0_2_1": "proxy-wasm/0.2.1",
 }
-_ALLOCATORS: Final = ("malloc", "proxy_on_memory_allocate")
 
 
 class Report:
-    """`errors` refuse the module, `warnings` do not. `links`: (module, name, inner host's export)."""
+    """`errors` refuse the module, `warnings` do not. `links`: (module, name, inner host's export).
 
-    __slots__ = ("abi", "digest", "errors", "inspection", "links", "size", "warnings")
+    `bridge` is the generated bridge, empty for a module that is refused.
+    """
+
+    __slots__ = ("abi", "bridge", "digest", "errors", "inspection", "links", "size", "warnings")
 
     def __init__(self, wasm: bytes) -> None:
         self.digest = hashlib.sha256(wasm).hexdigest()
         self.size = len(wasm)
         self.abi = ""
+        self.bridge = b""
         self.inspection: Inspection | None = None
         self.links: list[tuple[str, str, str]] = []
         self.errors: list[str] = []
@@ -63,13 +67,8 @@ def _recognise(found: Report, inspection: Inspection) -> None:
 
 
 def _check_shape(found: Report, inspection: Inspection) -> None:
-    exports = inspection.exports
     if inspection.memories != 1:
         found.errors.append(f"the module has {inspection.memories} memories, it must have exactly one")
-    elif exports.get("memory") != "memory":
-        found.errors.append("the module does not export its memory as `memory`")
-    if not any(isinstance(exports.get(name), FuncSig) for name in _ALLOCATORS):
-        found.errors.append("neither `malloc` nor `proxy_on_memory_allocate` is exported")
     if inspection.has_start:
         found.warnings.append("it has a start section: no host call works before the instance is linked")
 
@@ -79,3 +78,9 @@ def _link(found: Report, inspection: Inspection) -> None:
     found.links = list(linked.links)
     found.errors += [f"unknown import {missing}" for missing in linked.missing]
     found.warnings += linked.warnings
+    try:
+        generated = generate(inspection)
+    except UnfitGuest as unfit:
+        found.errors.append(str(unfit))
+    else:
+        found.bridge = generated

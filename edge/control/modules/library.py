@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from edge.abi.proxy_wasm import bridge, inner
+from edge.abi.proxy_wasm import inner
+from edge.abi.proxy_wasm.bridge import BRIDGE_VERSION
 from edge.control.modules.artefact_key import ArtefactKey, artefact_key
 from edge.control.modules.compile import CompileError, Compiler
 from edge.control.modules.inspect import Report, report
@@ -75,11 +76,10 @@ class ModuleLibrary:
         found = report(wasm)
         if found.errors or found.inspection is None:
             raise ModuleRefused(found.errors)
-        generated = bridge.generate(found.inspection)
-        binary = generated if generated[:4] == b"\0asm" else assemble(generated.decode())
+        binary = assemble(found.bridge.decode())
         imports = [(imported.module, imported.name) for imported in inspect(binary).imports]
         self._store.put_source(wasm)
-        key = artefact_key(found.digest, self.inner_digest, str(bridge.BRIDGE_VERSION))
+        key = artefact_key(found.digest, self.inner_digest, str(BRIDGE_VERSION))
         guest_fd, bridge_fd = await self._sealed(key, [("guest", wasm), ("bridge", binary)])
         return Provided(found, guest_fd, bridge_fd, imports)
 
