@@ -1,0 +1,1 @@
+"""Fixed exchanges and their exact bytes."""
