@@ -31,6 +31,7 @@ class _Head:
     __slots__ = ("_encoded", "fields", "length")
 
     fields: Fields
+    _encoded: tuple[bytes, int] | None
     length: int | None
     """Value of content-length, None when there was none (no body, chunked, or unknown)."""
 
@@ -49,6 +50,13 @@ class _Head:
         """Append one field. The caller has validated both."""
         self.fields.append((name, value))
         self._encoded = None
+
+    def extend(self, added: Fields, encoded: bytes) -> None:
+        """Append fields whose guest encoding (as in `encoded`, without a NUL at either end) is known."""
+        self.fields.extend(added)
+        cached = self._encoded
+        if cached is not None:
+            self._encoded = (cached[0] + b"\0" + encoded, cached[1] + len(added))
 
     def set(self, name: bytes, value: bytes) -> None:
         """Replace the first `name` by `value` and drop the others; append if there was none."""
@@ -104,7 +112,7 @@ class RequestHead(_Head):
         self.protocol = protocol
         self.upgrade = upgrade
         self.expect_continue = expect_continue
-        self._encoded: tuple[bytes, int] | None = None
+        self._encoded = None
 
     def encoded(self) -> tuple[bytes, int]:
         """`name NUL value NUL name NUL value` without a last NUL, and the number of pairs.
@@ -140,7 +148,7 @@ class ResponseHead(_Head):
         self.status = status
         self.fields = fields
         self.length = length
-        self._encoded: tuple[bytes, int] | None = None
+        self._encoded = None
 
     def encoded(self) -> tuple[bytes, int]:
         """As `RequestHead.encoded`, with `:status` as the only pseudo header."""

@@ -1,0 +1,329 @@
+"""One instance: a Store with inner host, guest and bridge, its start, its driver calls, its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import TYPE_CHECKING, Final
+from weakref import ref
+
+from edge.abi.proxy_wasm import callouts, drain, world
+from edge.abi.proxy_wasm.context import Context, RootContext
+from edge.abi.proxy_wasm.layout import RETURNED, STRINGS_BYTES, TRAPS, Area, Control, Flag, Root
+from edge.abi.proxy_wasm.traps import describe
+from edge.errors import FilterTrap, FilterUnavailable
+from edge.wasm.budget import Budget
+from edge.wasm.store import RawInstance, Store, StoreLimits
+from edge.wasm.trap import Trap
+
+if TYPE_CHECKING:
+    from edge.abi.proxy_wasm.exchange import StreamContext
+    from edge.abi.proxy_wasm.filter import ProxyWasmFilter
+
+_DRIVERS: Final = (
+    *(("request_head", 5), ("request_data", 4), ("request_trailers", 3)),
+    *(("response_head", 5), ("response_data", 4), ("response_trailers", 3)),
+    *(("end", 1), ("root_call", 3), ("call_response", 5)),
+)
+_NUMBERS: Final = count(1)
+_GUEST_TABLES: Final = 4
+_INNER_MEMORY_BYTES: Final = 2 << 20
+_LEFT: Final = Control.CALLS // 2
+_NOW: Final = Control.NOW // 2
+_LEFTOVER: Final = int(Flag.LOGS | Flag.METRICS | Flag.NOTES)
+_OPS: Final = int(Flag.OPS)
+
+
+class Instance:
+    """Lives on one thread at a time: on `warm` until it has started, then on the loop.
+
+    `current` is the effective context, `touched` the contexts whose actions wait for the end of
+    the driver call under way.
+    """
+
+    __slots__ = (
+        *(
+            "__weakref__",
+            "_guest_memory",
+            "_request_arena",
+            "_response_arena",
+            "addresses",
+            "answer",
+            "args",
+            "attached",
+        ),
+        *("budget", "call_response", "callout", "contexts", "control", "current", "dead", "end", "failed"),
+        *("held", "host_ns", "last_call", "memory", "next_id", "number", "op_words", "owner", "pushed"),
+        *("request_data", "request_head", "request_trailers", "response_data", "response_head"),
+        *(
+            "response_trailers",
+            "retiring",
+            "root",
+            "root_call",
+            "series",
+            "series_ids",
+            "services",
+            "starting",
+        ),
+        *("store", "timed", "touched", "wide"),
+    )
+
+    request_head: Callable[[], int]
+    request_data: Callable[[], int]
+    request_trailers: Callable[[], int]
+    response_head: Callable[[], int]
+    response_data: Callable[[], int]
+    response_trailers: Callable[[], int]
+    end: Callable[[], int]
+    root_call: Callable[[], int]
+    call_response: Callable[[], int]
+
+    def __init__(self, owner: ProxyWasmFilter, inline: bool) -> None:
+        """Instantiate and start. Raises FilterUnavailable with the reason when the guest will not."""
+        self.owner = owner
+        self.services = owner.services
+        self.number = next(_NUMBERS)
+        self.attached = self.dead = self.retiring = self.timed = False
+        self.starting = True
+        self.held: list[Callable[[], None]] = []
+        self.contexts: dict[int, StreamContext] = {}
+        self.next_id = 2
+        self.last_call = 0
+        self.callout: callouts.Answer | None = None
+        self.answer = self.pushed = b""
+        self.touched: list[StreamContext] = []
+        self.series: list[int] = []
+        self.series_ids: dict[tuple[int, bytes], int] = {}
+        self.host_ns = 0
+        self.root = RootContext(self)
+        self.current: Context = self.root
+        world.LIVE[self.number] = ref(self)
+        limits = owner.limits
+        self.budget = Budget(int(limits.cpu_per_call_s * 1e9), int(limits.cpu_per_request_s * 1e9))
+        if inline:
+            self.budget.serve()
+        memory_bytes = max(limits.memory_bytes, _INNER_MEMORY_BYTES)
+        self.store = Store(StoreLimits(1, memory_bytes, _GUEST_TABLES), self.budget)
+        try:
+            self._start()
+        except Trap as trap:
+            raise FilterUnavailable(f"start: {self.explain(trap)}", owner.name, trap.code) from None
+        finally:
+            self.starting = False
+        self.budget.serve()
+
+    def __del__(self) -> None:
+        world.LIVE.pop(self.number, None)
+
+    # Start
+
+    def _start(self) -> None:
+        store, module = self.store, self.owner.module
+        inner = store.instantiate(module.inner.module, [store.define(world.FUNCTION, self.number)])
+        self._look_in(inner)
+        self._fill_control()
+        guest = store.instantiate(module.guest, [(inner, name) for name in module.guest_imports])
+        self._guest_memory = store.extern(guest, b"memory")
+        sides = [(inner if own else guest, name) for own, name in module.bridge_imports]
+        store.instantiate(module.bridge, sides)
+        for name, arguments in _DRIVERS:
+            setattr(self, name, store.bind(store.extern(inner, name.encode()), arguments))
+        enter = store.extern(inner, b"enter_context")
+        store.call(enter, 0)
+        self._run_start(guest)
+        owner = self.owner
+        self._root(Root.CREATE)
+        for call, size, what in (
+            (Root.VM_START, len(owner.vm_config), "proxy_on_vm_start"),
+            (Root.VALIDATE, len(owner.config), "proxy_validate_configuration"),
+            (Root.CONFIGURE, len(owner.config), "proxy_on_configure"),
+        ):
+            if not self._root(call, size) & 0xFF:
+                raise FilterUnavailable(f"{what} answered false", owner.name, "configuration_refused")
+
+    def _look_in(self, inner: RawInstance) -> None:
+        store = self.store
+        self.addresses = at = self.owner.module.inner.addresses(store, inner)
+        self.memory = memory = store.memory(store.extern(inner, b"memory"))
+        block = memory[at[Area.CONTROL] : at[Area.CONTROL] + 4 * Control.WORDS]
+        self.control = block.cast("I")
+        self.wide = block.cast("Q")
+        self.op_words = memory[at[Area.OPS_WORDS] : at[Area.OPS_WORDS] + 1024].cast("I")
+        self._request_arena = at[Area.MAPS]
+        self._response_arena = at[Area.MAPS + 2]
+        self.args = store.args
+        self.failed = store.failed
+
+    def _fill_control(self) -> None:
+        owner, control = self.owner, self.control
+        arguments = [owner.name.encode()]
+        environment = [f"{name}={value}".encode() for name, value in owner.environment.items()]
+        strings = b"".join(text.replace(b"\0", b"") + b"\0" for text in arguments)
+        variables = b"".join(text.replace(b"\0", b"") + b"\0" for text in environment)
+        if len(strings) + len(variables) > STRINGS_BYTES:
+            raise FilterUnavailable("env is larger than 16 KiB", owner.name, "configuration_refused")
+        at = self.addresses[Area.STRINGS]
+        self.memory[at : at + len(strings) + len(variables)] = strings + variables
+        control[Control.ARGC], control[Control.ARGV_BYTES] = 1, len(strings)
+        control[Control.ENVC], control[Control.ENV_BYTES] = len(environment), len(variables)
+        control[Control.ABI] = owner.module.level
+        control[Control.LOG_LEVEL] = self.services.log_level
+        self.wide[_LEFT] = owner.allowance
+        self.wide[_NOW] = self.services.now_ns()
+
+    def _run_start(self, guest: RawInstance) -> None:
+        """`_initialize` and main, else `_start`, where leaving with 0 is success."""
+        exports = self.owner.module.exports
+        names = ["_initialize", *(m for m in ("main", "__main_void") if m in exports)][:2]
+        if "_initialize" not in exports:
+            names = ["_start"] if "_start" in exports else []
+        for name in names:
+            try:
+                self.store.call(self.store.extern(guest, name.encode()), 0, 0)
+            except Trap:
+                control = self.control
+                if TRAPS.get(control[Control.TRAP]) != "exit" or control[Control.TRAP_DETAIL]:
+                    raise
+                control[Control.TRAP] = 0
+        word = RETURNED
+        if self.control[Control.LOG_BYTES]:
+            word |= Flag.LOGS
+        drain.drain(self, word, self.root)
+
+    def attach(self) -> None:
+        """On the loop, when the instance begins to serve: timers run, callouts of the start go out."""
+        self.attached = True
+        held, self.held = self.held, []
+        for start in held:
+            start()
+        self.root.arm()
+
+    # Calls
+
+    def run(self, left: int, bound: Callable[[], int]) -> int:
+        """One driver call, its arguments set; gives its word. Raises Trap."""
+        wide = self.wide
+        wide[_LEFT] = left
+        wide[_NOW] = self.services.now_ns()
+        self.budget.call += 1
+        error = bound()
+        if error or self.failed[0]:
+            raise self.store.trap(error)
+        return self.args[0]
+
+    def memory_bytes(self) -> int:
+        """What the guest's memory has grown to."""
+        return self.store.memory_size(self._guest_memory)
+
+    def left(self) -> int:
+        """What the call just ended left of its allowance."""
+        return self.wide[_LEFT]
+
+    def settle(self, word: int, entered: Context) -> None:
+        """After a call whose word says so: edits, logs, metrics, then actions on other contexts."""
+        if word & _OPS:
+            self.take_ops()
+        if word & _LEFTOVER:
+            drain.drain(self, word, entered)
+        if self.touched:
+            touched, self.touched = self.touched, []
+            for context in touched:
+                if context is not entered:
+                    context.act()
+
+    def take_ops(self) -> None:
+        """Edits so far, to the context they were made under."""
+        control = self.control
+        at = self.addresses[Area.OPS_BYTES]
+        payload = bytes(self.memory[at : at + control[Control.OPS_BYTES] - 1])
+        self.current.apply(self.op_words[: control[Control.OPS]].tolist(), payload)
+
+    def _root(self, call: Root, size: int = 0) -> int:
+        """A callback on the root context. Raises Trap."""
+        root = self.root
+        root.renew()
+        self.current = root
+        args = self.args
+        args[0], args[2], args[4] = call, root.id, size
+        word = self.run(self.owner.allowance, self.root_call)
+        if word != RETURNED or self.touched:
+            self.settle(word, root)
+        return word
+
+    def tick(self) -> None:
+        if not self.dead:
+            try:
+                self._root(Root.TICK)
+            except Trap as trap:
+                self.trapped(trap)
+
+    def answer_callout(self, answer: callouts.Answer) -> None:
+        """on_http_call_response on the root context; maps 6, 7 and buffer 4 live meanwhile."""
+        root = self.root
+        root.renew()
+        self.current = root
+        self.callout = answer
+        args = self.args
+        args[0], args[2], args[4] = root.id, answer.token, answer.head_count
+        args[6], args[8] = len(answer.body), answer.trailer_count
+        try:
+            word = self.run(self.owner.allowance, self.call_response)
+            self.settle(word, root)
+        except Trap as trap:
+            self.trapped(trap)
+        finally:
+            self.callout = None
+
+    # End
+
+    def explain(self, trap: Trap) -> str:
+        """One line with the trap's name and the innermost frames."""
+        return describe(trap, self.control[Control.TRAP], self.control[Control.TRAP_DETAIL])
+
+    def trapped(self, trap: Trap, entered: StreamContext | None = None) -> FilterTrap:
+        """The instance is dead: a fresh one takes over, the exchanges in it fail."""
+        code = TRAPS.get(self.control[Control.TRAP], trap.code)
+        failure = FilterTrap(self.explain(trap), self.owner.name, code)
+        self.dead = True
+        self.root.disarm()
+        self.touched = []
+        self.owner.instance_trapped(self)
+        contexts, self.contexts = self.contexts, {}
+        for context in contexts.values():
+            if context is not entered:
+                context.die(failure)
+        return failure
+
+    def forget(self, context: StreamContext) -> None:
+        """An exchange is over."""
+        self.contexts.pop(context.id, None)
+        if self.retiring and not self.contexts:
+            self.finish()
+
+    def retire(self) -> None:
+        """No new exchange will come."""
+        self.retiring = True
+        if not self.contexts:
+            self.finish()
+
+    def finish(self) -> None:
+        """on_done and on_delete of the root context; false from on_done waits for proxy_done."""
+        if self.dead or not self.attached:
+            return
+        self.root.disarm()
+        try:
+            if self._root(Root.DONE) & 0xFF:
+                self.delete_root()
+            else:
+                self.root.done_pending = True
+        except Trap as trap:
+            self.trapped(trap)
+
+    def delete_root(self) -> None:
+        if self.dead:
+            return
+        try:
+            self._root(Root.DELETE)
+        except Trap as trap:
+            self.trapped(trap)
+        self.dead = True
