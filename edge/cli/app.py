@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -56,6 +56,50 @@ def run(
     from edge.cli.run import run_file
 
     return run_file(config, workers, state_dir, grace)
+
+
+@app.command
+def demo(*, state_dir: StateDir = None) -> int:
+    """Serve two small shops behind three filters, with TLS, and print what to try.
+
+    Parameters
+    ----------
+    state_dir
+        Where the local authority, the demo's configuration and compiled modules are kept.
+    """
+    from edge.cli.demo.command import run_demo
+
+    return run_demo(state_dir)
+
+
+@app.command
+def validate(
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    /,
+    *,
+    output: Annotated[Literal["text", "json"], Parameter(name=["--output", "-o"])] = "text",
+    format_: Annotated[Literal["plain", "github"], Parameter(name="--format")] = "plain",
+    state_dir: StateDir = None,
+    compile_: Annotated[bool, Parameter(name="--compile")] = True,
+) -> int:
+    """Check a configuration: every error at once. Opens no socket.
+
+    Parameters
+    ----------
+    file
+        The YAML file, or - for stdin.
+    output
+        json prints one document on stdout.
+    format_
+        github prints workflow commands, which show errors beside the lines of a change.
+    state_dir
+        Where compiled modules are kept.
+    compile_
+        Compile the modules too, as run does.
+    """
+    from edge.cli.validate import validate_file
+
+    return validate_file(file, output, format_, state_dir, compile_)
 
 
 @app.command

@@ -75,6 +75,7 @@ class Keeper:
         self._link: SupervisorLink | None = None
         self._crashes = 0
         self._refused: list[str] = []
+        self._killed = False
         self._quiet_s = 0.0
         self._age_s = 0.0
         self._checked = self._loop.time()
@@ -88,6 +89,7 @@ class Keeper:
     def start(self) -> None:
         """Start the worker and hand it the revision."""
         self.state = State.STARTING
+        self._killed = False
         self._quiet_s = self._age_s = 0.0
         self._checked = self._loop.time()
         self._process = WorkerProcess(self._number, self._listeners, self._exited)
@@ -108,6 +110,7 @@ class Keeper:
 
     def kill(self) -> None:
         """Now, whatever it does."""
+        self._killed = True
         if self._process is not None:
             self._process.kill()
         elif self.state is not State.ENDED:
@@ -130,7 +133,7 @@ class Keeper:
             self._on_message(message)
 
     def _wire_closed(self, reason: str) -> None:
-        if self.state is not State.DRAINING:
+        if self.state is not State.DRAINING and not self._killed:
             log.error("worker %d (pid %d): %s", self._number, self.pid, reason)
             self.kill()
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from edge.builtin import NAMES
 from edge.control.config.schema.base import Count, Duration, Name, Section, Size, between, choice, fault
 
-BUILTIN = ("api-key", "header-transform", "ab-split")
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _ENV_NAME = re.compile(r"[^=\0]{1,256}\Z")
 
@@ -40,7 +40,7 @@ class Module(Section):
         "publicKey": "pin the module by sha256 instead",
     }
     url: Annotated[str, AfterValidator(_url)] | None = None
-    builtin: Annotated[str, choice(*BUILTIN)] | None = None
+    builtin: Annotated[str, choice(*NAMES)] | None = None
     sha256: Annotated[str, AfterValidator(_digest)] | None = None
 
     @model_validator(mode="after")

@@ -1,0 +1,87 @@
+"""`edge validate`: what `edge run` would say, without serving anything."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+
+from edge.cli.app import EXIT_INVALID, EXIT_OK, EXIT_REFUSED
+from edge.cli.compiling import compile_progress
+from edge.cli.state import state_directory
+from edge.control.artefacts import CannotCompile, prepare_artefacts
+from edge.control.config import Loaded, Problem, load, used_modules
+
+SCHEMA_VERSION = 1
+
+
+def validate_file(file: str, output: str, form: str, state_dir: Path | None, compiled: bool) -> int:
+    """The exit code: 0, 3 (invalid), 5 (a module is refused by the compiler)."""
+    loaded = load("<stdin>", sys.stdin.buffer.read()) if file == "-" else load(file)
+    problems = loaded.warnings if isinstance(loaded, Loaded) else loaded
+    refusals: list[str] = []
+    if isinstance(loaded, Loaded) and compiled and used_modules(loaded.root):
+        refusals = _compile(loaded, state_dir)
+    _tell(problems, refusals, output, form)
+    if not isinstance(loaded, Loaded):
+        return EXIT_INVALID
+    if refusals:
+        return EXIT_REFUSED
+    if output == "text" and form == "plain":
+        print(f"{file}: valid: {summary(loaded)}")
+    return EXIT_OK
+
+
+def summary(loaded: Loaded) -> str:
+    """How much of what the file holds."""
+    root = loaded.root
+    counted = (
+        (len(root.listeners), "listener"),
+        (len(root.routes), "route"),
+        (sum(len(route.rules) for route in root.routes), "rule"),
+        (len(root.filter_chains), "filter chain"),
+        (len(root.clusters), "cluster"),
+    )
+    return ", ".join(f"{number} {noun}{'s' * (number != 1)}" for number, noun in counted)
+
+
+def _compile(loaded: Loaded, state_dir: Path | None) -> list[str]:
+    try:
+        artefacts = asyncio.run(prepare_artefacts(loaded, state_directory(state_dir), compile_progress()))
+    except CannotCompile as refused:
+        return refused.errors
+    for descriptor in artefacts.descriptors:
+        os.close(descriptor)
+    return []
+
+
+def _tell(problems: list[Problem], refusals: list[str], output: str, form: str) -> None:
+    if form == "github":
+        for problem in problems:
+            print(problem.github())
+        for refusal in refusals:
+            print(f"::error::{refusal}")
+    for problem in problems:
+        print(problem.text(), file=sys.stderr)
+    for refusal in refusals:
+        print(f"edge: {refusal}", file=sys.stderr)
+    errors = sum(problem.severity == "error" for problem in problems) + len(refusals)
+    if errors:
+        print(f"edge: {errors} error{'s' * (errors != 1)}", file=sys.stderr)
+    if output == "json":
+        print(json.dumps(_document(problems, refusals), ensure_ascii=False, indent=1))
+
+
+def _document(problems: list[Problem], refusals: list[str]) -> dict[str, object]:
+    by_severity: dict[str, list[dict[str, object]]] = {"error": [], "warning": []}
+    for problem in problems:
+        by_severity[problem.severity].append(problem.data())
+    errors = by_severity["error"] + [{"code": "compile", "message": refusal} for refusal in refusals]
+    return {
+        "schemaVersion": SCHEMA_VERSION,
+        "valid": not errors,
+        "errors": errors,
+        "warnings": by_severity["warning"],
+    }
