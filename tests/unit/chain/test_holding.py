@@ -206,7 +206,7 @@ def test_two_filters_hold_at_once_and_nothing_is_mixed_up() -> None:
     stage.run.request_data(b"ab", True)
     stage.bound[0].filter.port.resume(REQUEST)
     stage.host.turn()
-    assert stage.host.calls == [] or stage.host.calls == ["request_needs_body"]
+    assert stage.host.calls == []
     stage.bound[1].filter.port.resume(REQUEST)
     stage.host.turn()
     assert stage.log[-1] == "b request_data 2 end" and stage.host.request_body == b""
