@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Final
 
 from edge.wasm.module import Module, assemble
 from edge.wasm.store import Store, StoreLimits
 from edge.wasm.trap import Trap
 
+COMMAND: Final = (sys.executable, "-m", "edge.wasm.selftest")
 TIMEOUT_S: Final = 30.0
 BUDGET_NS: Final = 5_000_000
 
@@ -43,14 +45,9 @@ def check() -> None:
         raise RuntimeError(f"the WASM engine misbehaves: {found}")
 
 
-def check_in_child() -> None:
+def check_in_child(command: Sequence[str] = COMMAND) -> None:
     """For the supervisor, at boot. Raises RuntimeError with what the child said."""
-    done = subprocess.run(
-        [sys.executable, "-m", "edge.wasm.selftest"],
-        capture_output=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
+    done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=False)
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise RuntimeError(f"engine self-test ended with {done.returncode}: {said[-1] if said else ''}")

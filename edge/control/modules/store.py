@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import time
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -14,6 +15,8 @@ from edge.control.modules.sealed import content_of, sealed_copy
 
 MAC_BYTES: Final = 32
 KEY_BYTES: Final = 32
+STALE_S: Final = 3600.0
+"""A temporary file this old belongs to nobody: writing one takes seconds."""
 
 
 class ModuleStore(Protocol):
@@ -44,6 +47,7 @@ class FileModuleStore:
     def __init__(self, state_dir: Path) -> None:
         self._dir = state_dir / "modules"
         self._dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._sweep()
         self._secret = self._key()
 
     def open_sealed(self, key: ArtefactKey, part: str) -> int | None:
@@ -96,11 +100,25 @@ class FileModuleStore:
     def _temporary(self, content: bytes) -> Path:
         path = self._dir / f".{os.getpid()}-{secrets.token_hex(8)}"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(fd)
+        try:
+            with os.fdopen(fd, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(fd)
+        except BaseException:
+            path.unlink()
+            raise
         return path
+
+    def _sweep(self) -> None:
+        """Remove what a killed process left half written."""
+        before = time.time() - STALE_S
+        for path in self._dir.glob(".*"):
+            try:
+                if path.stat().st_mtime < before:
+                    path.unlink()
+            except FileNotFoundError:
+                continue
 
     def _sync_dir(self) -> None:
         fd = os.open(self._dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
