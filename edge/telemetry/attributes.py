@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from edge.telemetry.protobuf import BytesKey, DoubleKey, IntKey, ListKey, TextKey, boolean
+from edge.telemetry.protobuf import BytesKey, DoubleKeys, IntKey, ListKey, TextKey, boolean
 from edge.telemetry.spans import VALUE_LIMIT_BYTES
 
 _L: Final = VALUE_LIMIT_BYTES
@@ -51,9 +51,8 @@ DECISION: Final = TextKey("edge.filter.decision", 16)
 CALLS: Final = IntKey("edge.filter.calls")
 HOST_CALLS: Final = IntKey("edge.filter.hostcalls")
 EDITS: Final = ListKey("edge.filter.edits", 128)
-GUEST_TIME: Final = DoubleKey("edge.filter.guest_time")
-HOST_TIME: Final = DoubleKey("edge.filter.host_time")
-WAIT_TIME: Final = DoubleKey("edge.filter.wait_time")
+TIMES: Final = DoubleKeys("edge.filter.guest_time", "edge.filter.host_time", "edge.filter.wait_time")
+"""In seconds."""
 MEMORY: Final = IntKey("edge.filter.memory.peak")
 BYTES_IN: Final = IntKey("edge.filter.bytes.in")
 BYTES_OUT: Final = IntKey("edge.filter.bytes.out")

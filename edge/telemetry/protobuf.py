@@ -7,15 +7,19 @@ Spec: protobuf encoding; opentelemetry-proto trace.proto, common.proto.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from struct import Struct
-from typing import Final
+from typing import Final, TypeVar
+
+KeyT = TypeVar("KeyT", bound=Hashable)
 
 CACHED_VALUES: Final = 1024
 """Values kept for each key; when full, the key starts anew."""
 
+KEPT_BYTES: Final = 256
+"""Longer values are never kept: strangers choose some of them."""
+
 _SHORT: Final = 2048
-_DOUBLE: Final = Struct("<d")
 
 _STRING_VALUE: Final = b"\x0a"
 _BOOL_TRUE: Final = b"\x12\x02\x10\x01"
@@ -70,6 +74,22 @@ def _key(name: str) -> bytes:
     return delimited(b"\x0a", name.encode("utf-8", "replace"))
 
 
+class Kept(dict[KeyT, bytes]):
+    """Encoded bytes of what is often the same: made by `make` when first asked for, bounded."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[[KeyT], bytes]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, key: KeyT) -> bytes:
+        if len(self) >= CACHED_VALUES:
+            self.clear()
+        self[key] = made = self._make(key)
+        return made
+
+
 class BytesKey(dict[bytes, bytes]):
     """A string attribute whose values come as bytes."""
 
@@ -85,6 +105,8 @@ class BytesKey(dict[bytes, bytes]):
         return _string(self._prefix, utf8(value, self._limit))
 
     def __missing__(self, value: bytes) -> bytes:
+        if len(value) > KEPT_BYTES:
+            return self.fresh(value)
         if len(self) >= CACHED_VALUES:
             self.clear()
         self[value] = encoded = self.fresh(value)
@@ -106,6 +128,8 @@ class TextKey(dict[str, bytes]):
         return _string(self._prefix, utf8(value.encode("utf-8", "replace"), self._limit))
 
     def __missing__(self, value: str) -> bytes:
+        if len(value) > KEPT_BYTES:
+            return self.fresh(value)
         if len(self) >= CACHED_VALUES:
             self.clear()
         self[value] = encoded = self.fresh(value)
@@ -132,36 +156,47 @@ class IntKey(dict[int, bytes]):
         return encoded
 
 
-class DoubleKey:
-    """A floating-point attribute; never kept."""
+class DoubleKeys:
+    """Floating-point attributes that always come together; never kept."""
 
-    __slots__ = ("_start",)
+    __slots__ = ("_pack", "_starts")
 
-    def __init__(self, name: str) -> None:
-        prefix = _key(name) + b"\x12\x09\x21"
-        self._start = _ATTRIBUTE + varint(len(prefix) + 8) + prefix
+    def __init__(self, *names: str) -> None:
+        keys = [_key(name) + b"\x12\x09\x21" for name in names]
+        self._starts = [_ATTRIBUTE + varint(len(key) + 8) + key for key in keys]
+        self._pack = Struct("<" + "".join(f"{len(start)}sd" for start in self._starts)).pack
 
-    def fresh(self, value: float) -> bytes:
-        """Encode."""
-        return self._start + _DOUBLE.pack(value)
+    def fresh(self, first: float, second: float, third: float) -> bytes:
+        """Encode three, in the order of the names."""
+        starts = self._starts
+        return self._pack(starts[0], first, starts[1], second, starts[2], third)
 
 
-class ListKey:
-    """A string[] attribute; never kept."""
+class ListKey(dict[tuple[str, ...], bytes]):
+    """A string[] attribute."""
 
     __slots__ = ("_limit", "_prefix")
 
     def __init__(self, name: str, limit_bytes: int) -> None:
+        super().__init__()
         self._prefix = _key(name)
         self._limit = limit_bytes
 
     def fresh(self, values: Iterable[str]) -> bytes:
-        """Encode."""
+        """Encode without keeping."""
         entries = b"".join(
             delimited(b"\x0a", delimited(_STRING_VALUE, utf8(value.encode("utf-8", "replace"), self._limit)))
             for value in values
         )
         return _attribute(self._prefix, delimited(b"\x12", delimited(b"\x2a", entries)))
+
+    def __missing__(self, values: tuple[str, ...]) -> bytes:
+        if sum(map(len, values)) > KEPT_BYTES:
+            return self.fresh(values)
+        if len(self) >= CACHED_VALUES:
+            self.clear()
+        self[values] = encoded = self.fresh(values)
+        return encoded
 
 
 def boolean(name: str) -> tuple[bytes, bytes]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span, Status
 
 from edge.chain.filter import Direction
-from edge.telemetry import attributes, otlp, protobuf
+from edge.telemetry import attributes, filter_span, protobuf
 from edge.telemetry.otlp import Encoder
 from edge.telemetry.redaction import redact_query
 from edge.telemetry.spans import SPAN_LIMIT, ExchangeTrace
@@ -201,10 +201,10 @@ def test_bytes_that_are_not_utf8_and_long_values_are_tamed() -> None:
     assert shown(spans[0])["url.path"].startswith("/\ufffd\ufffda")
     assert len(shown(spans[0])["url.path"].encode()) < 2100
     guest = [entry for entry in spans[2].attributes if entry.key.startswith("edge.guest.")]
-    assert len(guest) == otlp.GUEST_ATTRIBUTES
+    assert len(guest) == filter_span.GUEST_ATTRIBUTES
     assert shown(spans[3])["edge.guest.split.twice"] == "2"
-    assert max(len(entry.value.string_value) for entry in guest) == otlp.GUEST_VALUE_BYTES
-    assert len(shown_list(spans[2], "edge.filter.edits")) == otlp.EDITS_SHOWN
+    assert max(len(entry.value.string_value) for entry in guest) == filter_span.GUEST_VALUE_BYTES
+    assert len(shown_list(spans[2], "edge.filter.edits")) == filter_span.EDITS_SHOWN
 
 
 def shown_list(span: Span, key: str) -> list[str]:
@@ -257,3 +257,12 @@ def test_every_exchange_gives_readable_spans(authority: bytes, address: str, sta
 )
 def test_only_safe_values_of_a_query_are_shown(query: bytes, redacted: bytes) -> None:
     assert redact_query(query, frozenset((b"page",))) == redacted
+
+
+def test_long_values_of_strangers_are_never_kept() -> None:
+    trace = exchange()
+    trace.user_agent, trace.authority = b"long" * 1000, b"h" * 5000
+    trace.records[0].edits = ["x" * 200, "y" * 200]
+    encode(trace)
+    assert trace.user_agent not in attributes.USER_AGENT and trace.authority not in attributes.SERVER_ADDRESS
+    assert tuple(trace.records[0].edits) not in attributes.EDITS
