@@ -171,6 +171,15 @@ class Exchange(Ending):
         else:
             self.forward_response_head(head, end)
 
+    def response_whole(self, head: ResponseHead, body: bytes) -> None:
+        """Head and body came at once, and leave in one write if the filters let both pass at once."""
+        self.joining = True
+        self.response_head(head, False)
+        if not self.closing:
+            self.upstream_done = True
+            self.response_data(body, True)
+        self._release_head()
+
     def response_data(self, data: bytes, end: bool) -> None:
         if self.closing:
             return

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from math import inf
+from typing import Final
 
 from edge.chain.filter import LocalReply
 from edge.errors import EdgeError, UpstreamTimeout
 from edge.exchange.flow import Flow
 from edge.head import Fields, ResponseHead
+
+SWITCHING: Final = 101
 
 
 class Ending(Flow):
@@ -20,17 +23,35 @@ class Ending(Flow):
         self.response = head
         self.status = head.status
         self.response_out = True
-        if head.status == 101:
+        if head.status == SWITCHING:
             self.tunnel = True
+        elif self.joining and not end:
+            self.head_held = head
+            return
         self.downstream.send_head(head, end)
         if end:
             self._finish()
 
     def forward_response_data(self, data: bytes, end: bool) -> None:
         self.bytes_out += len(data)
+        held = self.head_held
+        if held is not None:
+            self.head_held = None
+            if end and data:
+                self.downstream.send_whole(held, data)
+                self._finish()
+                return
+            self.downstream.send_head(held, False)
         self.downstream.send_data(data, end)
         if end:
             self._finish()
+
+    def _release_head(self) -> None:
+        """What was to join the head has not come: the head goes alone."""
+        self.joining = False
+        held, self.head_held = self.head_held, None
+        if held is not None and not self.finished:
+            self.downstream.send_head(held, False)
 
     def forward_response_trailers(self, fields: Fields) -> None:
         self.downstream.send_trailers(fields)
@@ -75,6 +96,7 @@ class Ending(Flow):
         self._stop_upstream()
 
     def _send_reply(self, reply: LocalReply) -> None:
+        self.joining = True
         head = ResponseHead(reply.status, reply.fields, len(reply.body))
         self.forward_response_head(head, not reply.body)
         if reply.body:

@@ -9,7 +9,7 @@ from edge.exchange import properties
 from edge.exchange.revision import Revision, Services
 from edge.exchange.seams import Connection, Downstream
 from edge.exchange.state import ExchangeState
-from edge.head import RequestHead
+from edge.head import RequestHead, ResponseHead
 
 BY_PEER = 1
 BY_CHAIN = 2
@@ -23,6 +23,8 @@ class Flow(ExchangeState):
         "closing",
         "downstream",
         "finished",
+        "head_held",
+        "joining",
         "pause_at",
         "request_ended",
         "request_held",
@@ -42,6 +44,8 @@ class Flow(ExchangeState):
         super().__init__(services, revision, listener, connection, head)
         self.closing = False
         self.finished = False
+        self.joining = False
+        self.head_held: ResponseHead | None = None
         self.tunnel = False
         self.response_out = False
         self.upstream_done = False

@@ -138,6 +138,10 @@ class _Callout:
         if end:
             self._complete([])
 
+    def response_whole(self, head: ResponseHead, body: bytes) -> None:
+        self.response_head(head, False)
+        self.response_data(body, True)
+
     def response_trailers(self, fields: Fields) -> None:
         self._complete(fields)
 

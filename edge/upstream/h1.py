@@ -165,13 +165,11 @@ class H1Client(Connection):
             self._finish(not rest)
             receiver.response_head(head, True)
             return
-        caller = self._caller
         if framing is _BY_LENGTH and len(rest) == length:
-            receiver.response_head(head, False)
-            if self._caller is caller:
-                self._finish(True)
-                receiver.response_data(rest, True)
+            self._finish(True)
+            receiver.response_whole(head, rest)
             return
+        caller = self._caller
         self._begin_body(framing, length)
         receiver.response_head(head, False)
         if rest and self._caller is caller:

@@ -65,7 +65,7 @@ class Worker:
         self._contexts: dict[str, ListenerContext] = {}
         self._next_connection = count(1).__next__
         self._link = WorkerLink(arguments.wire_fd, self._on_message, self._on_closed)
-        self._tracer = Tracer(Encoder(), self._link.send, loop.call_later)
+        self._tracer = Tracer(Encoder(ids), self._link.send, loop.call_later)
         self._unhandled = self._registry.counter("edge.worker.unhandled")
         loop.set_exception_handler(self._on_loop_error)
         self._beat()

@@ -105,6 +105,10 @@ class Exchange:
         if end:
             self.over.set()
 
+    def response_whole(self, head: ResponseHead, body: bytes) -> None:
+        self.response_head(head, False)
+        self.response_data(body, True)
+
     def response_data(self, data: bytes, end: bool) -> None:
         self.body += data
         if end:

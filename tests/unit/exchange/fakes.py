@@ -33,6 +33,10 @@ class FakeDownstream:
         self.events.append(("head", head.status, end))
         self.head = head
 
+    def send_whole(self, head: ResponseHead, body: bytes) -> None:
+        self.events.append(("whole", head.status, body))
+        self.head = head
+
     def send_data(self, data: bytes, end: bool) -> None:
         self.events.append(("data", data, end))
 

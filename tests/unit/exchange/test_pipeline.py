@@ -23,6 +23,15 @@ def test_a_request_goes_up_and_its_response_comes_down():
     assert world.revision.active == 0
 
 
+def test_a_whole_response_leaves_in_one_write():
+    world = World()
+    exchange = world.request()
+    exchange.response_whole(ResponseHead(200, [], 2), b"ok")
+    assert world.client.events == [("whole", 200, b"ok")]
+    assert (exchange.bytes_out, exchange.status) == (2, 200)
+    assert len(world.notes.finished_exchanges) == 1
+
+
 def test_request_id_and_forwarding_headers_are_ours():
     world = World()
     world.request()
@@ -37,7 +46,7 @@ def test_no_rule_is_404_and_nothing_goes_up():
     rule = model.Rule(name="api", matches=[model.Match(path=b"/api")], cluster="shop")
     world = World(rule)
     exchange = world.request(b"/other")
-    assert world.client.events[0] == ("head", 404, False)
+    assert world.client.events[0][:2] == ("whole", 404)
     assert world.cluster.requests == []
     assert (exchange.flag, exchange.reply_source) == ("NR", "edge")
     assert len(world.notes.finished_exchanges) == 1
@@ -46,7 +55,7 @@ def test_no_rule_is_404_and_nothing_goes_up():
 def test_a_failed_endpoint_is_502_even_inside_dispatch():
     world = World(cluster=FakeCluster(refuse=ConnectFailed("refused")))
     exchange = world.request()
-    assert world.client.events[0] == ("head", 502, False)
+    assert world.client.events[0][:2] == ("whole", 502)
     assert exchange.flag == "UF"
     assert len(world.notes.finished_exchanges) == 1
 
@@ -83,11 +92,11 @@ def test_a_malformed_body_is_noted_as_the_clients_fault():
 def test_a_body_over_the_limit_is_413_by_length_and_by_count():
     world = World(body_bytes=10)
     world.request(end=False, length=11)
-    assert world.client.events[0] == ("head", 413, False)
+    assert world.client.events[0][:2] == ("whole", 413)
     world = World(body_bytes=10)
     exchange = world.request(end=False)
     exchange.request_data(b"x" * 11, False)
-    assert world.client.events[0] == ("head", 413, False)
+    assert world.client.events[0][:2] == ("whole", 413)
     assert world.upstream.events[-1] == ("cancel",)
 
 
@@ -99,7 +108,7 @@ def test_the_request_timeout_is_504_and_cancels():
     world.advance(1.9)
     assert world.client.events == []
     world.advance(0.3)
-    assert world.client.events[0] == ("head", 504, False)
+    assert world.client.events[0][:2] == ("whole", 504)
     assert world.upstream.events[-1] == ("cancel",)
     assert exchange.flag == "UT"
 

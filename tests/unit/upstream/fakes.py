@@ -134,6 +134,10 @@ class Recorder:
         if self.on_head is not None:
             self.on_head()
 
+    def response_whole(self, head: ResponseHead, body: bytes) -> None:
+        self.response_head(head, False)
+        self.response_data(body, True)
+
     def response_data(self, data: bytes, end: bool) -> None:
         self.calls.append(("data", data, end))
 
