@@ -29,6 +29,7 @@ app = App(
 filter_app = App(name="filter", help="Look into a filter module, or run it once.", help_format="plaintext")
 app.command(filter_app)
 
+Output = Annotated[Literal["text", "json"], Parameter(name=["--output", "-o"])]
 StateDir = Annotated[Path | None, Parameter(name="--state-dir")]
 
 
@@ -77,7 +78,7 @@ def validate(
     file: Annotated[str, Parameter(allow_leading_hyphen=True)],
     /,
     *,
-    output: Annotated[Literal["text", "json"], Parameter(name=["--output", "-o"])] = "text",
+    output: Output = "text",
     format_: Annotated[Literal["plain", "github"], Parameter(name="--format")] = "plain",
     state_dir: StateDir = None,
     compile_: Annotated[bool, Parameter(name="--compile")] = True,
@@ -100,6 +101,22 @@ def validate(
     from edge.cli.validate import validate_file
 
     return validate_file(file, output, format_, state_dir, compile_)
+
+
+@filter_app.command
+def inspect(file: str, /, *, output: Output = "text") -> int:
+    """Show a module's ABI, imports, exports, size and digest, and whether edge can run it.
+
+    Parameters
+    ----------
+    file
+        The .wasm file, or builtin:NAME.
+    output
+        json prints one document.
+    """
+    from edge.cli.filter.inspect import inspect_file
+
+    return inspect_file(file, output)
 
 
 @app.command

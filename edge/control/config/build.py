@@ -78,15 +78,23 @@ def _clusters(root: Root) -> list[model.Cluster]:
 
 def _route(route: route_schema.Route) -> model.Route:
     alone = len(route.rules) == 1
+    taken = {rule.name for rule in route.rules}
     return model.Route(
         name=route.name,
         listeners=[parent.name for parent in route.parent_refs],
         hostnames=list(route.hostnames),
         rules=[
-            _rule(rule, rule.name or (route.name if alone else f"{route.name}-{index}"))
+            _rule(rule, rule.name or (route.name if alone else _free(f"{route.name}-{index}", taken)))
             for index, rule in enumerate(route.rules)
         ],
     )
+
+
+def _free(name: str, taken: set[str | None]) -> str:
+    """Rules are told apart by name in metrics and traces, so a made name is nobody's own."""
+    while name in taken:
+        name += "x"
+    return name
 
 
 def _rule(rule: route_schema.Rule, name: str) -> model.Rule:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from edge.control.config.document import Document
-from edge.control.config.problem import Path, Problem, did_you_mean
+from edge.control.config.problem import Path, Problem, closest, did_you_mean, path_text
 from edge.control.config.schema import Root, Section
 
 _KINDS: Mapping[str, str] = {
@@ -26,8 +26,32 @@ _KINDS: Mapping[str, str] = {
 
 
 def explain(document: Document, error: ValidationError) -> list[Problem]:
-    """One problem for each fault the schema found."""
-    return [_problem(document, each) for each in error.errors(include_url=False)]
+    """One problem for each fault the schema found.
+
+    Not for a missing field whose misspelling is beside it, nor for what could not be read at all:
+    those have a problem of their own.
+    """
+    faults = error.errors(include_url=False)
+    unread = {problem.path for problem in document.problems}
+    misspelt = {
+        (*each["loc"][:-1], meant)
+        for each in faults
+        if each["type"] == "extra_forbidden" and (meant := _meant(tuple(each["loc"])))
+    }
+    return [
+        _problem(document, each)
+        for each in faults
+        if path_text(each["loc"]) not in unread
+        and not (each["type"] == "missing" and tuple(each["loc"]) in misspelt)
+    ]
+
+
+def _meant(path: Path) -> str:
+    """The field of the schema that an unknown one resembles."""
+    section = section_at(path[:-1])
+    if section is None or path[-1] in section.later:
+        return ""
+    return closest(path[-1], [field.alias or key for key, field in section.model_fields.items()])
 
 
 def _problem(document: Document, each: ErrorDetails) -> Problem:

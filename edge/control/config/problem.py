@@ -76,10 +76,16 @@ def path_text(path: Iterable[str | int]) -> str:
 
 def did_you_mean(wrong: object, known: Iterable[str]) -> str:
     """` (did you mean X?)` or nothing."""
+    found = closest(wrong, known)
+    return f" (did you mean {found}?)" if found else ""
+
+
+def closest(wrong: object, known: Iterable[str]) -> str:
+    """The one of `known` that `wrong` resembles, or nothing."""
     if not isinstance(wrong, str):
         return ""
     by_fold = {name.casefold(): name for name in known}
     close = get_close_matches(wrong.casefold(), by_fold, n=1, cutoff=0.6)
     if not close:
         close = [fold for fold in by_fold if len(wrong) > 2 and fold.endswith(wrong.casefold())][:1]
-    return f" (did you mean {by_fold[close[0]]}?)" if close else ""
+    return by_fold[close[0]] if close else ""

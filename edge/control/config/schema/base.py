@@ -114,12 +114,21 @@ def _cidr(value: str) -> str:
     return value
 
 
+def _shown(number: float, unit: str) -> str:
+    if unit != "B":
+        return f"{number:,}{unit}" if isinstance(number, int) else f"{number:g}{unit}"
+    for factor, suffix in ((1 << 30, "Gi"), (1 << 20, "Mi"), (1 << 10, "Ki")):
+        if number and number % factor == 0:
+            return f"{int(number) // factor}{suffix}"
+    return f"{int(number)}"
+
+
 def between(low: float, high: float, unit: str = "") -> AfterValidator:
-    """A number from `low` to `high`, both included."""
+    """A number from `low` to `high`, both included. Unit `B` shows them as sizes."""
 
     def check(value: float) -> float:
         if not low <= value <= high:
-            raise fault("wrong-value", f"must be from {low:g}{unit} to {high:g}{unit}")
+            raise fault("wrong-value", f"must be from {_shown(low, unit)} to {_shown(high, unit)}")
         return value
 
     return AfterValidator(check)

@@ -104,15 +104,15 @@ class Allow(Section):
 class Limits(Section):
     """Budgets of one filter; each call is one hook."""
 
-    memory: Annotated[Size, between(64 << 10, 32 << 20)] = 32 << 20
+    memory: Annotated[Size, between(64 << 10, 32 << 20, "B")] = 32 << 20
     cpu_per_call: Annotated[Duration, between(0.001, 1, "s")] = 0.010
     cpu_per_request: Annotated[Duration, between(0.001, 5, "s")] = 0.050
     host_calls: Count = 10_000
-    bytes_copied: Annotated[Size, between(64 << 10, 1 << 30)] | None = None
+    bytes_copied: Annotated[Size, between(64 << 10, 1 << 30, "B")] | None = None
     """None = 1 MiB and four times `body`."""
     callouts: Annotated[int, between(0, 1000)] = 32
     pause: Annotated[Duration, between(0.01, 300, "s")] = 5.0
-    body: Annotated[Size, between(0, 64 << 20)] = 1 << 20
+    body: Annotated[Size, between(0, 64 << 20, "B")] = 1 << 20
 
 
 class Filter(Section):

@@ -24,9 +24,9 @@ def _version(value: object) -> object:
 class EdgeLimits(Section):
     """Limits on clients. `body` 0 = unlimited (bodies stream; filters that buffer have their own)."""
 
-    head: Annotated[Size, between(1 << 10, 1 << 20)] = 60 << 10
+    head: Annotated[Size, between(1 << 10, 1 << 20, "B")] = 60 << 10
     head_fields: Annotated[int, between(8, 1000)] = 100
-    target: Annotated[Size, between(256, 64 << 10)] = 16 << 10
+    target: Annotated[Size, between(256, 64 << 10, "B")] = 16 << 10
     body: Size = 0
     head_timeout: Annotated[Duration, between(0.1, 300, "s")] = 10.0
     idle_timeout: Annotated[Duration, between(0.1, 86400, "s")] = 3600.0

@@ -191,22 +191,6 @@ class Rule(Section):
     timeouts: Timeouts = Timeouts()
     observability: Observability = Observability()
 
-    @model_validator(mode="after")
-    def _filters_fit(self) -> Rule:
-        seen = set()
-        for each in self.filters:
-            if each.type in seen:
-                raise fault("duplicate", f"two filters of type {each.type}; one is allowed")
-            seen.add(each.type)
-            rewrite = each.url_rewrite and each.url_rewrite.path
-            if (
-                rewrite
-                and rewrite.type == "ReplacePrefixMatch"
-                and any(match.path.type != "PathPrefix" for match in self.matches)
-            ):
-                raise fault("wrong-value", "ReplacePrefixMatch needs PathPrefix in every match of the rule")
-        return self
-
 
 class ParentRef(Section):
     later: ClassVar = {"sectionName": "name a listener with name", "port": "name a listener with name"}

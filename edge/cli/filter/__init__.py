@@ -1,0 +1,1 @@
+"""`edge filter …`: modules looked at, and run once, without a server."""
