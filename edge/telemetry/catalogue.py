@@ -20,6 +20,9 @@ class Kind(Enum):
 BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 """The convention's buckets for HTTP durations."""
 
+GUEST_BUCKETS: Final = (1.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1e3, 2.5e3, 5e3, 1e4, 3e4, 6e4, 3e5)
+"""For histograms of guests, which count whole numbers of a unit we do not know, mostly ms."""
+
 
 class Entry(NamedTuple):
     """`unit` in UCUM: `s`, `By`, or a countable thing in braces."""
@@ -27,6 +30,7 @@ class Entry(NamedTuple):
     kind: Kind
     unit: str
     help: str
+    buckets: tuple[float, ...] = BUCKETS_S
 
 
 CATALOGUE: Final[dict[str, Entry]] = {
@@ -47,7 +51,9 @@ CATALOGUE: Final[dict[str, Entry]] = {
     "edge.filter.instances": Entry(Kind.GAUGE, "{instance}", "Instances by state"),
     "edge.filter.guest.counter": Entry(Kind.COUNTER, "1", "Counters that filters define"),
     "edge.filter.guest.gauge": Entry(Kind.GAUGE, "1", "Gauges that filters define"),
-    "edge.filter.guest.histogram": Entry(Kind.HISTOGRAM, "1", "Histograms that filters define"),
+    "edge.filter.guest.histogram": Entry(
+        Kind.HISTOGRAM, "1", "Histograms that filters define", GUEST_BUCKETS
+    ),
     "edge.module.compile.duration": Entry(Kind.HISTOGRAM, "s", "Time to compile a module"),
     "edge.cluster.endpoints": Entry(Kind.GAUGE, "{endpoint}", "Endpoints by state"),
     "edge.cluster.rejected": Entry(Kind.COUNTER, "{request}", "Requests a cluster did not take, by reason"),

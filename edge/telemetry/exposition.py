@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 
-from edge.telemetry.catalogue import BUCKETS_S, CATALOGUE, Entry, Kind
+from edge.telemetry.catalogue import CATALOGUE, Entry, Kind
 from edge.telemetry.metrics import Labels, Sample
 from edge.wire import Counters
 
@@ -82,7 +82,7 @@ class _Page:
 
 
 def _width(entry: Entry) -> int:
-    return len(BUCKETS_S) + 2 if entry.kind is Kind.HISTOGRAM else 1
+    return len(entry.buckets) + 2 if entry.kind is Kind.HISTOGRAM else 1
 
 
 def _add(table: Table, key: tuple[str, Labels], values: list[float]) -> None:
@@ -106,7 +106,7 @@ def _family(name: str, entry: Entry, series: list[tuple[Labels, list[float]]]) -
     if entry.kind is Kind.HISTOGRAM:
         histogram = HistogramMetricFamily(title, entry.help, labels=shown)
         for texts, values in rows:
-            histogram.add_metric(texts, buckets=_cumulative(values[1:]), sum_value=values[0])
+            histogram.add_metric(texts, buckets=_cumulative(entry.buckets, values[1:]), sum_value=values[0])
         return histogram
     if entry.kind is Kind.COUNTER:
         counter = CounterMetricFamily(title, entry.help, labels=shown)
@@ -119,8 +119,8 @@ def _family(name: str, entry: Entry, series: list[tuple[Labels, list[float]]]) -
     return gauge
 
 
-def _cumulative(counts: list[float]) -> list[tuple[str, float]]:
-    bounds = [*map(str, BUCKETS_S), "+Inf"]
+def _cumulative(upper: tuple[float, ...], counts: list[float]) -> list[tuple[str, float]]:
+    bounds = [*map(str, upper), "+Inf"]
     total = 0.0
     buckets = []
     for bound, count in zip(bounds, counts, strict=True):

@@ -11,6 +11,7 @@ from binascii import hexlify
 from collections.abc import Callable
 from datetime import UTC, datetime
 from math import isfinite
+from threading import get_ident
 from typing import Final
 
 from edge.telemetry.sink import LineSink
@@ -68,7 +69,12 @@ class Log:
         clock: Callable[[], float],
         target: str | int = "stderr",
         process: str = "",
+        call_threadsafe: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
+        """`call_threadsafe` is the loop's `call_soon_threadsafe`: with it, lines may come from any
+        thread; those of others than the one that made the log pass through it."""
+        self._thread = get_ident()
+        self._call_threadsafe = call_threadsafe
         self._sink = LineSink(target, call_later)
         self._clock = clock
         self._process = b',"process":%b' % json_string(process) if process else b""
@@ -89,9 +95,11 @@ class Log:
         )
 
     def guest(
-        self, filter_name: str, level: int, message: bytes, trace_id: bytes = b"", span_id: bytes = b""
+        self, filter_name: str, level: int, message: bytes | str, trace_id: bytes = b"", span_id: bytes = b""
     ) -> None:
         """A line of a filter; `level` by Proxy-Wasm's numbers, the message's bytes are anything."""
+        if isinstance(message, str):
+            message = message.encode("utf-8", "backslashreplace")
         word = LEVELS[level] if 0 <= level < len(LEVELS) else "info"
         extra = b',"filter":%b' % json_string(filter_name)
         if trace_id:
@@ -103,6 +111,15 @@ class Log:
         self._sink.flush()
 
     def _emit(self, source: str, limit: int, now_s: float, level: str, message: bytes, extra: bytes) -> None:
+        if self._call_threadsafe is None or get_ident() == self._thread:
+            self._line(source, limit, now_s, level, message, extra)
+            return
+        try:
+            self._call_threadsafe(lambda: self._line(source, limit, now_s, level, message, extra))
+        except RuntimeError:  # the loop is closed
+            self._lost += 1
+
+    def _line(self, source: str, limit: int, now_s: float, level: str, message: bytes, extra: bytes) -> None:
         allowance = self._sources.get(source)
         if allowance is None:
             if len(self._sources) >= _SOURCES:

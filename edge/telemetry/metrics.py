@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from edge.telemetry.catalogue import BUCKETS_S, CATALOGUE, Kind
 
@@ -84,20 +84,20 @@ class Registry:
 
     def histogram(self, name: str, labels: Labels = ()) -> Histogram:
         """As `counter`, for a histogram; its buckets stand in the catalogue."""
-        return self._get(name, labels, Kind.HISTOGRAM, Histogram)
+        return self._get(name, labels, Kind.HISTOGRAM, lambda: Histogram(CATALOGUE[name].buckets))
 
-    def _get(self, name: str, labels: Labels, kind: Kind, make: type[MetricT]) -> MetricT:
+    def _get(self, name: str, labels: Labels, kind: Kind, make: Callable[[], MetricT]) -> MetricT:
         if CATALOGUE[name].kind is not kind:
             raise KeyError(f"{name} is no {kind.value}")
         found = self._series.get((name, labels))
-        if found is None:
-            found = make()
-            if len(self._series) < SERIES_LIMIT:
-                self._series[name, labels] = found
-            else:
-                self.refused += 1
-        assert isinstance(found, make)
-        return found
+        if found is not None:
+            return cast(MetricT, found)  # the catalogue gives each name one kind
+        made = make()
+        if len(self._series) < SERIES_LIMIT:
+            self._series[name, labels] = made
+        else:
+            self.refused += 1
+        return made
 
     def guest(self, filter_name: str, metric: str, kind: Kind) -> Metric | None:
         """The metric a guest defined under `metric`, or None when the filter has too many already.

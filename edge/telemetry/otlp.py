@@ -90,8 +90,14 @@ _PEERS: Final[Kept[str]] = Kept(lambda address: attr.CLIENT_ADDRESS[address] + a
 class Encoder:
     """Encodes exchanges; `safe_query_params` are the query parameters whose values may be shown."""
 
+    _safe: frozenset[bytes]
+
     def __init__(self, ids: Ids, safe_query_params: Iterable[str] = ()) -> None:
         self._ids = ids
+        self.show(safe_query_params)
+
+    def show(self, safe_query_params: Iterable[str]) -> None:
+        """Replace the safe query parameters, when another revision becomes active."""
         self._safe = frozenset(name.encode() for name in safe_query_params)
 
     def encode(self, trace: ExchangeTrace) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Finished sampled exchanges on their way from a worker to the supervisor, in bounded batches."""
+"""Finished sampled exchanges, on their way from a worker to the supervisor, in bounded batches."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Tracer:
     ) -> None:
         self.dropped = 0
         self._reported = 0
-        self._encoder = encoder
+        self.encoder = encoder
         self._send = send
         self._call_later = call_later
         self._traces: list[ExchangeTrace] = []
@@ -88,7 +88,7 @@ class Tracer:
         size = 0
         for trace in traces:
             try:
-                spans = self._encoder.encode(trace)
+                spans = self.encoder.encode(trace)
             except (ValueError, TypeError, AttributeError, struct.error):
                 self.dropped += trace.span_count()  # one trace with odd values must not cost the others
                 continue

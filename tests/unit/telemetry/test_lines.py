@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -307,3 +309,15 @@ def test_fields_of_a_line_are_json(tmp_path: Path) -> None:
         "ok": True,
         "name": 'a"b',
     }
+
+
+def test_lines_of_other_threads_go_through_the_loop(tmp_path: Path) -> None:
+    handed: list[Callable[[], None]] = []
+    log = Log(FakeLoop().call_later, Clock(), str(tmp_path / "l"), call_threadsafe=handed.append)
+    thread = threading.Thread(target=log.guest, args=("f", 2, "from warm"))
+    thread.start()
+    thread.join()
+    assert logged(tmp_path / "l", log) == [] and len(handed) == 1
+    handed[0]()
+    (line,) = logged(tmp_path / "l", log)
+    assert line["message"] == "from warm"

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edge.telemetry.catalogue import BUCKETS_S, CATALOGUE, Kind
 from edge.telemetry.exposition import Merged, prometheus_name
+from edge.telemetry.guest_metrics import GuestMetrics
 from edge.telemetry.metrics import (
     GUEST_SERIES_LIMIT,
     SERIES_LIMIT,
@@ -159,3 +160,34 @@ def test_every_name_makes_a_proper_prometheus_name(name: str) -> None:
     made = prometheus_name(name, entry.unit)
     assert made.replace("_", "").isalnum() and not made.endswith("_total") and "__" not in made
     assert "total" not in name and entry.help and entry.unit
+
+
+def test_guests_reach_their_series_by_number() -> None:
+    registry = Registry()
+    guests = GuestMetrics(registry)
+    hits = guests.define("f", 0, "hits")
+    assert guests.define("f", 0, "hits") == hits and guests.define("g", 0, "hits") != hits
+    load, sizes = guests.define("f", 1, "load"), guests.define("f", 2, "sizes")
+    guests.add(hits, 2)
+    guests.add(hits, 3)
+    guests.set(load, 7)
+    guests.add(load, -9)
+    guests.observe(sizes, 40)
+    assert (guests.value(hits), guests.value(load), guests.value(sizes)) == (5, -2, 0)
+    merged = Merged()
+    merged.update(message(0, registry))
+    labels = (("edge_filter_name", "f"), ("edge_guest_metric", "sizes"))
+    shown = page(merged)
+    assert shown["edge_filter_guest_histogram_bucket", (*labels, ("le", "25.0"))] == 0
+    assert shown["edge_filter_guest_histogram_bucket", (*labels, ("le", "50.0"))] == 1
+
+
+def test_numbers_and_kinds_a_guest_made_up_do_nothing() -> None:
+    guests = GuestMetrics(Registry())
+    assert guests.define("f", 3, "x") == guests.define("f", -1, "x") == -1
+    for number in (-1, 0, 99):
+        guests.add(number, 1)
+        guests.set(number, 1)
+        guests.observe(number, 1)
+        assert guests.value(number) == 0
+    assert [guests.define("f", 0, str(n)) for n in range(GUEST_SERIES_LIMIT + 1)][-1] == -1
