@@ -1,0 +1,1 @@
+-- One request field: the host that wrk writes.

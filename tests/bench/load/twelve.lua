@@ -1,0 +1,12 @@
+-- Twelve request fields: these and the host that wrk writes.
+wrk.headers["user-agent"] = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
+wrk.headers["accept"] = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+wrk.headers["accept-language"] = "en-US,en;q=0.5"
+wrk.headers["accept-encoding"] = "gzip, deflate, br"
+wrk.headers["cookie"] = "session=0123456789abcdef0123456789abcdef; theme=dark"
+wrk.headers["referer"] = "http://shop.example/catalogue/index.html"
+wrk.headers["cache-control"] = "no-cache"
+wrk.headers["sec-fetch-mode"] = "navigate"
+wrk.headers["sec-fetch-site"] = "same-origin"
+wrk.headers["x-tenant"] = "acme"
+wrk.headers["priority"] = "u=1"

@@ -1,0 +1,104 @@
+"""Open-loop load: requests leave at a fixed rate, whatever the answers do.
+
+Latency counts from the moment a request was due, so a stalled server cannot hide its queue.
+`python -m tests.bench.paced PORT PATH RATE SECONDS CONNECTIONS` prints one line of JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections import deque
+from pathlib import Path
+
+import uvloop
+
+_TICK_S = 0.001
+_FIELDS = Path(__file__).parent / "load" / "twelve.lua"
+
+
+class _Client(asyncio.Protocol):
+    """One connection; answers are small and have a content-length."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._due = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._pace.free.append(self)
+
+    def send(self, due: float) -> None:
+        self._due = due
+        self._transport.write(self._pace.request)
+
+    def data_received(self, data: bytes) -> None:
+        if not data.startswith(b"HTTP/1.1 200") or not data.endswith(self._pace.body_end):
+            self._pace.errors += 1
+        self._pace.latencies.append(asyncio.get_running_loop().time() - self._due)
+        self._pace.free.append(self)
+        self._pace.pump()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._pace.errors += not self._pace.over
+
+
+class Pace:
+    """Sends what is due on free connections; what finds none waits, and its clock runs."""
+
+    body_end = b"hello from the upstream"
+
+    def __init__(self, request: bytes, rate: float) -> None:
+        self.request = request
+        self.free: list[_Client] = []
+        self.latencies: list[float] = []
+        self.errors = 0
+        self.over = False
+        self._due: deque[float] = deque()
+        self._interval_s = 1.0 / rate
+
+    def pump(self) -> None:
+        due = self._due
+        free = self.free
+        while due and free:
+            free.pop().send(due.popleft())
+
+    async def run(self, port: int, seconds: float, connections: int) -> None:
+        loop = asyncio.get_running_loop()
+        made = [
+            await loop.create_connection(lambda: _Client(self), "127.0.0.1", port) for _ in range(connections)
+        ]
+        next_due = loop.time()
+        end = next_due + seconds
+        while (now := loop.time()) < end:
+            while next_due <= now:
+                self._due.append(next_due)
+                next_due += self._interval_s
+            self.pump()
+            await asyncio.sleep(_TICK_S)
+        self.errors += len(self._due)
+        self.over = True
+        for transport, _ in made:
+            transport.close()
+
+
+def _request(path: str) -> bytes:
+    """The twelve fields of `twelve.lua`."""
+    lines = [line.split('"') for line in _FIELDS.read_text().splitlines() if line.startswith("wrk.headers")]
+    fields = "".join(f"{parts[1]}: {parts[3]}\r\n" for parts in lines)
+    return f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{fields}\r\n".encode()
+
+
+def main(port: str, path: str, rate: str, seconds: str, connections: str) -> None:
+    pace = Pace(_request(path), float(rate))
+    uvloop.run(pace.run(int(port), float(seconds), int(connections)))
+    # The first fifth is warming up.
+    kept = sorted(pace.latencies[len(pace.latencies) // 5 :])
+    p50, p99 = (kept[int(len(kept) * share)] * 1e3 for share in (0.5, 0.99))
+    print(json.dumps({"requests": len(pace.latencies), "errors": pace.errors, "p50_ms": p50, "p99_ms": p99}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,160 @@
+"""The measured programs: how each is configured and started for a setting."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench.group import Group, answers
+from tests.bench.guests import build
+from tests.bench.world import World, render
+from tests.tools import caddy, envoy, free_port, nginx, traefik
+
+_TOP = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a server does with each request, beside proxying it and writing the access log."""
+
+    filters: tuple[str, ...] = ()
+    """Guests, in request order."""
+    traced: bool = False
+    """Every request, with filter spans, to the collector that swallows them."""
+    tls: bool = False
+
+
+class Server:
+    """One started program."""
+
+    def __init__(self, group: Group, port: int) -> None:
+        self.group = group
+        self.port = port
+
+
+@dataclass(frozen=True)
+class Peer:
+    """`start(world, setting, folder, port)` gives the process group."""
+
+    name: str
+    start: Callable[[World, Setting, Path, int], Group]
+    takes: Callable[[Setting], bool]
+
+    def serve(self, world: World, setting: Setting, folder: Path) -> Server:
+        folder.mkdir(parents=True)
+        port = free_port()
+        group = self.start(world, setting, folder, port)
+        group.wait_for(lambda: answers(port, setting.tls))
+        return Server(group, port)
+
+
+def _envoy(world: World, setting: Setting, folder: Path, port: int) -> Group:
+    filters = "".join(
+        render("envoy-filter.yaml", name=f"{name}-{index}", module=build(name))
+        for index, name in enumerate(setting.filters)
+    )
+    tracing = render("envoy-tracing.yaml", **world.values) if setting.traced else ""
+    tls = render("envoy-tls.yaml", **world.values) if setting.tls else ""
+    config = folder / "envoy.yaml"
+    config.write_text(
+        render(
+            "envoy.yaml",
+            folder=folder,
+            port=port,
+            admin=free_port(),
+            filters=filters,
+            tracing=tracing,
+            tls=tls,
+            **world.values,
+        )
+    )
+    command = [envoy(), "-c", config, "--concurrency", "1", "--disable-hot-restart", "--log-level", "error"]
+    return Group(command, world.server_core, folder / "output")
+
+
+def _edge(world: World, setting: Setting, folder: Path, port: int) -> Group:
+    modules = {name: {"url": str(build(name))} for name in setting.filters}
+    chain = [
+        {"name": f"{name}-{index}", "module": name, "rootId": f"{name}-{index}", "vmId": f"{name}-{index}"}
+        for index, name in enumerate(setting.filters)
+    ]
+    tls = {
+        "certificates": [{"certFile": str(world.values["certificate"]), "keyFile": str(world.values["key"])}]
+    }
+    otlp = {"endpoint": f"http://127.0.0.1:{world.values['swallow']}/upload"}
+    tracing = {"otlp": otlp, "sampler": {"type": "parentbased_traceidratio", "ratio": 1.0}}
+    reference = "        filters: [{type: ExtensionRef, extensionRef: {kind: FilterChain, name: bench}}]"
+    config = folder / "edge.yaml"
+    config.write_text(
+        render(
+            "edge.yaml",
+            folder=folder,
+            port=port,
+            admin=free_port(),
+            tls=f"    tls: {json.dumps(tls)}" if setting.tls else "",
+            modules=f"modules: {json.dumps(modules)}\nfilterChains: {json.dumps({'bench': chain})}"
+            if chain
+            else "",
+            chain=reference if chain else "",
+            tracing=json.dumps(tracing if setting.traced else {"enabled": False}),
+            **world.values,
+        )
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "edge",
+        "run",
+        "-c",
+        config,
+        "--workers",
+        "1",
+        "--state-dir",
+        folder / "state",
+    ]
+    return Group(command, world.server_core, folder / "output", cwd=_TOP)
+
+
+def _nginx(world: World, setting: Setting, folder: Path, port: int) -> Group:
+    config = folder / "nginx.conf"
+    config.write_text(
+        render("nginx.conf", folder=folder, port=port, tls="ssl" if setting.tls else "", **world.values)
+    )
+    command = [nginx(), "-p", folder, "-c", config, "-e", folder / "error.log"]
+    return Group(command, world.server_core, folder / "output")
+
+
+def _caddy(world: World, setting: Setting, folder: Path, port: int) -> Group:
+    scheme = "https" if setting.tls else "http"
+    tls = f"tls {world.values['certificate']} {world.values['key']}" if setting.tls else ""
+    config = folder / "Caddyfile"
+    config.write_text(render("Caddyfile", folder=folder, port=port, scheme=scheme, tls=tls, **world.values))
+    command = [caddy(), "run", "--config", config, "--adapter", "caddyfile"]
+    return Group(command, world.server_core, folder / "output", env={"HOME": str(folder)})
+
+
+def _traefik(world: World, setting: Setting, folder: Path, port: int) -> Group:
+    config = folder / "traefik.yaml"
+    config.write_text(render("traefik.yaml", folder=folder, port=port))
+    tls = ", tls: {}" if setting.tls else ""
+    (folder / "routes.yaml").write_text(render("traefik-routes.yaml", tls=tls, **world.values))
+    return Group([traefik(), f"--configFile={config}"], world.server_core, folder / "output")
+
+
+def _plain(setting: Setting) -> bool:
+    return not setting.filters and not setting.traced
+
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer("envoy", _envoy, lambda setting: True),
+        Peer("edge", _edge, lambda setting: True),
+        Peer("nginx", _nginx, _plain),
+        Peer("caddy", _caddy, _plain),
+        Peer("traefik", _traefik, _plain),
+    )
+}

@@ -1,0 +1,55 @@
+"""Load by wrk: closed loop, one thread, on the load core."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.tools import wrk
+
+_SCRIPTS = Path(__file__).parent / "load"
+
+
+@dataclass(frozen=True)
+class Load:
+    """One way to load a server."""
+
+    script: str = "twelve"
+    path: str = "/catalogue/items/42"
+    connections: int = 32
+    upload_bytes: int = 0
+    tls: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """`errors` counts broken connections and answers other than 2xx or 3xx."""
+
+    requests: int
+    seconds: float
+    errors: int
+    p50_us: int
+    p99_us: int
+
+
+def drive(load: Load, port: int, seconds: float, core: int, folder: Path) -> Result:
+    """Run `load` against 127.0.0.1:`port`."""
+    script = folder / f"{load.script}.lua"
+    script.write_text((_SCRIPTS / f"{load.script}.lua").read_text() + (_SCRIPTS / "report.lua").read_text())
+    url = f"{'https' if load.tls else 'http'}://127.0.0.1:{port}{load.path}"
+    timing = ["-d", f"{max(1, round(seconds))}s", "--timeout", "10s"]
+    command = ["taskset", "-c", str(core), str(wrk()), "-t", "1", "-c", str(load.connections), *timing]
+    done = subprocess.run(
+        [*command, "-s", str(script), url],
+        env={**os.environ, "UPLOAD_BYTES": str(load.upload_bytes)},
+        capture_output=True,
+        text=True,
+        timeout=seconds + 60,
+        check=True,
+    )
+    line = json.loads(done.stdout.strip().splitlines()[-1])
+    errors = sum(line[kind] for kind in ("connect", "read", "write", "status", "timeout"))
+    return Result(line["requests"], line["duration_us"] / 1e6, errors, line["p50_us"], line["p99_us"])
