@@ -11,16 +11,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from time import perf_counter, thread_time
 
 import pytest
 
 from edge.control.modules.inspect import report
 from edge.wasm.budget import Budget
+from edge.wasm.host_function import HostFunction
 from edge.wasm.module import Module, ModuleError, assemble
 from edge.wasm.reader import MAX_NAME_BYTES
 from edge.wasm.selftest import check_in_child
-from edge.wasm.store import StoreLimits
+from edge.wasm.store import Store, StoreLimits
 from edge.wasm.trap import Trap
 from tests.unit.wasm.binaries import custom, many_exports, module, name, section, vector
 from tests.unit.wasm.guests import LOOP, Running
@@ -314,3 +316,30 @@ def _rounds_of(spin: Running, seconds: float) -> int:
         spin.call("spin", rounds)
         fastest.append(thread_time() - before)
     return int(rounds * seconds / min(fastest))
+
+
+def test_thousands_of_stores_that_trapped_leave_no_memory_behind() -> None:
+    text = (
+        '(module (import "h" "f" (func (param i32))) (memory (export "m") 2 16)'
+        ' (data (i32.const 0) "x") (func (export "f") (i32.store (i32.const 70000) (i32.const 1)) unreachable))'
+    )
+    function = HostFunction("f", "i", "", lambda _env, _values: None)
+
+    def churn(rounds: int) -> None:
+        for number in range(rounds):
+            store = Store(StoreLimits())
+            running = Running(text, (store.define(function, number + 1),), store=store)
+            store.memory(running.extern("m"))[70_001] = 1
+            assert running.trap("f").code == "unreachable"
+
+    churn(300)
+    gc.collect()
+    before = resident_kib()
+    churn(3_000)
+    gc.collect()
+    assert resident_kib() - before < 4 << 10
+
+
+def resident_kib() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0])
