@@ -29,6 +29,8 @@ T = TypeVar("T")
 STORM_TRAPS: Final = 3
 STORM_WINDOW_S: Final = 10.0
 STORM_QUIET_S: Final = 60.0
+INLINE_RETRY_S: Final = 1.0
+"""After an inline start of a shared filter failed: what needs longer than a hook is left to `warm`."""
 BACKOFF_S: Final = (0.1, 5.0)
 QUARANTINE_FAILURES: Final = 8
 """With the back-off above: about 16 s of trying."""
@@ -76,7 +78,7 @@ class Life(Generic[I]):
         self._retry_at = 0.0
         self._recent: deque[float] = deque(maxlen=STORM_TRAPS)
         self._storm_until = 0.0
-        self._fresh_fails = False
+        self._inline_from = 0.0
         self._waiting: list[Callable[[Exception | None], None]] = []
 
     # Start
@@ -152,19 +154,16 @@ class Life(Generic[I]):
             self.current, self._resting = self._resting, None
         if self.current is not None:
             return self.current
-        if self._resting is not None and self._fresh_fails:
-            return self._resting
         return self._fresh()
 
     def _fresh(self) -> I | FilterUnavailable:
-        if self._timing.clock() < self._retry_at:
+        if self._timing.clock() < max(self._retry_at, self._inline_from):
             return self._fallback()
         try:
             instance = self._make(True)
         except Exception as error:
             if self._shared:
-                # A start too long for a hook: only the warm thread can do it.
-                self._fresh_fails = True
+                self._inline_from = self._timing.clock() + INLINE_RETRY_S
                 self.start_error = str(error)
             else:
                 self._start_failed(error)
@@ -208,8 +207,6 @@ class Life(Generic[I]):
         recent.append(now)
         storm = len(recent) == STORM_TRAPS and now - recent[0] <= STORM_WINDOW_S
         if storm or now < self._storm_until:
-            if now >= self._storm_until:
-                self._fresh_fails = False
             self._storm_until = now + STORM_QUIET_S
 
     @property

@@ -33,14 +33,17 @@ _budgets: dict[int, Budget] = {}
 class Budget:
     """The budget of one Store. Used by the thread that has the Store, and by nobody else.
 
-    `call` must change before every call from outside. `used_ns` is what the callback has measured
-    of the call under way or just ended: 0 unless it saw a second tick. `exceeded` stays set.
+    A new one is for starting: all calls together may use `START_CPU_NS`, until `serve`. From then
+    on each call has a budget of its own, and `call` must change before every call from outside.
+    `used_ns` is what the callback has measured of the call under way or just ended: 0 unless it saw
+    a second tick. `exceeded` stays set.
     """
 
     __slots__ = (
         "__weakref__",
         "_cpu_start",
         "_noted",
+        "_together",
         "_wall_start",
         "call",
         "call_ns",
@@ -57,6 +60,7 @@ class Budget:
         self.request_ns = request_ns
         self.call = 1
         self._noted = 0
+        self._together = True
         self._cpu_start = 0
         self._wall_start = 0
         self.used_ns = 0
@@ -67,12 +71,17 @@ class Budget:
         _budgets[self.key] = self
 
     def allow(self, cpu_ns: int, wall_ns: int) -> None:
-        """Set what each following call may use. A new Budget allows what start and configure need."""
+        """Set what each following call (while starting: all of them together) may use."""
         self.limit_ns = cpu_ns
         self.wall_ns = wall_ns
 
     def serve(self) -> None:
         """From now on each call has the budget of a hook."""
+        self._together = False
+        self.allow(self.call_ns, self.call_ns * WALL_FACTOR)
+
+    def start_inline(self) -> None:
+        """Before a start inside an exchange: all its calls together have the budget of one hook."""
         self.allow(self.call_ns, self.call_ns * WALL_FACTOR)
 
     def charge(self, spent_ns: int) -> None:
@@ -95,7 +104,7 @@ class Budget:
     def over(self) -> bool:
         """At a tick: whether the call under way has to end."""
         cpu = thread_time_ns()
-        if self._noted != self.call:
+        if self._noted != self.call and not (self._together and self._noted):
             self._noted = self.call
             self._cpu_start = cpu
             self._wall_start = monotonic_ns()

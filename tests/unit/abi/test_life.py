@@ -182,6 +182,21 @@ def test_an_instance_too_slow_to_be_made_inline_is_shared_even_in_a_storm() -> N
     assert len(world.made) == made
 
 
+def test_a_start_too_slow_for_an_exchange_is_not_tried_for_each_one() -> None:
+    world = ready()
+    world.trap_current()
+    world.trap_current()
+    world.fail_inline = TimeoutError("10 ms")
+    assert isinstance(world.use(), FilterUnavailable)
+    world.fail_inline = None
+    assert isinstance(world.use(), FilterUnavailable)
+    assert world.made == [False, False]
+    world.pass_time(1)
+    assert world.use() == "fresh-3"
+    world.run()
+    assert str(world.use()).startswith("warm")
+
+
 def test_a_failed_start_is_reported_and_tried_again_with_growing_pauses() -> None:
     world = World()
     world.fail_warm = ValueError("bad configuration")

@@ -78,6 +78,44 @@ def test_start_has_a_second_of_cpu_and_four_of_wall_time(clocks: Clocks) -> None
     assert slow.over()
 
 
+def test_the_calls_of_a_start_share_one_budget(clocks: Clocks) -> None:
+    budget = Budget()
+    for _ in range(8):
+        budget.call += 1
+        assert not budget.over()
+        clocks.run(124)
+    budget.call += 1
+    assert not budget.over()
+    clocks.run(8)
+    assert budget.over()
+
+
+def test_a_start_inside_an_exchange_has_the_budget_of_one_hook(clocks: Clocks) -> None:
+    budget = Budget(10 * MS, 50 * MS)
+    budget.start_inline()
+    budget.over()
+    for _ in range(2):
+        budget.call += 1
+        clocks.run(4)
+        assert not budget.over()
+    assert budget.used_ns == 8 * MS
+    budget.call += 1
+    clocks.run(4)
+    assert budget.over()
+
+
+def test_serving_starts_anew_after_the_start(clocks: Clocks) -> None:
+    budget = Budget()
+    budget.over()
+    clocks.run(900, 3900)
+    assert not budget.over()
+    budget.serve()
+    clocks.run(0, 10_000)
+    budget.call += 1
+    assert not budget.over()
+    assert budget.used_ns == 0
+
+
 def test_a_request_charged_before_has_what_is_left(clocks: Clocks) -> None:
     budget = hook()
     budget.charge(45 * MS)
