@@ -9,6 +9,8 @@ owner keeps what came and goes on later by the same calls.
 
 from __future__ import annotations
 
+from typing import Final
+
 from edge.chain.run import ChainRun
 from edge.errors import BadRequest, EdgeError, LimitExceeded, RouteError
 from edge.exchange.ending import Ending
@@ -17,16 +19,19 @@ from edge.exchange.seams import Connection, Downstream
 from edge.head import Fields, RequestHead, ResponseHead
 from edge.syntax import canonical_authority, canonical_path
 
+KNOWN_PEERS: Final = 1024
+"""Addresses whose forwarding fields are kept ready."""
+
 
 class Pipeline:
     """Takes request heads of one listener and starts their exchanges."""
 
-    __slots__ = ("_forwarded", "_listener", "_scheme", "_services")
+    __slots__ = ("_forwarded", "_listener", "_services")
 
     def __init__(self, listener: str, services: Services) -> None:
         self._listener = listener
         self._services = services
-        self._forwarded: dict[tuple[str, bytes], Fields] = {}
+        self._forwarded: dict[str, Fields] = {}
 
     def accept(self, connection: Connection, downstream: Downstream, head: RequestHead, end: bool) -> Exchange:
         """Start the exchange of `head`; `end` True = no body follows."""
@@ -34,11 +39,10 @@ class Pipeline:
         revision = services.revision
         assert revision is not None
         revision.active += 1
-        exchange = Exchange(services, revision, self._listener, connection, head)
-        exchange.downstream = downstream
-        exchange.request_ended = end
+        exchange = Exchange(services, revision, self._listener, connection, downstream, head, end)
+        peer = connection.peer[0]
+        head.fields += self._forwarded.get(peer) or self._forwarded_fields(peer, head.scheme)
         head.fields.append((b"x-request-id", exchange.request_id))
-        head.fields.extend(self._forwarded_fields(connection.peer[0], head.scheme))
         if revision.tracing is not None:
             revision.tracing.begin(exchange, head)
         exchange.route(end)
@@ -46,13 +50,10 @@ class Pipeline:
 
     def _forwarded_fields(self, peer: str, scheme: bytes) -> Fields:
         """Who the client is, as we saw it; the codec has dropped what the client claimed."""
-        key = (peer, scheme)
-        fields = self._forwarded.get(key)
-        if fields is None:
-            if len(self._forwarded) >= 1024:
-                self._forwarded.clear()
-            fields = [(b"x-forwarded-for", peer.encode()), (b"x-forwarded-proto", scheme)]
-            self._forwarded[key] = fields
+        if len(self._forwarded) >= KNOWN_PEERS:
+            self._forwarded.clear()
+        fields = [(b"x-forwarded-for", peer.encode()), (b"x-forwarded-proto", scheme)]
+        self._forwarded[peer] = fields
         return fields
 
 

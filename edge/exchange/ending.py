@@ -136,6 +136,9 @@ class Ending(Flow):
             revision.tracing.finish(self)
         revision.reporting.finish(self)
         revision.release()
+        # Both point back at us: let them go by count, not by the collector.
+        self.upstream = None
+        self.chain = None
 
     def expired(self) -> None:
         """A pause or the whole request took too long."""

@@ -6,10 +6,7 @@ from collections.abc import Callable
 from math import inf
 
 from edge.exchange import properties
-from edge.exchange.revision import Revision, Services
-from edge.exchange.seams import Connection, Downstream
 from edge.exchange.state import ExchangeState
-from edge.head import RequestHead, ResponseHead
 
 BY_PEER = 1
 BY_CHAIN = 2
@@ -17,42 +14,9 @@ BY_CHAIN = 2
 
 
 class Flow(ExchangeState):
-    """Adds who is held back, by whom, and until when."""
+    """Adds who is held back, by whom, and until when; and what the chain asks of its host."""
 
-    __slots__ = (
-        "closing",
-        "downstream",
-        "finished",
-        "head_held",
-        "joining",
-        "pause_at",
-        "request_ended",
-        "request_held",
-        "request_timeout_at",
-        "response_held",
-        "response_out",
-        "tunnel",
-        "upstream_done",
-    )
-
-    downstream: Downstream
-    request_ended: bool
-
-    def __init__(
-        self, services: Services, revision: Revision, listener: str, connection: Connection, head: RequestHead
-    ) -> None:
-        super().__init__(services, revision, listener, connection, head)
-        self.closing = False
-        self.finished = False
-        self.joining = False
-        self.head_held: ResponseHead | None = None
-        self.tunnel = False
-        self.response_out = False
-        self.upstream_done = False
-        self.request_held = 0
-        self.response_held = 0
-        self.pause_at = inf
-        self.request_timeout_at = inf
+    __slots__ = ()
 
     def pause_request(self) -> None:
         self._hold_request(BY_PEER)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge.errors import EdgeError
 from edge.exchange.revision import Revision, Services
-from edge.exchange.seams import Connection, UpstreamRequest
+from edge.exchange.seams import Connection, Downstream, UpstreamRequest
 from edge.head import RequestHead, ResponseHead
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ class ExchangeState:
     """The data of an exchange; `edge.pipeline.Exchange` adds what happens.
 
     `path` and `method` are those the client sent (canonical), before filters and rewrites.
-    Byte counts are body bytes as they crossed the client's connection.
+    Byte counts are body bytes as they crossed the client's connection. `closing` = what either side
+    still sends is not wanted; `request_held`, `response_held` = who holds that direction back.
     """
 
     __slots__ = (
@@ -32,38 +33,60 @@ class ExchangeState:
         "bytes_out",
         "candidate",
         "chain",
+        "closing",
         "cluster_name",
         "connection",
         "context",
         "deadline",
+        "downstream",
         "error",
         "filed",
+        "finished",
         "flag",
         "head",
+        "head_held",
+        "joining",
         "listener",
         "method",
         "path",
+        "pause_at",
         "reply_details",
         "reply_filter",
         "reply_source",
+        "request_ended",
+        "request_held",
         "request_id",
+        "request_timeout_at",
         "response",
+        "response_held",
+        "response_out",
         "revision",
         "sampled",
         "services",
         "status",
         "trace",
+        "tunnel",
         "upstream",
+        "upstream_done",
         "upstream_sent_ns",
     )
 
     def __init__(
-        self, services: Services, revision: Revision, listener: str, connection: Connection, head: RequestHead
+        self,
+        services: Services,
+        revision: Revision,
+        listener: str,
+        connection: Connection,
+        downstream: Downstream,
+        head: RequestHead,
+        end: bool,
     ) -> None:
         self.services = services
         self.revision = revision
         self.listener = listener
         self.connection = connection
+        self.downstream = downstream
+        self.request_ended = end
         self.head = head
         self.method = head.method
         self.path = head.path
@@ -87,8 +110,10 @@ class ExchangeState:
         self.context: Context | None = None
         self.trace: ExchangeTrace | None = None
         self.upstream_sent_ns = 0
-        self.deadline = inf
-        self.filed = inf
+        self.deadline = self.filed = self.pause_at = self.request_timeout_at = inf
+        self.closing = self.finished = self.tunnel = self.response_out = self.upstream_done = self.joining = False
+        self.head_held: ResponseHead | None = None
+        self.request_held = self.response_held = 0
 
     def duration_s(self) -> float:
         """Seconds since the head was complete, coarse."""

@@ -24,7 +24,6 @@ class Rule:
         "response_edit",
         "rewrite",
         "route",
-        "stats",
     )
 
     def __init__(
@@ -33,7 +32,6 @@ class Rule:
         rule: model.Rule,
         cluster: ClusterHandle,
         chain: tuple[BoundFilter, ...],
-        stats: object = None,
     ) -> None:
         self.route = route
         self.name = rule.name
@@ -46,20 +44,23 @@ class Rule:
         self.request_timeout_s = rule.request_timeout_s
         self.backend_timeout_s = rule.backend_timeout_s
         self.detailed = rule.verbosity != "minimal"
-        self.stats = stats
 
 
 class Candidate:
     """One match of a rule, filed in the table under its path."""
 
-    __slots__ = ("headers", "method", "order", "path", "rule")
+    __slots__ = ("any", "headers", "method", "order", "path", "report", "rule")
 
-    def __init__(self, match: model.Match, rule: Rule, order: int) -> None:
+    def __init__(self, match: model.Match, rule: Rule, order: int, report: object = None) -> None:
         self.path = match.path
         self.method = match.method
         self.headers = tuple((h.name.lower(), h.value) for h in match.headers)
         self.rule = rule
         self.order = order
+        self.report = report
+        """What the worker keeps for the reports of this rule on this listener."""
+        self.any = self.method is None and not self.headers
+        """Whether the path alone decides."""
 
     def accepts(self, head: RequestHead) -> bool:
         """Whether method and headers hold; a repeated header matches by its first value."""

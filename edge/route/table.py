@@ -45,7 +45,7 @@ class _Host:
 def _first(candidates: list[Candidate] | None, head: RequestHead) -> Candidate | None:
     if candidates is not None:
         for candidate in candidates:
-            if candidate.accepts(head):
+            if candidate.any or candidate.accepts(head):
                 return candidate
     return None
 
@@ -57,6 +57,8 @@ class RouteTable:
         self._hosts: dict[bytes, _Host] = {}
         self._any = _Host()
         self._by_host = False
+        self._always: Candidate | None = None
+        """The winner of every request, where there is but one rule for all."""
 
     def add(self, hostnames: list[str], candidate: Candidate, exact: bool) -> None:
         """File `candidate` under each hostname (`*.suffix` = wildcard), or under any host."""
@@ -76,9 +78,14 @@ class RouteTable:
         self._any.seal()
         for host in self._hosts.values():
             host.seal()
+        first = next(iter(self._any.prefix.get(b"", ())), None)
+        if self._any.only_root and not self._by_host and first is not None and first.any:
+            self._always = first
 
     def match(self, head: RequestHead) -> Candidate | None:
         """The rule that takes `head`, by precedence, or None."""
+        if self._always is not None:
+            return self._always
         if self._by_host:
             name = _host_of(head.authority)
             host = self._hosts.get(name)

@@ -45,7 +45,7 @@ def tables(
     """
     result = {listener.name: RouteTable() for listener in made.listeners}
     for listener in made.listeners:
-        reports.rule(listener.name, RouteInfo(listener.name, revision=made.revision))
+        reports.no_rule(RouteInfo(listener.name, revision=made.revision))
     order = 0
     for route in made.routes:
         for rule in route.rules:
@@ -56,10 +56,11 @@ def tables(
             for name in route.listeners:
                 template = rule.matches[0].path.decode("ascii", "replace") if rule.matches else "/"
                 info = RouteInfo(name, route.name, template, rule.chain or "", made.revision, filter_infos(chain))
-                reports.rule(name, info, rule.name)
+                report = reports.rule(info)
                 for match in rule.matches:
                     order += 1
-                    result[name].add(route.hostnames, Candidate(match, prepared, order), match.path_exact)
+                    candidate = Candidate(match, prepared, order, report)
+                    result[name].add(route.hostnames, candidate, match.path_exact)
     for table in result.values():
         table.seal()
     return result

@@ -18,8 +18,6 @@ from edge.telemetry.tracing import Tracing
 
 _log: Final = logging.getLogger("edge.worker")
 
-NO_RULE: Final = ""
-
 
 class RuleReport:
     """What is the same for every exchange of one rule on one listener."""
@@ -53,22 +51,25 @@ class Reports:
         self._registry = registry
         self._log = access_log
         self._wall_s = wall_s
-        self._rules: dict[tuple[str, str, str], RuleReport] = {}
+        self._no_rule: dict[str, RuleReport] = {}
         self._clusters: dict[str, _ClusterReport] = {}
 
-    def rule(self, listener: str, info: RouteInfo, rule: str = NO_RULE) -> RuleReport:
-        """Make the report of one rule (or of no rule) on one listener, when the revision is built."""
-        report = RuleReport(ServerMetrics(self._registry, info.route), info)
-        self._rules[listener, info.route, rule] = report
-        return report
+    def rule(self, info: RouteInfo) -> RuleReport:
+        """Make the report of one rule on one listener, when the revision is built."""
+        return RuleReport(ServerMetrics(self._registry, info.route), info)
+
+    def no_rule(self, info: RouteInfo) -> None:
+        """Make the report of what no rule of a listener takes."""
+        self._no_rule[info.listener] = self.rule(info)
 
     def of(self, exchange: ExchangeState) -> RuleReport:
         """The report an exchange belongs to."""
         candidate = exchange.candidate
         if candidate is None:
-            return self._rules[exchange.listener, "", NO_RULE]
-        rule = candidate.rule
-        return self._rules[exchange.listener, rule.route, rule.name]
+            return self._no_rule[exchange.listener]
+        report = candidate.report
+        assert isinstance(report, RuleReport)
+        return report
 
     def finish(self, exchange: ExchangeState) -> None:
         """Count and log. A fault here is ours and must not reach the exchange."""

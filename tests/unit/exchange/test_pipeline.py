@@ -36,9 +36,9 @@ def test_request_id_and_forwarding_headers_are_ours():
     world = World()
     world.request()
     assert world.upstream.head.fields == [
-        (b"x-request-id", b"id-1"),
         (b"x-forwarded-for", b"192.0.2.1"),
         (b"x-forwarded-proto", b"https"),
+        (b"x-request-id", b"id-1"),
     ]
 
 
