@@ -101,7 +101,10 @@ def _b3_sampled(sampled: bytes, debug: bytes = b"") -> bool | None:
 
 
 def _b3(found: Found) -> Parent | None:
-    """Single header first, then the multiple form. Spec: openzipkin/b3-propagation."""
+    """Single header first, then the multiple form. Spec: openzipkin/b3-propagation.
+
+    A bare decision (`b3: 0`) names no span, so it is no parent: the sampler decides.
+    """
     single = found.get(b"b3")
     if single is not None:
         parts = single[0][:_B3_LIMIT_BYTES].split(b"-")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,8 +73,8 @@ class OtlpSink:
 
 
 @contextmanager
-def otlp_sink() -> Iterator[OtlpSink]:
-    """Run a sink on a free port of 127.0.0.1."""
+def otlp_sink(tls: ssl.SSLContext | None = None) -> Iterator[OtlpSink]:
+    """Run a sink on a free port of 127.0.0.1, over TLS if a server context is given."""
     sink = OtlpSink()
 
     class Handler(BaseHTTPRequestHandler):
@@ -108,7 +109,9 @@ def otlp_sink() -> Iterator[OtlpSink]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    sink.url = f"http://127.0.0.1:{server.server_address[1]}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    sink.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import trustme
+import uvloop
 
 from edge.model import Telemetry
 from edge.telemetry.environment import Environment, ExportSettings
@@ -56,7 +60,7 @@ def test_batches_arrive_with_resource_scope_and_headers(compression: str) -> Non
         return made
 
     with otlp_sink() as sink:
-        made = asyncio.run(run(sink))
+        made = uvloop.run(run(sink))
         assert len(sink.wait_for_spans(12)) == 12 and made.dropped == 0
         (entry,) = sink.requests[0].resource_spans
         attributes = {a.key: a.value.string_value for a in entry.resource.attributes}
@@ -83,7 +87,7 @@ def test_a_busy_collector_is_asked_again_and_recovery_is_told() -> None:
 
     with otlp_sink() as sink:
         sink.answers = [(503, {}), (429, {"retry-after": "0"}), (502, {})]
-        asyncio.run(run(sink))
+        uvloop.run(run(sink))
         assert len(sink.spans()) == 4
     assert len(told) == 2 and "503" in told[0] and "again" in told[1]
 
@@ -102,7 +106,7 @@ def test_what_is_refused_for_good_is_dropped_at_once() -> None:
 
     with otlp_sink() as sink:
         sink.answers = [(400, {})]
-        asyncio.run(run(sink))
+        uvloop.run(run(sink))
 
 
 def test_spans_a_collector_rejects_are_counted() -> None:
@@ -116,7 +120,7 @@ def test_spans_a_collector_rejects_are_counted() -> None:
 
     with otlp_sink() as sink:
         sink.rejected = 3
-        asyncio.run(run(sink))
+        uvloop.run(run(sink))
 
 
 def test_a_collector_that_closed_an_idle_connection_costs_nothing() -> None:
@@ -132,8 +136,29 @@ def test_a_collector_that_closed_an_idle_connection_costs_nothing() -> None:
 
     with otlp_sink() as sink:
         sink.answers = [(200, {"connection": "close"})]
-        asyncio.run(run(sink))
+        uvloop.run(run(sink))
         assert sink.connections == 2
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_https_is_checked_against_the_configured_authority(trusted: bool, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    (authority if trusted else trustme.CA()).cert_pem.write_to_path(tmp_path / "ca.pem")
+
+    async def run(sink: OtlpSink) -> None:
+        told: list[str] = []
+        made = exporter(settings_for(sink, certificate=str(tmp_path / "ca.pem"), timeout="1500"), told)
+        made.start()
+        made.submit(batch())
+        await until(lambda: made.exported + made.dropped == 4)
+        assert made.exported == (4 if trusted else 0)
+        assert trusted or "certificate" in told[0].lower()
+        await made.shutdown()
+
+    with otlp_sink(context) as sink:
+        uvloop.run(run(sink))
 
 
 def refused_port() -> int:
@@ -160,7 +185,7 @@ def test_a_dead_collector_blocks_nobody_and_the_queue_is_bounded() -> None:
         assert time.perf_counter() - began < 2.0 + 1.0
         assert made.dropped == 20_000
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def test_shutdown_does_not_wait_longer_for_a_hanging_collector_than_its_own_deadline() -> None:
@@ -177,7 +202,7 @@ def test_shutdown_does_not_wait_longer_for_a_hanging_collector_than_its_own_dead
 
     with otlp_sink() as sink:
         sink.hang()
-        asyncio.run(run(sink))
+        uvloop.run(run(sink))
 
 
 def test_a_hanging_collector_costs_a_batch_its_deadline_and_no_more() -> None:
@@ -193,7 +218,7 @@ def test_a_hanging_collector_costs_a_batch_its_deadline_and_no_more() -> None:
 
     with otlp_sink() as sink:
         sink.hang()
-        asyncio.run(run(sink))
+        uvloop.run(run(sink))
 
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"x" * 100_000])
@@ -216,7 +241,7 @@ def test_what_does_not_speak_http_is_a_failure_like_any_other(answer: bytes) -> 
         await made.shutdown()
         server.close()
 
-    asyncio.run(run())
+    uvloop.run(run())
 
 
 def test_a_header_with_a_line_break_is_refused_at_the_start() -> None:
