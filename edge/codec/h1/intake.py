@@ -69,7 +69,6 @@ class Intake(Answer):
         "filed",
         "id",
         "local",
-        "client",
         "peer",
         "sni",
         "tls_version",
