@@ -119,6 +119,45 @@ def inspect(file: str, /, *, output: Output = "text") -> int:
     return inspect_file(file, output)
 
 
+@filter_app.command
+def call(
+    file: str,
+    /,
+    *,
+    request: Path | None = None,
+    response: Path | None = None,
+    config: str = "",
+    backend: list[str] | None = None,
+    callout: list[str] | None = None,
+    output: Output = "text",
+    state_dir: StateDir = None,
+) -> int:
+    """Run one request through a filter, on the real host, and show what it did.
+
+    Parameters
+    ----------
+    file
+        The .wasm file, or builtin:NAME.
+    request
+        An HTTP/1.1 request as a file. Default: GET / of localhost.
+    response
+        What the upstream answers, as a file. Default: 200 and a short text.
+    config
+        The filter's configuration, or @FILE.
+    backend
+        A cluster the filter may choose; may be given again.
+    callout
+        A cluster the filter may call; calls are shown and fail.
+    output
+        json prints one document.
+    state_dir
+        Where compiled modules are kept.
+    """
+    from edge.cli.filter.call import Call, call_filter
+
+    return call_filter(Call(file, request, response, config, backend or [], callout or [], output, state_dir))
+
+
 @app.command
 def version() -> int:
     """Print the version."""

@@ -27,8 +27,8 @@ def inspect_file(reference: str, output: str) -> int:
         print(json.dumps(data, ensure_ascii=False, indent=1))
     else:
         print(text(data))
-    for error in found.errors:
-        print(f"edge: {reference}: {error}", file=sys.stderr)
+    for line in found.errors:
+        print(f"edge: {reference}: {line}", file=sys.stderr)
     return EXIT_REFUSED if found.errors else EXIT_OK
 
 
