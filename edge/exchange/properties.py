@@ -6,6 +6,7 @@ one byte. Paths are segments joined by NUL. Source: Envoy attributes; facts of t
 
 from __future__ import annotations
 
+from binascii import hexlify
 from collections.abc import Callable
 from typing import Final
 
@@ -101,6 +102,8 @@ _READERS: Final[dict[bytes, _Reader]] = {
     b"listener_direction": lambda e: _int(1),
     b"xds\0listener_direction": lambda e: _int(1),
     b"xds\0listener_name": lambda e: e.listener.encode(),
+    b"edge\0trace_id": lambda e: hexlify(e.context.trace_id) if e.context is not None else None,
+    b"edge\0span_id": lambda e: hexlify(e.context.span_id) if e.context is not None else None,
     b"edge\0backend": lambda e: (e.backend or "").encode() or None,
     b"edge.backend": lambda e: (e.backend or "").encode() or None,
 }

@@ -22,6 +22,7 @@ from edge.exchange.revision import Revision, Services
 from edge.pipeline import Pipeline
 from edge.telemetry.access_log import AccessLog
 from edge.telemetry.ids import Ids
+from edge.telemetry.logs import Log
 from edge.telemetry.metrics import Registry
 from edge.telemetry.otlp import Encoder
 from edge.telemetry.tracer import Tracer
@@ -30,6 +31,7 @@ from edge.worker.build import Prepared, tables
 from edge.worker.filters import FilterHost
 from edge.worker.link import Arguments, WorkerLink, parse_arguments
 from edge.worker.reporting import Reports, Traces
+from edge.worker.services import WorkerServices
 
 _log: Final = logging.getLogger("edge.worker")
 
@@ -57,7 +59,8 @@ class Worker:
         self._wall_s = time.time() - loop.time()
         self._dialer = TcpDialer(loop)
         self._callouts = Callouts({}, deadlines, loop.time, loop.call_soon)
-        self._filters = FilterHost(loop, self._callouts, self._registry)
+        log = Log(loop.call_later, time.time, "stderr", f"worker-{self._number}", loop.call_soon_threadsafe)
+        self._filters = FilterHost(loop, WorkerServices(loop, self._callouts, self._registry, log))
         self._access_logs: dict[str, AccessLog] = {}
         self._prepared: dict[int, Prepared] = {}
         self._active: Prepared | None = None
