@@ -30,6 +30,7 @@ class LineSink:
         self._call_later = call_later
         self._lines: list[bytes] = []
         self._size = 0
+        self._limit = FLUSH_BYTES
         self._timer = False
         self._broken_line = False
         self._path = ""
@@ -49,7 +50,7 @@ class LineSink:
         """Queue one line, its newline included. Never raises."""
         self._lines.append(line)
         self._size += len(line)
-        if self._size >= FLUSH_BYTES:
+        if self._size >= self._limit:
             self._pressed()
         elif not self._timer:
             self._timer = True
@@ -59,7 +60,7 @@ class LineSink:
         if self._size > BACKLOG_BYTES:
             self.dropped += 1
             self._size -= len(self._lines.pop())
-        elif self._regular or self._timer is False:
+        else:
             self.flush()
         if self._lines and not self._timer:
             self._timer = True
@@ -77,13 +78,15 @@ class LineSink:
         if not self._lines:
             return
         lines, self._lines, self._size = self._lines, [], 0
+        self._limit = FLUSH_BYTES
         block = b"".join(lines)
+        count = block.count(b"\n")
         if self._broken_line:
             block = b"\n" + block
         try:
             written = self._write_file(block) if self._regular else self._write_pipe(block)
         except OSError:
-            self.dropped += len(lines)
+            self.dropped += count
             return
         self._broken_line = False
         if written < len(block):
@@ -97,6 +100,7 @@ class LineSink:
         else:
             self._lines.append(rest)
             self._size = len(rest)
+            self._limit = min(self._size + FLUSH_BYTES, BACKLOG_BYTES + 1)
 
     def _write_file(self, block: bytes) -> int:
         written = os.write(self._fd, block)

@@ -211,6 +211,21 @@ def test_a_reader_that_does_not_read_blocks_nobody_and_loses_only_the_excess() -
     os.close(writer)
 
 
+def test_a_reader_that_keeps_up_loses_nothing_between_two_timers() -> None:
+    reader, writer = os.pipe()
+    loop = FakeLoop()
+    sink = LineSink(writer, loop.call_later)
+    line = b"x" * 1023 + b"\n"
+    seen = 0
+    for _ in range(4 * BACKLOG_BYTES // FLUSH_BYTES):
+        for _ in range(FLUSH_BYTES // len(line)):
+            sink.line(line)
+        seen += len(os.read(reader, FLUSH_BYTES))
+    assert sink.dropped == 0 and seen == 4 * BACKLOG_BYTES
+    os.close(reader)
+    os.close(writer)
+
+
 def test_a_reader_that_is_gone_is_counted_not_raised() -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -171,6 +171,23 @@ def test_no_bytes_make_extract_raise(fields: Fields) -> None:
     assert parent is None or (len(parent.trace_id), len(parent.span_id)) == (16, 8)
 
 
+@given(
+    at=st.integers(0, 54),
+    by=st.characters(min_codepoint=0x21, max_codepoint=0x7E),
+    more=st.text("-a0", max_size=3),
+)
+def test_a_changed_traceparent_is_judged_as_the_sdk_judges_it(at: int, by: str, more: str) -> None:
+    text = GOOD.decode()
+    changed = text[:at] + by + text[at + 1 :] + more
+    context = ORACLES["w3c"].extract({"traceparent": changed})
+    oracle = api.get_current_span(context).get_span_context()
+    parent = parse_traceparent(changed.encode())
+    assert (parent is not None) is oracle.is_valid
+    if parent is not None:
+        assert int.from_bytes(parent.span_id, "big") == oracle.span_id
+        assert parent.sampled is bool(oracle.trace_flags & 1)
+
+
 def test_inject_replaces_what_came_and_keeps_other_fields() -> None:
     request = head([(b"traceparent", GOOD), (b"accept", b"*/*"), (b"tracestate", b"a=1")])
     ALL.inject(request, b"\1" * 16, b"\2" * 8, False, b"a=1")
