@@ -11,6 +11,7 @@ import json
 import sys
 from collections import deque
 from pathlib import Path
+from typing import cast
 
 import uvloop
 
@@ -26,8 +27,7 @@ class _Client(asyncio.Protocol):
         self._due = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._pace.free.append(self)
 
     def send(self, due: float) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+from typing import cast
 
 import uvloop
 
@@ -21,8 +22,7 @@ class Swallow(asyncio.Protocol):
     """Trusts its clients: framing is what their heads say."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._held = b""
         self._left = 0
         self._chunked = False

@@ -40,7 +40,13 @@ class World:
             "key": folder / "key.pem",
         }
         self._make_certificate()
-        self._groups = [self._start_nginx(), self._start_swallow()]
+        self._groups: list[Group] = []
+        try:
+            self._start_nginx()
+            self._start_swallow()
+        except BaseException:
+            self.end()
+            raise
 
     def _make_certificate(self) -> None:
         authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
@@ -49,7 +55,7 @@ class World:
         (self.folder / "certificate.pem").write_bytes(chain)
         leaf.private_key_pem.write_to_path(str(self.folder / "key.pem"))
 
-    def _start_nginx(self) -> Group:
+    def _start_nginx(self) -> None:
         folder = self.folder / "upstream"
         files = folder / "files"
         files.mkdir(parents=True)
@@ -59,16 +65,16 @@ class World:
         config.write_text(render("upstream.conf", folder=folder, files=folder, port=self.values["upstream"]))
         command = [nginx(), "-p", folder, "-c", config, "-e", folder / "error.log"]
         group = Group(command, self.load_core, folder / "output")
+        self._groups.append(group)
         group.wait_for(lambda: answers(int(str(self.values["upstream"]))))
-        return group
 
-    def _start_swallow(self) -> Group:
+    def _start_swallow(self) -> None:
         port = int(str(self.values["swallow"]))
         group = Group(
             [sys.executable, "-m", "tests.bench.swallow", port], self.load_core, self.folder / "swallow.log"
         )
+        self._groups.append(group)
         group.wait_for(lambda: answers(port))
-        return group
 
     def end(self) -> None:
         for group in self._groups:
