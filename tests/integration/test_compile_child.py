@@ -149,8 +149,8 @@ def test_the_child_sees_no_environment_and_no_foreign_descriptor(
 def test_the_child_lowers_its_own_limits() -> None:
     script = (
         "import resource as r, os\n"
-        "from edge.control.modules.child import confine\n"
-        "confine()\n"
+        "from edge.control.modules.child import restrict\n"
+        "restrict()\n"
         "limits = [r.getrlimit(l)[0] for l in (r.RLIMIT_CPU, r.RLIMIT_AS, r.RLIMIT_FSIZE, r.RLIMIT_CORE)]\n"
         "print(*limits, os.nice(0))\n"
         "print([l for l in open('/proc/self/status') if l.startswith('NoNewPrivs')])\n"

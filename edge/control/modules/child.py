@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from edge.confine import confine
 from edge.wasm.module import Module, ModuleError
 from edge.wasm.names import compiled_form
 from edge.wasm.reader import InvalidModule
@@ -25,7 +26,7 @@ REFUSED: Final = 3
 """Exit status: stderr says in one line why the bytes are refused."""
 NICENESS: Final = 10
 
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
+_PR_SET_PDEATHSIG: Final = 1
 _CLONE_NEWUSER_AND_NEWNET: Final = 0x10000000 | 0x40000000
 
 
@@ -36,12 +37,11 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
     wasm: bytes
 
 
-def confine() -> None:
+def restrict() -> None:
     """Limits on CPU, memory, files and processes; no network where the kernel permits that."""
+    confine()
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     # Refused in many containers; there is no descriptor of a socket in any case.
     libc.unshare(_CLONE_NEWUSER_AND_NEWNET)
     os.nice(NICENESS)
@@ -56,7 +56,7 @@ def confine() -> None:
 
 
 def main() -> int:
-    confine()
+    restrict()
     parts = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=list[Part])
     artefacts = []
     for part in parts:
