@@ -1,4 +1,8 @@
-"""Custom sections: dropped from what is compiled, function names kept for backtraces."""
+"""Custom sections: dropped from what is compiled, but for a name section that we write anew.
+
+Its names are shown in backtraces, so they are cut, made printable and bounded in number. DWARF
+stays in the guest's own bytes, which the store keeps.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,21 @@ from typing import Final
 from edge.wasm.binary import MAX_FUNCTIONS, read_sections
 from edge.wasm.reader import InvalidModule, Reader
 
-MAX_SYMBOL_BYTES: Final = 1024
-"""Longer names (C++ templates, Rust closures) are cut."""
+MAX_SYMBOL_BYTES: Final = 200
+"""Names of C++ templates and Rust closures are longer; the beginning tells enough."""
+_MODULE, _FUNCTIONS = 0, 1
 
 
 def compiled_form(wasm: bytes, module_name: str) -> bytes:
-    """`wasm` without custom sections, but with `module_name`, which frames of traps then show."""
+    """`wasm` with no custom section but names: `module_name`, and its functions' as far as given."""
     parts = [wasm[:8]]
     parts += [wasm[section.head : section.end] for section in read_sections(wasm) if section.id]
-    name = _sized(module_name.encode())
-    content = _sized(b"name") + b"\0" + _sized(name)
-    parts.append(b"\0" + _sized(content))
+    names = function_names(wasm)
+    content = [_sized(b"name"), _subsection(_MODULE, _sized(module_name.encode()))]
+    if names:
+        entries = [_number(index) + _sized(names[index].encode()) for index in sorted(names)]
+        content.append(_subsection(_FUNCTIONS, _number(len(entries)) + b"".join(entries)))
+    parts.append(b"\0" + _sized(b"".join(content)))
     return b"".join(parts)
 
 
@@ -40,7 +48,7 @@ def _subsections(reader: Reader) -> dict[int, str]:
     while reader.position < reader.end:
         kind, size = reader.byte(), reader.number()
         stop = reader.position + size
-        if kind == 1 and stop <= reader.end:
+        if kind == _FUNCTIONS and stop <= reader.end:
             inner = Reader(reader.data, reader.position, stop)
             for _ in range(inner.count(MAX_FUNCTIONS, "names")):
                 index = inner.number()
@@ -52,16 +60,26 @@ def _subsections(reader: Reader) -> dict[int, str]:
 def _symbol(reader: Reader) -> str:
     size = reader.number()
     start = reader.position
+    if start + size > reader.end:
+        raise InvalidModule(f"unexpected end at byte {start}")
     reader.position = start + size
-    text = reader.data[start : min(start + min(size, MAX_SYMBOL_BYTES), reader.end)]
-    return text.decode("utf-8", "replace")
+    text = reader.data[start : start + min(size, MAX_SYMBOL_BYTES)].decode("utf-8", "replace")
+    # Backtraces go to logs: a line break or an escape sequence in a name would forge lines.
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _subsection(kind: int, content: bytes) -> bytes:
+    return bytes([kind]) + _sized(content)
 
 
 def _sized(content: bytes) -> bytes:
-    size = len(content)
+    return _number(len(content)) + content
+
+
+def _number(value: int) -> bytes:
     encoded = bytearray()
-    while size >= 0x80:
-        encoded.append(size & 0x7F | 0x80)
-        size >>= 7
-    encoded.append(size)
-    return bytes(encoded) + content
+    while value >= 0x80:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)

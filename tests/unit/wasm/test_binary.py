@@ -128,16 +128,26 @@ def test_mutated_modules_are_read_or_refused_and_nothing_else(data: st.DataObjec
     assert len(found.imports) <= binary.MAX_ENTRIES
 
 
-def test_custom_sections_are_dropped_from_what_is_compiled_and_names_kept() -> None:
-    wasm = assemble('(module (func $first) (func $second (export "e")))') + custom(
-        ".debug_info", bytes(10_000)
-    )
+def test_custom_sections_are_dropped_from_what_is_compiled_but_for_names() -> None:
+    wasm = assemble('(module (func $first) (func $second (export "e")))')
+    wasm += custom(".debug_info", bytes(10_000))
     compiled = compiled_form(wasm, "guest")
     assert len(compiled) < 100
-    assert b".debug_info" not in compiled and b"first" not in compiled
+    assert b".debug_info" not in compiled
     assert inspect(compiled).exports == inspect(wasm).exports
-    assert function_names(wasm) == {0: "first", 1: "second"}
-    assert function_names(compiled) == {}
+    assert function_names(compiled) == function_names(wasm) == {0: "first", 1: "second"}
+    assert compiled_form(compiled, "guest") == compiled
+
+
+def names_of(*names: tuple[int, bytes]) -> bytes:
+    entries = [leb(index) + name(text) for index, text in names]
+    return module(custom("name", section(1, vector(*entries))))
+
+
+def test_names_are_cut_and_made_printable() -> None:
+    wasm = names_of((7, b"x" * 5000), (2, b"a\nERROR forged\x1b[31m"), (3, b"\xff"))
+    assert function_names(wasm) == {7: "x" * 200, 2: "a?ERROR forged?[31m", 3: "\ufffd"}
+    assert function_names(compiled_form(wasm, "guest")) == function_names(wasm)
 
 
 @pytest.mark.parametrize("content", [b"\x01\x80", b"\x01\x03\x05\x00\x01", b"\x01\xff\xff\x7f"])

@@ -177,7 +177,7 @@ def test_frames_name_the_module_and_function() -> None:
     instance = store.instantiate(module)
     with pytest.raises(Trap) as caught:
         store.call(store.extern(instance, b"f"))
-    assert caught.value.backtrace()[0].startswith("guest: function 0 at 0x")
+    assert caught.value.backtrace()[0].startswith("guest: f at 0x")
 
 
 def test_a_trap_is_taken_once() -> None:
