@@ -6,6 +6,7 @@ is started once in a child at boot (`python -m edge.wasm.selftest`) before anyth
 
 from __future__ import annotations
 
+import resource
 import sys
 import threading
 from ctypes import c_void_p, cast
@@ -22,6 +23,8 @@ PROFILE: Final = "core-1"
 WASM_STACK_BYTES: Final = 256 << 10
 THREAD_STACK_BYTES: Final = 8 << 20
 """A WASM call on a thread with less than the WASM stack and room to spare kills the process."""
+MAIN_STACK_BYTES: Final = 1 << 20
+"""The WASM stack, and what Python and host functions put below and above it."""
 SWITCH_INTERVAL_S: Final = 0.0005
 
 _making: Final = threading.Lock()
@@ -55,12 +58,22 @@ def _config() -> Config:
     return config
 
 
+def check_stack() -> None:
+    """Raise RuntimeError if this process's main thread has less stack than guests may use of it."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_STACK)
+    if soft != resource.RLIM_INFINITY and soft < MAIN_STACK_BYTES:
+        raise RuntimeError(
+            f"the stack limit is {soft >> 10} KiB, edge needs {MAIN_STACK_BYTES >> 10} KiB (ulimit -s)"
+        )
+
+
 class CoreEngine:
     """Owns the native engine; `pointer` is valid for the life of the process."""
 
     __slots__ = ("_engine", "pointer")
 
     def __init__(self) -> None:
+        check_stack()
         self._engine = Engine(_config())
         self.pointer: int = cast(self._engine.ptr(), c_void_p).value or 0
 

@@ -39,16 +39,27 @@ class Report:
 def report(wasm: bytes) -> Report:
     """Everything that is wrong, at once. Takes milliseconds whatever the bytes."""
     found = Report(wasm)
+    _examine(found, wasm)
+    found.errors = [printable(line) for line in found.errors]
+    found.warnings = [printable(line) for line in found.warnings]
+    return found
+
+
+def printable(line: str) -> str:
+    """Names in a module are the uploader's: no line breaks or escape sequences reach a terminal."""
+    return line if line.isprintable() else "".join(c if c.isprintable() else "?" for c in line)
+
+
+def _examine(found: Report, wasm: bytes) -> None:
     try:
         inspection = found.inspection = inspect(wasm)
     except InvalidModule as error:
         found.errors.append(str(error))
-        return found
+        return
     _recognise(found, inspection)
     _check_shape(found, inspection)
     if found.abi:
         _link(found, inspection)
-    return found
 
 
 def _recognise(found: Report, inspection: Inspection) -> None:

@@ -81,3 +81,9 @@ def test_bytes_that_are_no_module_give_one_error_and_no_inspection() -> None:
     found = report(b"MZ")
     assert found.inspection is None
     assert found.errors == ["not a WASM binary (it does not start with \\0asm)"]
+
+
+def test_names_of_the_uploader_are_made_printable() -> None:
+    errors = report(guest('(import "env" "a\\nok: accepted\\1b[2J" (func))')).errors
+    assert len(errors) == 1
+    assert errors[0].isprintable() and "env.a?ok: accepted?[2J" in errors[0]
