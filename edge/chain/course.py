@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from edge.chain.filter import Direction, FilterRecord, LocalReply
 from edge.chain.hold import HEAD, NOTHING, Hold
+from edge.chain.holding import Holding
 from edge.chain.host import ChainHost
 from edge.chain.pause import PauseClock
 from edge.chain.place import Place
@@ -35,7 +36,7 @@ class Course(ABC):
         self.host = host
         self.sampled = sampled
         self.clock_ns = clock_ns
-        self.records: list[FilterRecord] = []
+        self.records: Sequence[FilterRecord] = ()
         self.failure: EdgeError | None = None
         self.request_head_left = False
         self.won: LocalReply | None = None
@@ -50,8 +51,8 @@ class Course(ABC):
         self._request: RequestWalk | None = None
         self._response: ResponseWalk | None = None
         self._verdict: Verdict | None = None
-        self._wishers: list[Place] = []
-        self._backlog: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self._wishers: list[Place] | None = None
+        self._backlog: list[tuple[Callable[..., None], tuple[Any, ...]]] | None = None
         self._clock: PauseClock | None = None
         self._busy = False
         self._asked = False
@@ -94,6 +95,8 @@ class Course(ABC):
     def wish(self, place: Place) -> None:
         """`place.wished` says what is to be resumed."""
         if not self.ended:
+            if self._wishers is None:
+                self._wishers = []
             self._wishers.append(place)
             self._note()
 
@@ -142,11 +145,14 @@ class Course(ABC):
         elif not self.ended and self._clock is not None:
             self._clock.retime()
 
-    def body_is_needed(self, walk: Walk) -> None:
+    def body_is_needed(self, walk: Holding) -> None:
         """A filter waits for the rest of a body."""
         if walk is self._request and not self.needed_body:
             self.needed_body = True
             self.host.request_needs_body()
+
+    def add_record(self, record: FilterRecord) -> None:
+        self.records = [*self.records, record]
 
     def _through(self) -> bool:
         request = self._request
@@ -179,6 +185,8 @@ class Course(ABC):
         """Take `entry` up as soon as nothing is under way, after what is still open: now, if possible."""
         if self.ended:
             return
+        if self._backlog is None:
+            self._backlog = []
         self._backlog.append((entry, args))
         self.unsettled = True
         if not self._busy:

@@ -9,7 +9,7 @@ from edge.chain.hold import NOTHING, Hold
 
 if TYPE_CHECKING:
     from edge.chain.course import Course
-    from edge.chain.walk import Walk
+    from edge.chain.holding import Holding
 
 _DECISIONS: Final = ("continue", "pause", "local_reply", "reset", "trap")
 """By the value of `Action`."""
@@ -20,7 +20,7 @@ class Recorder:
 
     __slots__ = ("_records", "_run", "_walk")
 
-    def __init__(self, run: Course, walk: Walk) -> None:
+    def __init__(self, run: Course, walk: Holding) -> None:
         self._run = run
         self._walk = walk
         self._records: dict[int, FilterRecord] = {}
@@ -34,7 +34,7 @@ class Recorder:
             start_ns = self._run.clock_ns()
             record = FilterRecord(place.bound.name, position, self._walk.direction, start_ns)
             self._records[k] = record
-            self._run.records.append(record)
+            self._run.add_record(record)
         place.record = record
 
     def leave(self, k: int, action: int) -> None:

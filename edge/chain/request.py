@@ -79,7 +79,7 @@ class RequestWalk(Walk):
             record = FilterRecord(bound.name, self._opened - 1, Direction.REQUEST, run.clock_ns())
             record.decision = "bypass"
             record.error = error.detail
-            run.records.append(record)
+            run.add_record(record)
         return True
 
     def message(self) -> RequestHead:

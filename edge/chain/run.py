@@ -136,7 +136,16 @@ class ChainRun(Course):
             self._close(request, self._response)
             for place in request.places:
                 place.filter.done()
+                del place.filter
         self.gone = True
+        self._let_go(request, self._response)
+
+    def _let_go(self, *walks: Walk | None) -> None:
+        """Leave no reference cycles: exchanges must not wait for the garbage collector."""
+        for walk in walks:
+            if walk is not None:
+                walk.recorder = None
+        self._request = self._response = self._clock = self._wishers = self._backlog = None
 
     # ---- what came in
 

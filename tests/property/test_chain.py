@@ -357,7 +357,7 @@ def expected_trailers(case: Case, direction: Direction, filters: list[tuple[int,
 
 def play(case: Case) -> World:
     world = World(case)
-    with mock.patch("edge.chain.walk.UNREAD_BYTES", 8):
+    with mock.patch("edge.chain.holding.UNREAD_BYTES", 8):
         world.start()
         for op in case.ops:
             world.play(op)
@@ -413,7 +413,7 @@ def test_whatever_filters_do_there_is_one_outcome(case: Case) -> None:
 @given(cases(HARSH, gentle=False), st.integers(0, 30))
 def test_an_exchange_that_is_cut_off_anywhere_is_silent_afterwards(case: Case, cut: int) -> None:
     world = World(case)
-    with mock.patch("edge.chain.walk.UNREAD_BYTES", 8):
+    with mock.patch("edge.chain.holding.UNREAD_BYTES", 8):
         world.start()
         for op in case.ops[:cut]:
             world.play(op)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
-from edge.chain.filter import Action, LocalReply, Phase
+from edge.chain.filter import Action, LocalReply, Phase, Port
+from edge.chain.run import ChainRun
 from edge.errors import FilterTrap, FilterUnavailable
 from edge.head import RequestHead
-from tests.unit.chain.scripted import REQUEST, RESPONSE, Scripted, ScriptedFilter, Stage, Step
+from tests.unit.chain.scripted import REQUEST, RESPONSE, NotingHost, Scripted, ScriptedFilter, Stage, Step
 
 
 def replies(status: int = 401, body: bytes = b"no") -> Step:
@@ -398,6 +402,38 @@ def test_an_instance_that_dies_when_everything_is_through_changes_nothing() -> N
     stage.bound[0].filter.port.fail(FilterTrap("died", "a"))
     stage.host.turn()
     assert stage.host.calls == ["request_head end", "response_head 200 end"] and stage.run.failure is None
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_a_finished_exchange_leaves_nothing_for_the_garbage_collector(sampled: bool) -> None:
+    class Bare:
+        def __init__(self, port: Port) -> None:
+            self.port = port
+            self.failure = None
+
+        def request_head(self, end: bool) -> Action:
+            return Action.PAUSE
+
+        def done(self) -> None: ...
+
+    class Bound(Scripted):
+        def open(self, port: Port) -> Bare:  # type: ignore[override]
+            bare = Bare(port)
+            left.append(weakref.ref(bare))
+            return bare
+
+    left: list[weakref.ref[Bare] | weakref.ref[NotingHost]] = []
+    host = NotingHost()
+    run = ChainRun((Bound("a"),), host, sampled, lambda: 0)
+    run.request_head(RequestHead(b"GET", b"http", b"a", b"/", []), True)
+    left.append(weakref.ref(host))
+    run.done()
+    gc.disable()
+    try:
+        del run, host
+        assert [ref() for ref in left] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_a_second_request_head_is_ignored() -> None:
