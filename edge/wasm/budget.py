@@ -93,9 +93,12 @@ class Budget:
         self.allow(left, max(left, self.call_ns) * WALL_FACTOR)
 
     def take_used(self) -> int:
-        """What was measured of the call just ended, in ns, once."""
+        """What was measured of the call just ended (while starting: of all so far), in ns, once.
+
+        0 if `used_ns` is left from an earlier call.
+        """
         used, self.used_ns = self.used_ns, 0
-        return used
+        return used if self._together or self._noted == self.call else 0
 
     def release(self) -> None:
         """The Store is gone."""

@@ -146,6 +146,36 @@ def test_what_was_measured_is_taken_once(clocks: Clocks) -> None:
     assert budget.take_used() == 0
 
 
+def test_what_was_measured_of_an_earlier_call_is_charged_to_nobody_else(clocks: Clocks) -> None:
+    budget = hook()
+    budget.over()
+    clocks.run(3)
+    budget.over()
+    budget.call += 1
+    assert budget.take_used() == 0
+
+
+def test_a_start_is_not_charged_to_the_first_exchange_after_it(clocks: Clocks) -> None:
+    budget = Budget()
+    budget.over()
+    clocks.run(300)
+    budget.over()
+    budget.call += 1
+    budget.serve()
+    budget.call += 1
+    assert budget.take_used() == 0
+
+
+def test_what_an_inline_start_used_can_be_charged_to_its_exchange(clocks: Clocks) -> None:
+    budget = Budget()
+    budget.start_inline()
+    budget.over()
+    budget.call += 1
+    clocks.run(4)
+    budget.over()
+    assert budget.take_used() == 4 * MS
+
+
 def test_the_callback_ends_a_store_whose_budget_is_gone() -> None:
     ticks, kind = [0], [9]
     assert module._on_tick(None, -1, ticks, kind) != 0
