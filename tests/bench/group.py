@@ -93,14 +93,15 @@ class Group:
         self.process.wait(_END_S)
 
 
-def answers(port: int, tls: bool = False) -> bool:
-    """Whether a GET on 127.0.0.1:`port` is answered with 200 now."""
+def answers(port: int, tls: bool = False, field: str = "") -> bool:
+    """Whether a GET on 127.0.0.1:`port` is answered with 200, and with header `field` if one is given."""
     context = ssl._create_unverified_context() if tls else None
     make = partial(http.client.HTTPSConnection, context=context) if tls else http.client.HTTPConnection
     connection = make("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/")
-        return connection.getresponse().status == 200
+        response = connection.getresponse()
+        return response.status == 200 and (not field or field in response.headers)
     except (OSError, http.client.HTTPException):
         return False
     finally:

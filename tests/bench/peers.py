@@ -47,7 +47,8 @@ class Peer:
         folder.mkdir(parents=True)
         port = free_port()
         group = self.start(world, setting, folder, port)
-        group.wait_for(lambda: answers(port, setting.tls))
+        written = "x-filtered" if "light" in setting.filters else ""
+        group.wait_for(lambda: answers(port, setting.tls, written))
         return Server(group, port)
 
 
