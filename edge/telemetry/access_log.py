@@ -23,6 +23,8 @@ _LINE: Final = (
 )
 
 _EMPTY: Final = b'""'
+_AGENTS: Final = 1024
+_AGENT_BYTES: Final = 512
 
 
 def ready(name: str) -> bytes:
@@ -39,6 +41,7 @@ class AccessLog:
         self._line = self._sink.line
         self._second = -1
         self._stamp = b""
+        self._agents: dict[bytes, bytes] = {}
 
     @property
     def dropped(self) -> int:
@@ -76,11 +79,12 @@ class AccessLog:
         words and go as they are; `request_id`, `method`, `authority`, `path` and `user_agent`
         come from strangers and are escaped. Ids are raw bytes; an empty `trace_id` shows empty.
         """
-        if (request_id + method + authority + path + user_agent).translate(None, PLAIN) or len(path) + len(
-            user_agent
-        ) > TEXT_LIMIT_BYTES:
+        agent = self._agents.get(user_agent)
+        if agent is None:
+            agent = self._remember(user_agent)
+        if (request_id + method + authority + path).translate(None, PLAIN) or len(path) > TEXT_LIMIT_BYTES:
             request_id, method, authority = json_inner(request_id), json_inner(method), json_inner(authority)
-            path, user_agent = json_inner(path[:TEXT_LIMIT_BYTES]), json_inner(user_agent[:TEXT_LIMIT_BYTES])
+            path = json_inner(path[:TEXT_LIMIT_BYTES])
         second = int(time_s)
         if second != self._second:
             self._second = second
@@ -105,13 +109,22 @@ class AccessLog:
                 cluster,
                 upstream,
                 attempts,
-                hexlify(trace_id),
-                hexlify(span_id),
+                hexlify(trace_id) if trace_id else b"",
+                hexlify(span_id) if span_id else b"",
                 b"true" if sampled else b"false",
-                user_agent,
+                agent,
                 filter_name,
             )
         )
+
+    def _remember(self, user_agent: bytes) -> bytes:
+        """Few agents make most requests: their JSON is made once."""
+        if len(self._agents) >= _AGENTS:
+            self._agents.clear()
+        agent = json_inner(user_agent[:TEXT_LIMIT_BYTES])
+        if len(user_agent) <= _AGENT_BYTES:
+            self._agents[user_agent] = agent
+        return agent
 
     def flush(self) -> None:
         """Write what waits now."""

@@ -17,6 +17,8 @@ from edge.telemetry.tracer import Tracer
 from edge.telemetry.tracing import Tracing
 
 _log: Final = logging.getLogger("edge.worker")
+_NONE: Final = b'""'
+_PROTOCOLS: Final = {version: version.encode() for version in ("HTTP/1.0", "HTTP/1.1", "HTTP/2", "HTTP/3")}
 
 
 class RuleReport:
@@ -80,17 +82,14 @@ class Reports:
 
     def _finish(self, exchange: ExchangeState) -> None:
         report = self.of(exchange)
-        duration_s = exchange.duration_s()
+        duration_s = exchange.services.clock() - exchange.began
         status = exchange.status
         report.metrics.observe(status, duration_s, exchange.bytes_in, exchange.bytes_out)
-        cluster_json = b'""'
-        address = b""
+        cluster_json = address = b""
         attempts = 0
         upstream = exchange.upstream
         if upstream is not None:
-            cluster = self._clusters.get(exchange.cluster_name)
-            if cluster is None:
-                cluster = self._clusters[exchange.cluster_name] = _ClusterReport(self._registry, exchange.cluster_name)
+            cluster = self._clusters.get(exchange.cluster_name) or self._cluster(exchange.cluster_name)
             answered = exchange.response is not None and exchange.reply_source == "upstream"
             cluster.metrics.observe(status if answered else 0, duration_s)
             cluster_json = cluster.json
@@ -107,22 +106,26 @@ class Reports:
             exchange.method,
             head.authority,
             exchange.path,
-            head.protocol.encode(),
+            _PROTOCOLS[head.protocol],
             status,
             exchange.flag.encode(),
             exchange.bytes_in,
             exchange.bytes_out,
             duration_s,
             report.route_json,
-            cluster_json,
+            cluster_json or _NONE,
             address,
             attempts,
             context.trace_id if context is not None else b"",
             context.span_id if context is not None else b"",
             exchange.sampled,
             head.get(b"user-agent") or b"",
-            ready(exchange.reply_filter) if exchange.reply_filter else b'""',
+            ready(exchange.reply_filter) if exchange.reply_filter else _NONE,
         )
+
+    def _cluster(self, name: str) -> _ClusterReport:
+        report = self._clusters[name] = _ClusterReport(self._registry, name)
+        return report
 
 
 class Traces:
