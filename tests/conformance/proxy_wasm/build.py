@@ -19,8 +19,17 @@ from tests.tools.toolchains import zig
 HERE = Path(__file__).parent / "guests"
 INNER = Path(__file__).parents[3] / "edge" / "abi" / "proxy_wasm" / "inner" / "inner.wasm"
 _FLAGS = (
-    *("-target", "wasm32-freestanding", "-O2", "-s", "-mbulk-memory", "-ffreestanding", "-fno-builtin", "-nostdlib"),
-    *("-Wl,--no-entry", "-Wl,--global-base=262144", "-Wl,-z,stack-size=65536", "-Wl,--export-memory"),
+    *(
+        "-target",
+        "wasm32-freestanding",
+        "-O2",
+        "-s",
+        "-mbulk-memory",
+        "-ffreestanding",
+        "-fno-builtin",
+        "-nostdlib",
+    ),
+    *("-Wl,--no-entry", "-Wl,--global-base=2097152", "-Wl,-z,stack-size=65536", "-Wl,--export-memory"),
 )
 
 
@@ -28,7 +37,9 @@ _FLAGS = (
 def compiled(name: str) -> bytes:
     """guests/<name>.c as WASM, cached by the digest of its sources."""
     sources = [HERE / f"{name}.c", HERE / "guest.h"]
-    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources) + repr(_FLAGS).encode()).hexdigest()
+    digest = hashlib.sha256(
+        b"".join(path.read_bytes() for path in sources) + repr(_FLAGS).encode()
+    ).hexdigest()
 
     def make(target: Path) -> None:
         command = [str(zig()), "cc", *_FLAGS, "-o", str(target), str(sources[0])]

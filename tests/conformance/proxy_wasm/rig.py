@@ -22,7 +22,13 @@ class FakeCallouts:
         self.done: list[CalloutDone] = []
 
     def start(
-        self, cluster: str, head: RequestHead, body: bytes, trailers: Fields, timeout_s: float, done: CalloutDone
+        self,
+        cluster: str,
+        head: RequestHead,
+        body: bytes,
+        trailers: Fields,
+        timeout_s: float,
+        done: CalloutDone,
     ) -> int:
         if cluster == "nowhere":
             return 0

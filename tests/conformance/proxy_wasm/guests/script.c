@@ -2,7 +2,7 @@
  *
  * The configuration: u32 sections, then for each u32 callback, u32 words, and the code in words.
  * What calls answered and what was read goes out as log lines in hex, level info.
- * Memory below 256 KiB is the script's own; everything of this program lies above.
+ * Memory below 2 MiB is the script's own; everything of this program lies above.
  */
 #include "guest.h"
 
@@ -10,9 +10,9 @@ enum op { POKE = 1, CALL, PEEK, FOLLOW, ANSWER, LOOP, TRAP, GROW, ALLOCATOR, EMI
 enum callback { CONFIGURE = 1, REQUEST_HEADERS, REQUEST_BODY, REQUEST_TRAILERS, RESPONSE_HEADERS, RESPONSE_BODY,
     RESPONSE_TRAILERS, TICK, CALL_RESPONSE, DONE, LOG, DELETE, CREATE, VM_START };
 
-static u8 heap[1 << 20] __attribute__((aligned(16)));
+static u8 heap[4 << 20] __attribute__((aligned(16)));
 static u32 heap_used, allocator_mode, answer;
-static u32 script[65536], script_words;
+static u32 script[1 << 19], script_words;
 static u8 output[65536];
 static u32 output_size;
 static u32 out[2];
