@@ -156,6 +156,10 @@ class Life(Generic[I]):
             return self.current
         return self._fresh()
 
+    def keeps(self, instance: I) -> bool:
+        """Whether `instance` outlives the exchange it was acquired for; a fresh one does not."""
+        return instance is self.current or instance is self._resting
+
     def _fresh(self) -> I | FilterUnavailable:
         if self._timing.clock() < max(self._retry_at, self._inline_from):
             return self._fallback()

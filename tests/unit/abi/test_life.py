@@ -197,6 +197,21 @@ def test_a_start_too_slow_for_an_exchange_is_not_tried_for_each_one() -> None:
     assert str(world.use()).startswith("warm")
 
 
+def test_it_keeps_shared_instances_and_no_fresh_ones() -> None:
+    world = ready()
+    shared = world.use()
+    assert isinstance(shared, str) and world.life.keeps(shared)
+    for _ in range(3):
+        world.trap_current()
+        world.run()
+    fresh = world.use()
+    assert isinstance(fresh, str) and not world.life.keeps(fresh)
+    assert not world.life.keeps(shared)
+    world.fail_inline = TimeoutError("10 ms")
+    resting = world.use()
+    assert isinstance(resting, str) and world.life.keeps(resting)
+
+
 def test_a_failed_start_is_reported_and_tried_again_with_growing_pauses() -> None:
     world = World()
     world.fail_warm = ValueError("bad configuration")
