@@ -18,9 +18,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar
 
-import msgspec
-
-from edge import model
 from edge.errors import FilterUnavailable
 
 I = TypeVar("I")  # noqa: E741
@@ -231,36 +228,3 @@ class Life(Generic[I]):
         self._retired = True
         self.current = self._resting = self._spare = None
         self._answer(FilterUnavailable("the filter is retired", self.name))
-
-
-class Lives(Generic[I]):
-    """The lives of a worker by instance key: equal keys survive a reload, others drain."""
-
-    def __init__(self) -> None:
-        self._lives: dict[bytes, tuple[Life[I], int]] = {}
-
-    def lease(self, key: bytes, build: Callable[[], Life[I]]) -> Life[I]:
-        """The life under `key`, built if there is none. Give each lease back with `release`."""
-        life, users = self._lives.get(key) or (build(), 0)
-        self._lives[key] = (life, users + 1)
-        return life
-
-    def release(self, key: bytes) -> None:
-        """The last release retires the life."""
-        life, users = self._lives[key]
-        if users > 1:
-            self._lives[key] = (life, users - 1)
-        else:
-            del self._lives[key]
-            life.retire()
-
-    def __len__(self) -> int:
-        return len(self._lives)
-
-
-def instance_key(filter: model.Filter) -> bytes:
-    """What two filters must have in common to share instances across revisions.
-
-    All but `fail_open`, which is decided in the chain.
-    """
-    return msgspec.msgpack.encode(msgspec.structs.replace(filter, fail_open=False), order="deterministic")

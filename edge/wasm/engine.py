@@ -7,7 +7,6 @@ is started once in a child at boot (`python -m edge.wasm.selftest`) before anyth
 from __future__ import annotations
 
 import resource
-import sys
 import threading
 from ctypes import c_void_p, cast
 from functools import cache
@@ -25,7 +24,6 @@ THREAD_STACK_BYTES: Final = 8 << 20
 """A WASM call on a thread with less than the WASM stack and room to spare kills the process."""
 MAIN_STACK_BYTES: Final = 1 << 20
 """The WASM stack, and what Python and host functions put below and above it."""
-SWITCH_INTERVAL_S: Final = 0.0005
 
 _making: Final = threading.Lock()
 
@@ -91,8 +89,3 @@ def core_engine() -> CoreEngine:
     # functools.cache alone lets two first callers make one each, whose modules do not mix.
     with _making:
         return _engine()
-
-
-def set_switch_interval() -> None:
-    """For workers: lets the ticker have the GIL twice a tick while Python code is busy."""
-    sys.setswitchinterval(SWITCH_INTERVAL_S)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edge import model
-from edge.abi.life import BACKOFF_S, QUARANTINE_FAILURES, QUARANTINE_S, Life, Lives, instance_key
+from edge.abi.life import BACKOFF_S, QUARANTINE_FAILURES, QUARANTINE_S, Life
 from edge.errors import FilterUnavailable
 
 
@@ -280,41 +279,3 @@ def test_a_retired_life_gives_nothing_and_answers_who_waits() -> None:
     assert isinstance(world.use(), FilterUnavailable)
     assert world.life.state == "retired"
     assert world.jobs == []
-
-
-def test_equal_keys_share_a_life_until_the_last_one_leaves() -> None:
-    lives: Lives[str] = Lives()
-    worlds = [World(), World()]
-    first = lives.lease(b"k", lambda: worlds[0].life)
-    assert lives.lease(b"k", lambda: worlds[1].life) is first
-    lives.release(b"k")
-    assert first.state == "starting"
-    lives.release(b"k")
-    assert first.state == "retired"
-    assert len(lives) == 0
-
-
-def test_the_key_takes_in_everything_but_the_fail_strategy() -> None:
-    base = model.Filter(name="a", module="d", abi="proxy-wasm/0.2.1", env={"A": "1", "B": "2"})
-    same = model.Filter(
-        name="a", module="d", abi="proxy-wasm/0.2.1", env={"B": "2", "A": "1"}, fail_open=True
-    )
-    assert instance_key(base) == instance_key(same)
-    others = [
-        model.Filter(name="b", module="d", abi="proxy-wasm/0.2.1", env=base.env),
-        model.Filter(name="a", module="e", abi="proxy-wasm/0.2.1", env=base.env),
-        model.Filter(name="a", module="d", abi="proxy-wasm/0.2.1", env={}),
-        model.Filter(name="a", module="d", abi="proxy-wasm/0.2.1", env=base.env, vm_id="v"),
-        model.Filter(name="a", module="d", abi="proxy-wasm/0.2.1", env=base.env, config=b"{}"),
-        model.Filter(
-            name="a", module="d", abi="proxy-wasm/0.2.1", env=base.env, allow=model.Allow(backends=["x"])
-        ),
-        model.Filter(
-            name="a",
-            module="d",
-            abi="proxy-wasm/0.2.1",
-            env=base.env,
-            limits=model.FilterLimits(host_calls=5),
-        ),
-    ]
-    assert len({instance_key(other) for other in (base, *others)}) == 8
