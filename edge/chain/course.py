@@ -116,12 +116,18 @@ class Course(ABC):
             self.fail(error, place.position, name)
             return False
         self.won = reply
+        if place.record is not None:
+            place.record.decision = "local_reply"
         self._decide(Replied(reply, place.position))
         return True
 
     def filter_failed(self, place: Place, failure: FilterError) -> None:
         """Starting failures may be passed over where the filter says so, anything else never."""
-        if place.bound.fail_open and isinstance(failure, FilterUnavailable):
+        passed_over = place.bound.fail_open and isinstance(failure, FilterUnavailable)
+        if place.record is not None and not self.ended:
+            place.record.decision = "bypass" if passed_over else "trap"
+            place.record.error = failure.detail
+        if passed_over:
             place.phases = 0
             place.wished = 3
             self.wish(place)

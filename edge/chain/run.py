@@ -211,7 +211,7 @@ class ChainRun(Course):
         assert request is not None
         self.won = reply
         self._close(request, self._response)
-        if not self._told:
+        if not self._told and not self.ended:
             self._told = True
             self.host.reply_won(reply)
         if self.ended:

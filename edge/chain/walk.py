@@ -21,6 +21,7 @@ from edge.errors import FilterError, FilterReset
 from edge.head import Fields
 
 _PAUSE: Final = Action.PAUSE
+_REPLY: Final = Action.REPLY
 _RESET: Final = Action.RESET
 _FAIL: Final = Action.FAIL
 
@@ -102,7 +103,8 @@ class Walk(Holding):
                 self._set_trailers(place, fields)
                 if not self._trailers_go_on(k, hold):
                     return
-                fields = self._trailers_of(place) or fields
+                replaced = self._trailers_of(place)
+                fields = fields if replaced is None else replaced
                 self._flush(k, hold)
                 if self.run.halted:
                     return
@@ -216,7 +218,10 @@ class Walk(Holding):
         if run.halted:
             return False
         if action != _PAUSE:
-            return True  # a reply that came too late, or a filter that is bypassed from now on
+            # A reply that came too late, or a filter that is bypassed from now on.
+            if place.record is not None and action == _REPLY:
+                place.record.decision = "continue"
+            return True
         if place.wished & self.bit:
             place.wished &= ~self.bit
             return True

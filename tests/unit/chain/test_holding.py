@@ -438,3 +438,14 @@ def test_one_filter_may_resume_another_of_its_exchange() -> None:
     assert stage.host.request_body == b""
     stage.answer()
     assert stage.host.request_body == b"abc" and stage.host.request_ended
+
+
+def test_trailers_can_be_replaced_by_none() -> None:
+    def clear(actor: ScriptedFilter) -> Action:
+        actor.port.set_request_trailers([])
+        return CONTINUE
+
+    stage = Stage(Scripted("a", request_trailers=[clear]))
+    stage.ask(end=False)
+    stage.run.request_trailers([(b"t", b"1")])
+    assert stage.host.request_trailers == []

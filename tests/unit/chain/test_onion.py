@@ -441,3 +441,19 @@ def test_a_second_request_head_is_ignored() -> None:
     stage.ask()
     stage.run.request_head(RequestHead(b"GET", b"http", b"b", b"/", []), True)
     assert stage.host.calls == ["request_head end"]
+
+
+def test_a_host_that_ends_the_exchange_inside_a_call_hears_no_more() -> None:
+    for call in ("resume_request_source", "reply_won", "response_head"):
+        stage = Stage(Scripted("a", request_head=[Action.PAUSE]))
+        stage.ask(end=False)
+        stage.run.request_data(b"x" * 70000, False)
+
+        def end(stage: Stage = stage) -> None:
+            stage.run.done()
+            stage.host.over = True
+
+        stage.host.on[call] = end
+        stage.bound[0].filter.port.reply(LocalReply(403, [], b"no"))
+        stage.host.turn()
+        assert stage.host.calls[-1].startswith(call) and stage.log[-1] == "a done"

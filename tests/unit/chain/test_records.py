@@ -88,3 +88,27 @@ def test_replies_traps_and_bypasses_are_named() -> None:
         ("b", 2, "local_reply", ""),
         ("a", 0, "trap", "unreachable executed"),
     ]
+
+
+def test_what_a_filter_decides_outside_its_callbacks_is_named_too() -> None:
+    stage = Stage(Scripted("a", request_head=[Action.PAUSE]), sampled=True)
+    stage.ask()
+    stage.bound[0].filter.port.reply(LocalReply(401, [], b""))
+    stage.host.turn()
+    assert stage.run.records[0].decision == "local_reply"
+
+    stage = Stage(Scripted("a", request_head=[Action.PAUSE]), sampled=True)
+    stage.ask()
+    stage.bound[0].filter.port.fail(FilterTrap("died", "a"))
+    stage.host.turn()
+    assert (stage.run.records[0].decision, stage.run.records[0].error) == ("trap", "died")
+
+
+def test_a_reply_that_came_too_late_is_no_decision() -> None:
+    def reply(actor: ScriptedFilter) -> Action:
+        actor.port.reply(LocalReply(401, [], b""))
+        return Action.REPLY
+
+    stage = Stage(Scripted("a", response_head=[reply]), Scripted("b", request_head=[reply]), sampled=True)
+    stage.ask()
+    assert [r.decision for r in stage.run.records] == ["continue", "local_reply", "continue"]
