@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from edge.chain.run import ChainRun
-from edge.errors import BadRequest, EdgeError, LimitExceeded, RouteError
+from edge.errors import BadRequest, LimitExceeded, RouteError
 from edge.exchange.ending import Ending
 from edge.exchange.revision import Services
 from edge.exchange.seams import Connection, Downstream
@@ -33,7 +33,9 @@ class Pipeline:
         self._services = services
         self._forwarded: dict[str, Fields] = {}
 
-    def accept(self, connection: Connection, downstream: Downstream, head: RequestHead, end: bool) -> Exchange:
+    def accept(
+        self, connection: Connection, downstream: Downstream, head: RequestHead, end: bool
+    ) -> Exchange:
         """Start the exchange of `head`; `end` True = no body follows."""
         services = self._services
         revision = services.revision
@@ -198,4 +200,3 @@ class Exchange(Ending):
             self.chain.response_trailers(fields)
         else:
             self.forward_response_trailers(fields)
-

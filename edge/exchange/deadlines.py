@@ -28,7 +28,9 @@ class Watched(Protocol):
 class Deadlines:
     """Files items by tick. `call_later(seconds, callback)` runs the timer while anything is filed."""
 
-    def __init__(self, clock: Callable[[], float], call_later: Callable[[float, Callable[[], None]], object]) -> None:
+    def __init__(
+        self, clock: Callable[[], float], call_later: Callable[[float, Callable[[], None]], object]
+    ) -> None:
         self._clock = clock
         self._call_later = call_later
         self._slots: dict[int, set[Watched]] = {}

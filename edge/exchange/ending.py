@@ -79,7 +79,11 @@ class Ending(Flow):
             self.reset_exchange(error)
             return
         reply = LocalReply(
-            error.status, [(b"content-type", b"text/plain")], _REASONS[error.source.value], error.detail, "edge"
+            error.status,
+            [(b"content-type", b"text/plain")],
+            _REASONS[error.source.value],
+            error.detail,
+            "edge",
         )
         if self.chain is None:
             self.reply_won(reply)

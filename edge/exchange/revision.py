@@ -35,7 +35,17 @@ class Reporting(Protocol):
 class Revision:
     """Tables of one revision; `active` exchanges keep it alive while it drains."""
 
-    __slots__ = ("active", "clusters", "draining", "limits", "number", "on_drained", "reporting", "tables", "tracing")
+    __slots__ = (
+        "active",
+        "clusters",
+        "draining",
+        "limits",
+        "number",
+        "on_drained",
+        "reporting",
+        "tables",
+        "tracing",
+    )
 
     def __init__(
         self,

@@ -111,7 +111,9 @@ class ExchangeState:
         self.trace: ExchangeTrace | None = None
         self.upstream_sent_ns = 0
         self.deadline = self.filed = self.pause_at = self.request_timeout_at = inf
-        self.closing = self.finished = self.tunnel = self.response_out = self.upstream_done = self.joining = False
+        self.closing = self.finished = self.tunnel = self.response_out = self.upstream_done = self.joining = (
+            False
+        )
         self.head_held: ResponseHead | None = None
         self.request_held = self.response_held = 0
 

@@ -65,7 +65,9 @@ def install() -> None:
         if not hasattr(module, name):
             raise SeamError(f"hypercorn {found} has no hypercorn.asyncio.run.{name}")
     names = set(hypercorn_run.worker_serve.__code__.co_names)
-    names.update(*(c.co_names for c in hypercorn_run.worker_serve.__code__.co_consts if isinstance(c, types.CodeType)))
+    names.update(
+        *(c.co_names for c in hypercorn_run.worker_serve.__code__.co_consts if isinstance(c, types.CodeType))
+    )
     if not {"asyncio", "start_server"} <= names:
         raise SeamError(f"worker_serve of hypercorn {found} does not call asyncio.start_server")
     shim = types.ModuleType("edge_accept_seam")

@@ -3,4 +3,4 @@
 from edge.route.rule import Candidate, Rule
 from edge.route.table import RouteTable
 
-__all__ = ["Candidate", "Rule", "RouteTable"]
+__all__ = ["Candidate", "RouteTable", "Rule"]

@@ -55,7 +55,9 @@ def tables(
             prepared = Rule(route.name, rule, clusters[rule.cluster], chain)
             for name in route.listeners:
                 template = rule.matches[0].path.decode("ascii", "replace") if rule.matches else "/"
-                info = RouteInfo(name, route.name, template, rule.chain or "", made.revision, filter_infos(chain))
+                info = RouteInfo(
+                    name, route.name, template, rule.chain or "", made.revision, filter_infos(chain)
+                )
                 report = reports.rule(info)
                 for match in rule.matches:
                     order += 1

@@ -8,7 +8,14 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from edge import model
-from edge.abi.proxy_wasm import InnerHost, ProxyWasmFilter, ProxyWasmModule, bind_filter, load_inner, load_module
+from edge.abi.proxy_wasm import (
+    InnerHost,
+    ProxyWasmFilter,
+    ProxyWasmModule,
+    bind_filter,
+    load_inner,
+    load_module,
+)
 from edge.chain.filter import BoundFilter
 from edge.worker.services import WorkerServices
 

@@ -226,7 +226,11 @@ class Worker:
         if isinstance(error, OSError):
             return  # a handshake or a socket that failed: the peer's affair
         self._unhandled.value += 1
-        _log.error("unhandled in the loop: %s", context.get("message"), exc_info=error if isinstance(error, BaseException) else None)
+        _log.error(
+            "unhandled in the loop: %s",
+            context.get("message"),
+            exc_info=error if isinstance(error, BaseException) else None,
+        )
 
 
 async def _serve(arguments: Arguments) -> None:
@@ -235,7 +239,9 @@ async def _serve(arguments: Arguments) -> None:
 
 def main(argv: list[str]) -> int:
     """Entry of `python -m edge.worker`; started by the supervisor only."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="edge worker: %(levelname)s %(message)s")
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="edge worker: %(levelname)s %(message)s"
+    )
     logging.getLogger("hypercorn.error").setLevel(logging.ERROR)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     arguments = parse_arguments(argv)

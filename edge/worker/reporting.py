@@ -144,7 +144,12 @@ class Traces:
         if context.sampled:
             exchange.sampled = True
             exchange.trace = ExchangeTrace(
-                context, head, exchange.connection, self._unrouted, exchange.request_id, exchange.services.wall_ns()
+                context,
+                head,
+                exchange.connection,
+                self._unrouted,
+                exchange.request_id,
+                exchange.services.wall_ns(),
             )
         self._inject(head, context.trace_id, context.upstream_span_id, context.sampled, context.tracestate)
 
@@ -179,7 +184,9 @@ class Traces:
                 failed.end_ns = ended_ns
                 failed.error = failure
                 trace.attempts.append(failed)
-            last = Attempt(exchange.cluster_name, exchange.upstream_sent_ns, upstream.address, upstream.reused)
+            last = Attempt(
+                exchange.cluster_name, exchange.upstream_sent_ns, upstream.address, upstream.reused
+            )
             last.end_ns = trace.end_ns
             if exchange.response is not None and exchange.reply_source == "upstream":
                 last.status = exchange.response.status

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 from edge.errors import EdgeError
 from edge.head import Field
@@ -21,6 +21,15 @@ CACHE_ENTRIES: Final = 4096
 CACHE_LINE_BYTES: Final = 256
 
 SECRET: Final = frozenset((b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"))
+UNKEPT: Final = SECRET | {
+    b"traceparent",
+    b"x-request-id",
+    b"x-b3-traceid",
+    b"x-b3-spanid",
+    b"b3",
+    b"uber-trace-id",
+}
+"""Secret, or never the same twice: such lines are not remembered."""
 _line: Final = re.compile(rb"(" + TOKEN + rb"++):(" + VALUE_BYTE + rb"*+)").fullmatch
 _digits: Final = re.compile(rb"[0-9]{1,18}").fullmatch
 
@@ -31,17 +40,17 @@ class Kind(IntEnum):
     """What becomes of a line that is not a plain remembered field."""
 
     PLAIN = 0
-    DROP = 1
-    SINGLE = 2
+    SINGLE = 1
     """Stays a field; a second one is an error."""
+    DROP = 2
     FRAME = 3
     """Leaves the fields; a second one is an error."""
     LIST = 4
     """Leaves the fields; the tokens of all of them count."""
 
 
-Special = tuple[Kind, bytes, Field, object]
-"""Kind, name, the field, and what its value means (int, bytes or a tuple of tokens)."""
+Special = tuple[Kind, bytes, Field | None, Any]
+"""Kind, name, the field if it stays one, and what its value means (int, bytes or a tuple of tokens)."""
 
 
 def split_line(line: bytes, error: MakeError) -> Field:
@@ -61,31 +70,34 @@ def tokens(value: bytes, error: MakeError) -> tuple[bytes, ...]:
     return members
 
 
-class FieldLines:
-    """The memory of one side: `plain` for lines that are just a field, `special` for the rest.
+class FieldLines(dict[bytes, Field | None]):
+    """The memory of one side: raw line → its field, for lines that are just a field.
 
-    `plain` is looked up by the parser itself: `map(lines.plain.get, ...)`. What it does not
-    hold goes to `special`, which always answers or raises what `error` makes.
+    `map(lines.__getitem__, raw)` therefore parses a head at the price of look-ups. A line it does
+    not hold is judged by `__missing__`: it raises what `error` makes, or answers the field, or None
+    for a line that leaves the fields. Every line that means more than a field is noted in `noted`,
+    which the parser empties before it begins.
     """
 
     def __init__(self, error: MakeError, kinds: dict[bytes, Kind], request: bool) -> None:
-        self.plain: dict[bytes, Field] = {}
+        super().__init__()
+        self.noted: list[Special] = []
         self._special: dict[bytes, Special] = {}
         self.error = error
         self._kinds = kinds
         self._request = request
 
-    def special(self, line: bytes) -> Special:
-        """What `line` is; remembered for the next time."""
-        known = self._special.get(line)
-        if known is not None:
-            return known
-        name, value = field = split_line(line, self.error)
-        kind = self._kind(name)
-        found = (kind, name, field, self._meaning(name, value))
-        if len(line) <= CACHE_LINE_BYTES and name not in SECRET:
-            self._remember(line, found)
-        return found
+    def __missing__(self, line: bytes) -> Field | None:
+        special = self._special.get(line)
+        if special is None:
+            name, value = field = split_line(line, self.error)
+            kind = self._kind(name)
+            special = (kind, name, field if kind <= Kind.SINGLE else None, self._meaning(name, value))
+            if len(line) <= CACHE_LINE_BYTES and name not in UNKEPT:
+                self._remember(line, special)
+        if special[0] is not Kind.PLAIN:
+            self.noted.append(special)
+        return special[2]
 
     def _kind(self, name: bytes) -> Kind:
         kind = self._kinds.get(name, Kind.PLAIN)
@@ -111,11 +123,11 @@ class FieldLines:
             return (b"trailers",) if b"trailers" in members else ()
         return tokens(value, self.error) if kind is Kind.LIST else value.lower()
 
-    def _remember(self, line: bytes, found: Special) -> None:
-        if len(self.plain) + len(self._special) >= CACHE_ENTRIES:
-            self.plain.clear()
+    def _remember(self, line: bytes, special: Special) -> None:
+        if len(self) + len(self._special) >= CACHE_ENTRIES:
+            self.clear()
             self._special.clear()
-        if found[0] is Kind.PLAIN:
-            self.plain[line] = found[2]
+        if special[0] is Kind.PLAIN:
+            self[line] = special[2]
         else:
-            self._special[line] = found
+            self._special[line] = special

@@ -6,10 +6,10 @@ import re
 from enum import IntEnum
 from typing import Any, Final
 
-from edge.codec.h1.fields import FieldLines, Kind
+from edge.codec.h1.fields import CACHE_LINE_BYTES, FieldLines, Kind, Special
 from edge.codec.h1.request_line import known_request_line, parse_request_line
 from edge.errors import BadRequest, BadResponse
-from edge.head import Field, Fields, RequestHead, ResponseHead
+from edge.head import Fields, RequestHead, ResponseHead
 from edge.model import Limits
 from edge.syntax import ALWAYS_SINGLE, END_TO_END
 
@@ -66,15 +66,21 @@ _REQUEST_KINDS: Final = {
 }
 _requests: Final = FieldLines(BadRequest, _REQUEST_KINDS, request=True)
 _responses: Final = FieldLines(BadResponse, {**_FRAMING_KINDS, b"te": Kind.DROP}, request=False)
-_plain_request_line: Final = _requests.plain.get
-_plain_response_line: Final = _responses.plain.get
+_request_field: Final = _requests.__getitem__
+_response_field: Final = _responses.__getitem__
+_status_lines: Final[dict[bytes, tuple[int, bool]]] = {}
+_STATUS_LINES: Final = 256
 
+_known_status_lines: Final[dict[bytes, tuple[int, bool]]] = {}
 _status_line: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*+)?").fullmatch
 
 
 _Found = dict[bytes, Any]
 """Name of a field that frames → what its value means: int, bytes or a tuple of tokens."""
 _NONE: Final = Framing.NONE
+HTTP_1_0: Final = "HTTP/1.0"
+HTTP_1_1: Final = "HTTP/1.1"
+_ONLY_KEEP_ALIVE: Final = (b"keep-alive",)
 _FRAME: Final = Kind.FRAME
 _NEVER_TUNNELLED: Final = (b"h2", b"http", b"tls")
 _FIRST_FINAL: Final = 200
@@ -85,58 +91,75 @@ _CODINGS: Final = frozenset((b"gzip", b"x-gzip", b"deflate", b"compress", b"x-co
 _OPTIONS: Final = frozenset((b"close", b"keep-alive", b"upgrade", b"te"))
 
 
-def parse_request(block: bytes, scheme: bytes, limits: Limits) -> RequestParse:
+class Repeat:
+    """The fields of a connection's last plain head: clients mostly say the same again.
+
+    Kept per connection, so what is secret in it stays where it came from.
+    """
+
+    __slots__ = ("fields", "host", "limits", "tail")
+
+    def __init__(self) -> None:
+        self.tail = b""
+        self.host = b""
+        self.fields: Fields = []
+        self.limits: Limits | None = None
+
+
+def parse_request(block: bytes, scheme: bytes, limits: Limits, repeat: Repeat | None = None) -> RequestParse:
     """Parse the bytes before the CRLFCRLF of a request head.
 
     `scheme` is the connection's (`http` or `https`), whatever an absolute-form target says.
     Claims about earlier hops (`x-forwarded-*`, `forwarded`, `x-real-ip`) are dropped: no hop
-    before this one is trusted. Raises BadRequest with 400, 405, 414, 417, 431, 501 or 505.
+    before this one is trusted. `repeat` is the connection's. Raises BadRequest with 400, 405, 414,
+    417, 431, 501 or 505.
     """
-    lines = block.split(b"\r\n")
-    count = len(lines)
-    if count > limits.head_fields + 1 or len(block) > limits.head_bytes:
-        parse_request_line(lines[0], limits)
-        raise BadRequest("too many or too large fields", 431)
-    method, path, authority, http10 = known_request_line(lines[0]) or parse_request_line(lines[0], limits)
-    fields: list[Field | None] = list(map(_plain_request_line, lines))
-    fields[0] = None
-    found = _special_fields(_requests, lines, fields, count)
+    line, _, rest = block.partition(b"\r\n")
+    if len(block) > limits.head_bytes:
+        parse_request_line(line, limits)
+        raise BadRequest("head too large", 431)
+    method, path, authority, http10 = known_request_line(line) or parse_request_line(line, limits)
+    if repeat is not None and rest == repeat.tail and limits is repeat.limits:
+        head = RequestHead(method, scheme, authority or repeat.host, path, repeat.fields.copy())
+        if http10:
+            head.protocol = HTTP_1_0
+        return RequestParse(head, _NONE, not http10)
+    lines = rest.split(b"\r\n")
+    if len(lines) > limits.head_fields:
+        raise BadRequest("too many fields", 431)
+    noted = _requests.noted = []
+    kept: Fields = list(filter(None, map(_request_field, lines))) if rest else []
+    found = _framing_fields(_requests, noted)
     host = found.pop(b"host", None)
     if host is None:
         raise BadRequest("no host")
-    kept: Fields = list(filter(None, fields))
-    head = RequestHead(
-        method, scheme, authority or host, path, kept, None, "HTTP/1.0" if http10 else "HTTP/1.1"
-    )
-    if not found:
-        return RequestParse(head, _NONE, not http10)
-    return _frame_request(head, found, http10)
+    head = RequestHead(method, scheme, authority or host, path, kept, None, HTTP_1_0 if http10 else HTTP_1_1)
+    if found:
+        return _frame_request(head, found, http10)
+    if repeat is not None:
+        repeat.tail = rest
+        repeat.host = host
+        repeat.fields = kept.copy()
+        repeat.limits = limits
+    return RequestParse(head, _NONE, not http10)
 
 
-def _special_fields(known: FieldLines, lines: list[bytes], fields: list[Field | None], count: int) -> _Found:
-    """Fill the gaps that the memory of plain lines left in `fields`; returns what frames.
-
-    The result maps a name to the meaning of its value. `fields` ends with one None more.
-    """
+def _framing_fields(known: FieldLines, noted: list[Special]) -> _Found:
+    """What the lines noted mean together: the meaning of each name that left the fields."""
     found: _Found = {}
-    singles: set[bytes] = set()
-    special = known.special
-    fields.append(None)
-    gap = fields.index
-    index = 0
-    while (index := gap(None, index + 1)) < count:
-        kind, name, field, meaning = special(lines[index])
+    singles: set[bytes] | None = None
+    for kind, name, _, meaning in noted:
         if kind is _FRAME:
             if name in found:
                 raise known.error(f"two {name.decode()} fields")
             found[name] = meaning
-        elif kind is Kind.PLAIN:
-            fields[index] = field
         elif kind is Kind.SINGLE:
-            if name in singles:
+            if singles is None:
+                singles = {name}
+            elif name in singles:
                 raise known.error(f"two {name.decode()} fields")
-            singles.add(name)
-            fields[index] = field
+            else:
+                singles.add(name)
         elif kind is Kind.LIST:
             found[name] = found.get(name, ()) + meaning
     return found
@@ -159,7 +182,9 @@ def _frame_request(head: RequestHead, found: _Found, http10: bool) -> RequestPar
             framing = Framing.LENGTH
     keep_alive = not http10
     named = found.get(b"connection", ())
-    if named:
+    if named == _ONLY_KEEP_ALIVE:
+        keep_alive = True
+    elif named:
         keep_alive = b"close" not in named and (keep_alive or b"keep-alive" in named)
         _remove_named(head, named)
         if b"upgrade" in named and framing is Framing.NONE and not http10:
@@ -203,20 +228,28 @@ def parse_response(block: bytes, method: bytes, limits: Limits) -> ResponseParse
     A 101 keeps its `upgrade` field, every other hop-by-hop field is gone. `keep_alive` is False
     also where a body was announced that this response cannot have. Raises BadResponse.
     """
-    lines = block.split(b"\r\n")
-    count = len(lines)
-    if count > limits.head_fields + 1 or len(block) > limits.head_bytes:
+    line, _, rest = block.partition(b"\r\n")
+    status, http10 = _status_lines.get(line) or _parse_status_line(line)
+    lines = rest.split(b"\r\n")
+    if len(lines) > limits.head_fields or len(block) > limits.head_bytes:
         raise BadResponse("too many or too large fields")
-    match = _status_line(lines[0])
+    noted = _responses.noted = []
+    kept: Fields = list(filter(None, map(_response_field, lines))) if rest else []
+    head = ResponseHead(status, kept)
+    return _frame_response(head, _framing_fields(_responses, noted), http10, method)
+
+
+def _parse_status_line(line: bytes) -> tuple[int, bool]:
+    """Status, and whether it is HTTP/1.0. Spec: RFC 9112 §4."""
+    match = _status_line(line)
     if match is None:
         raise BadResponse("malformed status line")
-    http10 = match[1] == b"0"
-    fields: list[Field | None] = list(map(_plain_response_line, lines))
-    fields[0] = None
-    found = _special_fields(_responses, lines, fields, count)
-    kept: Fields = list(filter(None, fields))
-    head = ResponseHead(int(match[2]), kept)
-    return _frame_response(head, found, http10, method)
+    parsed = (int(match[2]), match[1] == b"0")
+    if len(line) <= CACHE_LINE_BYTES:
+        if len(_status_lines) >= _STATUS_LINES:
+            _status_lines.clear()
+        _status_lines[line] = parsed
+    return parsed
 
 
 def _frame_response(head: ResponseHead, found: _Found, http10: bool, method: bytes) -> ResponseParse:
@@ -228,7 +261,9 @@ def _frame_response(head: ResponseHead, found: _Found, http10: bool, method: byt
         raise BadResponse("transfer-encoding other than chunked, with content-length, or of HTTP/1.0")
     named = found.get(b"connection", ())
     keep_alive = not http10
-    if named:
+    if named == _ONLY_KEEP_ALIVE:
+        keep_alive = True
+    elif named:
         keep_alive = b"close" not in named and (keep_alive or b"keep-alive" in named)
         _remove_named(head, named)
     if status == _SWITCHING:

@@ -10,7 +10,7 @@ from typing import Final
 from edge.codec.context import ListenerContext
 from edge.codec.h1.answer import Answer, Form
 from edge.codec.h1.body import ChunkedReader
-from edge.codec.h1.head import Framing, parse_request
+from edge.codec.h1.head import Framing, Repeat, parse_request
 from edge.codec.h1.request_line import parse_request_line
 from edge.errors import BadRequest, DownstreamError
 from edge.exchange.seams import ExchangeRequest
@@ -62,6 +62,7 @@ class Intake(Answer):
         "_exchange",
         "_held",
         "_mode",
+        "_repeat",
         "_scanned",
         "_skipped_line",
         "client",
@@ -93,6 +94,7 @@ class Intake(Answer):
         self._dropped = 0
         self._chunks: ChunkedReader | None = None
         self._busy = False
+        self._repeat = Repeat()
 
     def _receive(self, data: bytes) -> None:
         """Take `data` apart until it ends or must wait. Never runs inside itself."""
@@ -142,7 +144,7 @@ class Intake(Answer):
             return b""
         self._scanned = 0
         self._skipped_line = False
-        parsed = parse_request(data[:end], context.scheme, context.limits)
+        parsed = parse_request(data[:end], context.scheme, context.limits, self._repeat)
         head = parsed.head
         framing = parsed.framing
         self._close = not parsed.keep_alive

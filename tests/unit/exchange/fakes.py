@@ -112,11 +112,15 @@ class Notes:
 class World:
     """One listener `web`, one rule, one cluster, a clock the test moves."""
 
-    def __init__(self, rule: model.Rule | None = None, cluster: FakeCluster | None = None, chain=(), **limits) -> None:
+    def __init__(
+        self, rule: model.Rule | None = None, cluster: FakeCluster | None = None, chain=(), **limits
+    ) -> None:
         self.now = 1000.0
         self.timers: list[tuple[float, object]] = []
         self.soon: list[object] = []
-        deadlines = Deadlines(lambda: self.now, lambda delay, call: self.timers.append((self.now + delay, call)))
+        deadlines = Deadlines(
+            lambda: self.now, lambda delay, call: self.timers.append((self.now + delay, call))
+        )
         self.cluster = cluster or FakeCluster()
         rule = rule or model.Rule(name="all", matches=[model.Match()], cluster="shop")
         table = RouteTable()
@@ -129,14 +133,21 @@ class World:
         clusters = {"shop": self.cluster, "other": self.other}
         self.revision = Revision(1, {"web": table}, clusters, model.Limits(**limits), None, self.notes)
         self.services = Services(
-            lambda: self.now, lambda: int(self.now * 1e9), lambda: 0, deadlines, self.soon.append, lambda: b"id-1"
+            lambda: self.now,
+            lambda: int(self.now * 1e9),
+            lambda: 0,
+            deadlines,
+            self.soon.append,
+            lambda: b"id-1",
         )
         self.services.revision = self.revision
         self.pipeline = Pipeline("web", self.services)
         self.client = FakeDownstream()
 
     def request(self, path: bytes = b"/x", end: bool = True, **head) -> Exchange:
-        made = RequestHead(head.pop("method", b"GET"), b"https", b"shop.example", path, head.pop("fields", []), **head)
+        made = RequestHead(
+            head.pop("method", b"GET"), b"https", b"shop.example", path, head.pop("fields", []), **head
+        )
         return self.pipeline.accept(FakeConnection(), self.client, made, end)
 
     def advance(self, seconds: float) -> None:

@@ -13,7 +13,9 @@ class Wheel:
     def __init__(self) -> None:
         self.now = 100.0
         self.timers: list[tuple[float, object]] = []
-        self.deadlines = Deadlines(lambda: self.now, lambda delay, call: self.timers.append((self.now + delay, call)))
+        self.deadlines = Deadlines(
+            lambda: self.now, lambda delay, call: self.timers.append((self.now + delay, call))
+        )
 
     def advance(self, seconds: float) -> None:
         end = self.now + seconds

@@ -14,7 +14,11 @@ def test_a_request_goes_up_and_its_response_comes_down():
     exchange = world.request(b"/a?b=1", end=False)
     exchange.request_data(b"he", False)
     exchange.request_data(b"llo", True)
-    assert world.upstream.events == [("head", b"/a?b=1", False), ("data", b"he", False), ("data", b"llo", True)]
+    assert world.upstream.events == [
+        ("head", b"/a?b=1", False),
+        ("data", b"he", False),
+        ("data", b"llo", True),
+    ]
     exchange.response_head(ResponseHead(200, [], 2), False)
     exchange.response_data(b"ok", True)
     assert world.client.events == [("head", 200, False), ("data", b"ok", True)]
@@ -101,7 +105,9 @@ def test_a_body_over_the_limit_is_413_by_length_and_by_count():
 
 
 def test_the_request_timeout_is_504_and_cancels():
-    rule = model.Rule(name="all", matches=[model.Match()], cluster="shop", request_timeout_s=2.0, backend_timeout_s=1.5)
+    rule = model.Rule(
+        name="all", matches=[model.Match()], cluster="shop", request_timeout_s=2.0, backend_timeout_s=1.5
+    )
     world = World(rule)
     exchange = world.request()
     assert world.cluster.timeout_s == 1.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.codec.h1 import fields as field_lines
-from edge.codec.h1.head import Framing, RequestParse, parse_request, parse_response
+from edge.codec.h1.head import Framing, Repeat, RequestParse, parse_request, parse_response
 from edge.errors import BadRequest
 from edge.model import Limits
 
@@ -50,7 +50,7 @@ def test_lines_with_secrets_and_long_lines_are_never_remembered() -> None:
         b"Proxy-Authorization: Basic c2Vj",
     )
     parse(*secrets, b"X-Long: " + b"a" * 300)
-    kept = b"\n".join([*_requests.plain, *_requests._special])
+    kept = b"\n".join([*_requests, *_requests._special])
     assert not any(line in kept for line in secrets)
     assert b"X-Long" not in kept
 
@@ -60,7 +60,7 @@ def test_the_memory_of_lines_is_bounded() -> None:
 
     for index in range(2 * field_lines.CACHE_ENTRIES // 50):
         parse(*(b"X-%d-%d: a" % (index, field) for field in range(50)))
-        assert len(_requests.plain) + len(_requests._special) <= field_lines.CACHE_ENTRIES
+        assert len(_requests) + len(_requests._special) <= field_lines.CACHE_ENTRIES
     for index in range(field_lines.CACHE_ENTRIES + 10):
         parse(start=b"GET /%d HTTP/1.1" % index)
     assert parse(b"X-0-0: a", start=b"GET /0 HTTP/1.1").head.fields == [(b"x-0-0", b"a")]
@@ -160,3 +160,41 @@ def test_a_101_keeps_the_protocol_it_grants() -> None:
     parsed = parse_response(block, b"GET", Limits())
     assert parsed.framing is Framing.TUNNEL
     assert parsed.head.fields == [(b"x-a", b"b"), (b"upgrade", b"websocket")]
+
+
+def test_a_repeated_head_is_the_same_as_one_parsed_anew() -> None:
+    limits, repeat = Limits(), Repeat()
+    tails = (
+        b"\r\nHost: a\r\nX-A: b\r\nCookie: c",
+        b"\r\nHost: b\r\nX-A: b\r\nCookie: c",
+        b"\r\nX-A: b\r\nHost: a\r\nContent-Length: 3",
+        b"\r\nHost: a\r\nConnection: close",
+        b"\r\nHost: a",
+    )
+    lines = (b"GET / HTTP/1.1", b"GET /x?y HTTP/1.1", b"GET http://c/ HTTP/1.1", b"GET / HTTP/1.0")
+    for tail in (*tails, *reversed(tails)):
+        for line in lines * 2:
+            anew = parse_request(line + tail, b"http", limits)
+            again = parse_request(line + tail, b"http", limits, repeat)
+            assert (again.framing, again.keep_alive) == (anew.framing, anew.keep_alive)
+            for part in ("method", "scheme", "authority", "path", "fields", "length", "protocol", "upgrade"):
+                assert getattr(again.head, part) == getattr(anew.head, part)
+            again.head.add(b"x-edit", b"1")
+            again.head.remove(b"x-a")
+
+
+def test_a_repeated_head_obeys_new_limits_and_request_line_rules() -> None:
+    limits, repeat = Limits(), Repeat()
+    tail = b"\r\nHost: a\r\nX-A: b"
+    parse_request(b"GET / HTTP/1.1" + tail, b"http", limits, repeat)
+    for line, using, status in (
+        (b"GET / HTTP/1.1", Limits(head_fields=1), 431),
+        (b"GET / HTTP/1.1", Limits(head_bytes=20), 431),
+        (b"GET  / HTTP/1.1", limits, 400),
+        (b"GET /" + b"a" * (17 << 10) + b" HTTP/1.1", limits, 414),
+        (b"GET / HTTP/2.0", limits, 505),
+        (b"GET / HTTP/1.1\r\nX A: b", limits, 400),
+    ):
+        with pytest.raises(BadRequest) as refused:
+            parse_request(line + tail, b"http", using, repeat)
+        assert refused.value.status == status
