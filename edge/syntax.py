@@ -171,7 +171,7 @@ def canonical_authority(data: bytes) -> bytes:
     name, literal, port = match.groups()
     if name is not None:
         host = name.lower().removesuffix(b".")
-        if not host or host.startswith(b".") or b".." in host:
+        if not host or host.startswith(b".") or b".." in name:
             raise BadRequest("malformed host name")
     else:
         try:
