@@ -132,13 +132,16 @@ class ChainRun(Course):
             return
         self._done = self.ended = self.halted = True
         request = self._request
+        response = self._response
         if request is not None:
-            self._close(request, self._response)
+            self._close(request, response)
             for place in request.places:
+                if response is not None and response.head_left:
+                    place.response = response.message()  # what the client got, for access logs of guests
                 place.filter.done()
                 del place.filter
         self.gone = True
-        self._let_go(request, self._response)
+        self._let_go(request, response)
 
     def _let_go(self, *walks: Walk | None) -> None:
         """Leave no reference cycles: exchanges must not wait for the garbage collector."""

@@ -294,6 +294,14 @@ def test_properties_can_be_read_in_done() -> None:
     assert read == [b"200"] and actor.port.property(b"response\0code") is None
 
 
+def test_in_done_every_filter_knows_the_response_that_the_client_got() -> None:
+    stage = Stage(Scripted("a"), Scripted("b", request_head=[replies(401)]))
+    stage.ask()
+    assert stage.bound[1].filter.port.response is None
+    stage.finish()
+    assert [bound.filter.port.response is stage.host.response for bound in stage.bound] == [True, True]
+
+
 def test_a_reset_ends_both_sides_and_only_done_follows() -> None:
     stage = Stage(Scripted("a"), Scripted("b", request_data=[Action.RESET]))
     stage.ask(end=False)
