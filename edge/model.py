@@ -13,7 +13,7 @@ class _Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     pass
 
 
-class Certificate(_Data):
+class Certificate(_Data, frozen=True):
     """A chain and its key in PEM, served for `hostnames` (exact or `*.suffix`); first = default."""
 
     hostnames: list[str]
@@ -21,7 +21,7 @@ class Certificate(_Data):
     key_pem: bytes
 
 
-class Listener(_Data):
+class Listener(_Data, frozen=True):
     """One TCP socket. `port` is the bound port (never 0 here). No certificates = plain HTTP."""
 
     name: str
@@ -30,14 +30,14 @@ class Listener(_Data):
     certificates: list[Certificate] = []
 
 
-class HeaderMatch(_Data):
+class HeaderMatch(_Data, frozen=True):
     """Exact match of one header; name in lower case. Source: HTTPHeaderMatch."""
 
     name: bytes
     value: bytes
 
 
-class Match(_Data):
+class Match(_Data, frozen=True):
     """All parts must hold. `path_exact` False = PathPrefix by whole segments. Source: HTTPRouteMatch."""
 
     path: bytes = b"/"
@@ -46,7 +46,7 @@ class Match(_Data):
     method: bytes | None = None
 
 
-class HeaderModifier(_Data):
+class HeaderModifier(_Data, frozen=True):
     """Applied in the order remove, set, add. Source: HTTPHeaderFilter."""
 
     set: list[tuple[bytes, bytes]] = []
@@ -54,7 +54,7 @@ class HeaderModifier(_Data):
     remove: list[bytes] = []
 
 
-class Rewrite(_Data):
+class Rewrite(_Data, frozen=True):
     """Source: HTTPURLRewriteFilter. `prefix` replaces the matched prefix, `full` the whole path."""
 
     hostname: bytes | None = None
@@ -62,7 +62,7 @@ class Rewrite(_Data):
     full: bytes | None = None
 
 
-class Rule(_Data):
+class Rule(_Data, frozen=True):
     """One rule of a route. Any of `matches` selects it. Timeouts in seconds, 0 = none."""
 
     name: str
@@ -78,7 +78,7 @@ class Rule(_Data):
     """`minimal` = server and client spans, `detailed` = and filter spans."""
 
 
-class Route(_Data):
+class Route(_Data, frozen=True):
     """Rules for `hostnames` (empty = all) on the named listeners."""
 
     name: str
@@ -87,14 +87,14 @@ class Route(_Data):
     rules: list[Rule]
 
 
-class Endpoint(_Data):
+class Endpoint(_Data, frozen=True):
     """One address of a cluster: an IP address or a resolvable name, and its port."""
 
     host: str
     port: int
 
 
-class Cluster(_Data):
+class Cluster(_Data, frozen=True):
     """A set of endpoints behind one name. Connections are per worker and endpoint."""
 
     name: str
@@ -104,14 +104,14 @@ class Cluster(_Data):
     max_connections: int = 1024
 
 
-class Allow(_Data):
+class Allow(_Data, frozen=True):
     """What a filter may reach: clusters it may choose as backend, clusters it may call."""
 
     backends: list[str] = []
     callouts: list[str] = []
 
 
-class FilterLimits(_Data):
+class FilterLimits(_Data, frozen=True):
     """Budgets of one filter (design: filters have CPU, memory, call and byte budgets)."""
 
     memory_bytes: int = 32 << 20
@@ -124,7 +124,7 @@ class FilterLimits(_Data):
     body_bytes: int = 1 << 20
 
 
-class Filter(_Data):
+class Filter(_Data, frozen=True):
     """One filter of a chain. `module` is the sha256 hex digest of the guest's bytes."""
 
     name: str
@@ -145,14 +145,14 @@ class Filter(_Data):
     """`transcode` | `raw` | `reject`."""
 
 
-class Chain(_Data):
+class Chain(_Data, frozen=True):
     """Filters in request order; the response passes them backwards."""
 
     name: str
     filters: list[Filter]
 
 
-class Module(_Data):
+class Module(_Data, frozen=True):
     """Artefacts of one guest: their descriptors come with the Prepare message, in this order.
 
     `guest_fd`, `bridge_fd` index the descriptors of the message (sealed memfds of serialised
@@ -170,7 +170,7 @@ class Module(_Data):
     exports: list[str] = []
 
 
-class Limits(_Data):
+class Limits(_Data, frozen=True):
     """Defaults are those of an internet edge."""
 
     head_bytes: int = 60 << 10
@@ -184,7 +184,7 @@ class Limits(_Data):
     max_connections: int = 10_000
 
 
-class Telemetry(_Data):
+class Telemetry(_Data, frozen=True):
     """Tracing, access log. `ratio` 0..1; `trust` CIDRs whose sampled flag counts."""
 
     service_name: str = "edge"
@@ -202,7 +202,7 @@ class Telemetry(_Data):
     """File path, `stdout`, or empty for none."""
 
 
-class Model(_Data):
+class Model(_Data, frozen=True):
     """One revision, complete."""
 
     revision: int

@@ -144,6 +144,14 @@ class Ending(Flow):
         self.upstream = None
         self.chain = None
 
+    def set_pause_deadline(self, deadline_in_s: float | None) -> None:
+        self.pause_at = inf if deadline_in_s is None else self.services.clock() + deadline_in_s
+        self._set_deadline()
+
+    def _set_deadline(self) -> None:
+        self.deadline = min(self.pause_at, self.request_timeout_at)
+        self.services.deadlines.watch(self)
+
     def expired(self) -> None:
         """A pause or the whole request took too long."""
         if self.finished:

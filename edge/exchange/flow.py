@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import inf
 
 from edge.exchange import properties
 from edge.exchange.state import ExchangeState
@@ -79,11 +78,3 @@ class Flow(ExchangeState):
             return False
         self.backend = cluster
         return True
-
-    def set_pause_deadline(self, deadline_in_s: float | None) -> None:
-        self.pause_at = inf if deadline_in_s is None else self.services.clock() + deadline_in_s
-        self._set_deadline()
-
-    def _set_deadline(self) -> None:
-        self.deadline = min(self.pause_at, self.request_timeout_at)
-        self.services.deadlines.watch(self)

@@ -50,7 +50,7 @@ def server_context(certificates: list[model.Certificate], alpn: list[str]) -> ss
             connection.context = chosen
 
     for context in contexts:
-        context.sni_callback = choose  # type: ignore[assignment]
+        context.sni_callback = choose
     return contexts[0]
 
 

@@ -22,7 +22,7 @@ from edge.exchange.revision import Revision, Services
 from edge.pipeline import Pipeline
 from edge.telemetry.access_log import AccessLog
 from edge.telemetry.ids import Ids
-from edge.telemetry.logs import Log
+from edge.telemetry.logs import Log, LogHandler
 from edge.telemetry.metrics import Registry
 from edge.telemetry.otlp import Encoder
 from edge.telemetry.tracer import Tracer
@@ -60,6 +60,8 @@ class Worker:
         self._dialer = TcpDialer(loop)
         self._callouts = Callouts({}, deadlines, loop.time, loop.call_soon)
         log = Log(loop.call_later, time.time, "stderr", f"worker-{self._number}", loop.call_soon_threadsafe)
+        self._lines = log
+        logging.basicConfig(level=logging.INFO, handlers=[LogHandler(log)])
         self._filters = FilterHost(loop, WorkerServices(loop, self._callouts, self._registry, log))
         self._access_logs: dict[str, AccessLog] = {}
         self._prepared: dict[int, Prepared] = {}
@@ -146,6 +148,7 @@ class Worker:
         before, self._active = self._active, prepared
         self.services.revision = prepared.revision
         self._callouts.clusters = prepared.clusters
+        self._tracer.encoder.show(prepared.model.telemetry.safe_query_params)
         for listener in prepared.model.listeners:
             if listener.name not in self._listeners:
                 self._listen(listener, prepared.model.limits)
@@ -200,6 +203,7 @@ class Worker:
         for log in self._access_logs.values():
             log.close()
         self._report()
+        self._lines.flush()
         await asyncio.sleep(0)
         if not self._ended.done():
             self._ended.set_result(None)
@@ -226,11 +230,8 @@ class Worker:
         if isinstance(error, OSError):
             return  # a handshake or a socket that failed: the peer's affair
         self._unhandled.value += 1
-        _log.error(
-            "unhandled in the loop: %s",
-            context.get("message"),
-            exc_info=error if isinstance(error, BaseException) else None,
-        )
+        cause = error if isinstance(error, BaseException) else None
+        _log.error("unhandled in the loop: %s", context.get("message"), exc_info=cause)
 
 
 async def _serve(arguments: Arguments) -> None:

@@ -176,7 +176,7 @@ class Traces:
         trace.response_bytes = exchange.bytes_out
         trace.upstream_path = exchange.head.path
         if exchange.chain is not None:
-            trace.records = exchange.chain.records
+            trace.records = list(exchange.chain.records)
         upstream = exchange.upstream
         if upstream is not None:
             for address, reused, failure, ended_ns in upstream.failures:

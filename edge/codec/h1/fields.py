@@ -21,14 +21,8 @@ CACHE_ENTRIES: Final = 4096
 CACHE_LINE_BYTES: Final = 256
 
 SECRET: Final = frozenset((b"authorization", b"cookie", b"proxy-authorization", b"set-cookie"))
-UNKEPT: Final = SECRET | {
-    b"traceparent",
-    b"x-request-id",
-    b"x-b3-traceid",
-    b"x-b3-spanid",
-    b"b3",
-    b"uber-trace-id",
-}
+_UNIQUE: Final = (b"traceparent", b"x-request-id", b"x-b3-traceid", b"x-b3-spanid", b"b3", b"uber-trace-id")
+UNKEPT: Final = SECRET.union(_UNIQUE)
 """Secret, or never the same twice: such lines are not remembered."""
 _line: Final = re.compile(rb"(" + TOKEN + rb"++):(" + VALUE_BYTE + rb"*+)").fullmatch
 _digits: Final = re.compile(rb"[0-9]{1,18}").fullmatch
