@@ -8,7 +8,6 @@ from inside another: verdicts first, then resumes, then what the host brought me
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from edge.chain.course import Course
 from edge.chain.filter import BoundFilter, LocalReply
@@ -17,14 +16,9 @@ from edge.chain.place import Place
 from edge.chain.plan import ChainPlan
 from edge.chain.request import RequestWalk
 from edge.chain.response import ResponseWalk
-from edge.chain.verdict import ALL, Failed, Replied, Reset
+from edge.chain.verdict import ALL, Failed, Replied, Reset, message_of
 from edge.chain.walk import Walk
 from edge.head import Fields, RequestHead, ResponseHead
-
-_FRAMING: Final = frozenset(
-    (b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"proxy-connection", b"upgrade")
-)
-_BODILESS: Final = frozenset((204, 304))
 
 
 class ChainRun(Course):
@@ -238,11 +232,9 @@ class ChainRun(Course):
             self._clock.expire()
 
     def _send(self, reply: LocalReply, places: list[Place], to_head: bool) -> None:
-        body = b"" if reply.status in _BODILESS else reply.body
-        length = None if reply.status in _BODILESS else len(body)
-        fields = [field for field in reply.fields if field[0] not in _FRAMING]
+        head, body = message_of(reply)
         end = not body or to_head
-        self._response = walk = ResponseWalk(self, places, ResponseHead(reply.status, fields, length), end)
+        self._response = walk = ResponseWalk(self, places, head, end)
         walk.whole = True
         walk.walk_head(0)
         if not end and not self.halted:

@@ -6,9 +6,15 @@ from typing import Final
 
 from edge.chain.filter import LocalReply
 from edge.errors import EdgeError, Source
+from edge.head import ResponseHead
 
 ALL: Final = -1
 """`before`: the reply passes every filter whose request head ran."""
+
+_FRAMING: Final = frozenset(
+    (b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"proxy-connection", b"upgrade")
+)
+_BODILESS: Final = frozenset((204, 304))
 
 
 class Replied:
@@ -49,3 +55,11 @@ class Reset:
 
 
 Verdict = Replied | Failed | Reset
+
+
+def message_of(reply: LocalReply) -> tuple[ResponseHead, bytes]:
+    """Head and body of a reply. Framing is not a filter's to set; 204 and 304 have no body."""
+    fields = [field for field in reply.fields if field[0] not in _FRAMING]
+    if reply.status in _BODILESS:
+        return ResponseHead(reply.status, fields), b""
+    return ResponseHead(reply.status, fields, len(reply.body)), reply.body
