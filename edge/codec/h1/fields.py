@@ -43,6 +43,9 @@ class Kind(IntEnum):
     """Leaves the fields; the tokens of all of them count."""
 
 
+_PLAIN: Final = Kind.PLAIN
+_SINGLE: Final = Kind.SINGLE
+
 Special = tuple[Kind, bytes, Field | None, Any]
 """Kind, name, the field if it stays one, and what its value means (int, bytes or a tuple of tokens)."""
 
@@ -77,6 +80,7 @@ class FieldLines(dict[bytes, Field | None]):
         super().__init__()
         self.noted: list[Special] = []
         self._special: dict[bytes, Special] = {}
+        self._judged: dict[bytes, Kind] = {}
         self.error = error
         self._kinds = kinds
         self._request = request
@@ -85,15 +89,24 @@ class FieldLines(dict[bytes, Field | None]):
         special = self._special.get(line)
         if special is None:
             name, value = field = split_line(line, self.error)
-            kind = self._kind(name)
-            special = (kind, name, field if kind <= Kind.SINGLE else None, self._meaning(name, value))
+            kind = self._judged.get(name)
+            if kind is None:
+                kind = self._judge(name)
+                if len(self._judged) >= CACHE_ENTRIES:
+                    self._judged.clear()
+                if len(name) <= CACHE_LINE_BYTES:
+                    self._judged[name] = kind
+            if kind is _PLAIN:
+                special = (kind, name, field, None)
+            else:
+                special = (kind, name, field if kind is _SINGLE else None, self._meaning(name, value))
             if len(line) <= CACHE_LINE_BYTES and name not in UNKEPT:
                 self._remember(line, special)
-        if special[0] is not Kind.PLAIN:
+        if special[0] is not _PLAIN:
             self.noted.append(special)
         return special[2]
 
-    def _kind(self, name: bytes) -> Kind:
+    def _judge(self, name: bytes) -> Kind:
         kind = self._kinds.get(name, Kind.PLAIN)
         if not self._request:
             return kind
