@@ -186,11 +186,7 @@ class Walk(Holding):
     def _trailers_go_on(self, k: int, hold: Hold) -> bool:
         place = self.places[k]
         if not place.phases & self.wants_trailers:
-            if self._data_goes_on(k, hold, True):
-                return True
-            if hold.stage == DATA:
-                hold.stage = TRAILERS
-            return False
+            return self._data_goes_on(k, hold, True)
         run = self.run
         place.wished &= ~self.bit
         run.current = place
