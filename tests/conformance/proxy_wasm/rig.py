@@ -243,3 +243,35 @@ def started(module: ProxyWasmModule, services: FakeServices | None = None, **fie
     if error is not None:
         raise error
     return bound
+
+
+class Output:
+    """What a script of guests/script.c emitted, read in its order; takes the lines it was logged in."""
+
+    def __init__(self, services: FakeServices) -> None:
+        hexed = [text for level, text in services.lines if level == 2 and _is_hex(text)]
+        services.lines = [line for line in services.lines if not (line[0] == 2 and _is_hex(line[1]))]
+        self._data = bytes.fromhex("".join(hexed))
+        self._at = 0
+
+    def word(self) -> int:
+        self._at += 4
+        return int.from_bytes(self._data[self._at - 4 : self._at], "little")
+
+    def bytes(self) -> bytes | None:
+        """None when the script was told of memory that is not there."""
+        size = self.word()
+        if size == 0xDEADBEEF:
+            return None
+        self._at += size
+        return self._data[self._at - size : self._at]
+
+    def words(self, count: int) -> list[int]:
+        return [self.word() for _ in range(count)]
+
+    def at_end(self) -> bool:
+        return self._at == len(self._data)
+
+
+def _is_hex(text: str) -> bool:
+    return bool(text) and all(char in "0123456789abcdef" for char in text)

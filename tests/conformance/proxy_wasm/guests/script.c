@@ -25,7 +25,7 @@ EXPORT(proxy_on_memory_allocate) u32 allocate(u32 size) {
     case 2: return 0xfffffff0u;
     case 3: return (u32)__builtin_wasm_memory_grow(0, (size >> 16) + 1) << 16;
     case 4: proxy_get_log_level((u32)out); break;
-    case 5: return 4096;
+    case 5: return 60000;
     case 6: __builtin_trap();
     case 7: return (u32)__builtin_wasm_memory_size(0) * 65536 - 1;
     }
