@@ -2,6 +2,11 @@
 
 import sys
 
-from edge.worker.main import main
+from edge.confine import confine, die_with_parent
+
+die_with_parent()
+confine()
+
+from edge.worker.main import main  # noqa: E402  (rights go before anything else is loaded)
 
 sys.exit(main(sys.argv[1:]))

@@ -55,9 +55,11 @@ routes:
           - {path: {type: PathPrefix, value: /v1}}
         filters:
           - {type: ExtensionRef, extensionRef: {kind: FilterChain, name: api}}
-          - {type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: X-A, value: é}], add: [{name: b, value: c}], remove: [D]}}
+          - type: RequestHeaderModifier
+            requestHeaderModifier: {set: [{name: X-A, value: é}], add: [{name: b, value: c}], remove: [D]}
           - {type: ResponseHeaderModifier, responseHeaderModifier: {remove: [server]}}
-          - {type: URLRewrite, urlRewrite: {hostname: inner.example, path: {type: ReplacePrefixMatch, replacePrefixMatch: /v2}}}
+          - type: URLRewrite
+            urlRewrite: {hostname: inner.example, path: {type: ReplacePrefixMatch, replacePrefixMatch: /v2}}
         backendRefs: [{name: shop}]
         timeouts: {request: 10s, backendRequest: 3s}
         observability: {traceVerbosity: minimal}
