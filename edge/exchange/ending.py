@@ -133,8 +133,11 @@ class Ending(Flow):
         self._stop_upstream()
         if self.filed != inf:
             self.services.deadlines.forget(self)
-        if self.chain is not None:
-            self.chain.done()
+        chain = self.chain
+        if chain is not None:
+            if chain.failure is not None:
+                self._note(chain.failure)
+            chain.done()
         revision = self.revision
         if self.sampled and revision.tracing is not None:
             revision.tracing.finish(self)

@@ -17,6 +17,7 @@ from edge.abi.proxy_wasm import (
     load_module,
 )
 from edge.chain.filter import BoundFilter
+from edge.chain.plan import ChainPlan
 from edge.worker.services import WorkerServices
 
 T = TypeVar("T")
@@ -57,7 +58,7 @@ class FilterHost:
         result: Chains = {}
         for chain in made.chains:
             filters: list[BoundFilter] = [await self._filter(spec) for spec in chain.filters]
-            result[chain.name] = tuple(filters)
+            result[chain.name] = ChainPlan(tuple(filters))
         return result
 
     def retire(self, chains: Chains) -> None:
