@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from tests.hostile.cases_h1 import CASES, chunked, get, post
 from tests.hostile.fake_h1 import Edge, Seen, responses
 
-SEEDS = [case.data for case in CASES if len(case.data) < 600] + [
+GOOD = [case.data for case in CASES if case.forwarded and len(case.data) < 600] + [
     get(b"Accept: x", b"Cookie: a=b", b"X-A:  c "),
     post(b"Content-Length: 5", body=b"hello") + get(target=b"/next"),
     chunked(b"5\r\nhello\r\n0\r\nX-A: b\r\n\r\n") + get(target=b"/next"),
     get(b"Connection: upgrade", b"Upgrade: websocket") + b"raw",
 ]
+BAD = [case.data for case in CASES if not case.forwarded and len(case.data) < 600]
 PIECES = [
     *(bytes((byte,)) for byte in b"\r\n\t \0:,;/%.0\x80\xff"),
     *(b"\r\n", b"\r\n\r\n", b"\n\n", b"0\r\n\r\n", b" HTTP/1.1\r\n", b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -34,11 +35,11 @@ PIECES = [
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
     """A seed after up to four edits: a piece put in, a stretch cut out, copied or overwritten."""
-    data = draw(st.sampled_from(SEEDS))
+    data = draw(st.sampled_from(GOOD) | st.sampled_from(GOOD) | st.sampled_from(BAD))
     for _ in range(draw(st.integers(0, 4))):
         start = draw(st.integers(0, len(data)))
         end = min(len(data), start + draw(st.integers(0, 12)))
-        how = draw(st.sampled_from(("insert", "cut", "copy", "overwrite")))
+        how = draw(st.sampled_from(("insert", "insert", "cut", "copy", "overwrite")))
         piece = draw(st.sampled_from(PIECES) | st.binary(min_size=1, max_size=3))
         if how == "insert":
             data = data[:start] + piece + data[start:]
@@ -147,3 +148,25 @@ def test_a_valid_conversation_is_understood_in_any_pieces(
     assert _check_forwarded(edge) == meaning
     assert [status for status, _, _ in responses(edge.transport.written)] == [200] * len(meaning)
     assert not edge.ended
+
+
+CONTROLS = frozenset((*range(0x20), 0x7F)) - {0x09}
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.binary(max_size=6)
+    | st.text("ab \t\r\n\0\x7f\xff", max_size=6).map(lambda text: text.encode("latin-1"))
+)
+def test_a_value_is_forwarded_byte_for_byte_or_refused_for_a_control_byte(value: bytes) -> None:
+    assume(b"\r\n" not in value)
+    edge = Edge()
+    edge.feed(get(b"X-A: " + value, b"X-End: 1"))
+    (answer,) = responses(edge.transport.written)
+    if CONTROLS & set(value):
+        assert answer[0] == 400
+        assert edge.exchanges == []
+    else:
+        assert answer[0] == 200
+        assert edge.exchanges[0].head.fields == [(b"x-a", value.strip(b" \t")), (b"x-end", b"1")]
+        _check_forwarded(edge)
