@@ -35,7 +35,7 @@ PHASES: tuple[Static | Suite, ...] = (
     Suite("contract", floor=90),
     Suite("property", floor=7),
     Suite("golden", floor=25),
-    Suite("conformance", floor=1),
+    Suite("conformance", floor=190),
     Suite("hostile", floor=500, processes=0, timeout_s=900.0),
     Suite("integration", floor=60, processes=0, timeout_s=3600.0),
     Suite("examples", floor=7, processes=0),
