@@ -44,11 +44,15 @@ class Conversation:
     async def request(self) -> Request:
         """A whole request."""
         request = await self.head()
+        await self.read_body(request)
+        return request
+
+    async def read_body(self, request: Request) -> None:
+        """Fill in body and trailers."""
         if request.values(b"transfer-encoding"):
             await self._chunks(request)
         elif length := request.values(b"content-length"):
             request.body = await self.reader.readexactly(int(length[0]))
-        return request
 
     async def _chunks(self, request: Request) -> None:
         while size := int((await self.reader.readuntil(b"\r\n")).split(b";")[0], 16):

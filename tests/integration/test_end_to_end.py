@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.authority import HOSTS, Authority
-from tests.integration.running_edge import EdgeProcess, configuration, rule, running_edge, secured
 from tests.integration.raw_client import RawClient, request
 from tests.integration.real_upstreams import SIZES, body_of, digest
+from tests.integration.running_edge import EdgeProcess, configuration, rule, running_edge, secured
 from tests.tools import curl, require
 
 UPSTREAMS = ("nginx", "envoy")
@@ -138,7 +138,7 @@ def test_the_certificate_is_that_of_the_host(site: Site, host: str) -> None:
 
 
 def test_a_host_without_a_certificate_gets_the_default_one(site: Site) -> None:
-    with pytest.raises(ssl.SSLCertVerificationError, match="other.example"):
+    with pytest.raises(ssl.SSLCertVerificationError, match="other"):
         RawClient(site.edge.ports["secure"], (site.authority.client(), "other.example"))
 
 
