@@ -26,7 +26,7 @@ class Group:
 
     def __init__(
         self,
-        command: Sequence[str | Path],
+        command: Sequence[object],
         core: int,
         log: Path,
         env: Mapping[str, str] | None = None,
