@@ -175,5 +175,5 @@ def scripted_site(folder: Path, state: Path, authority: Authority) -> Iterator[S
         more = {"modules": {"key": {"builtin": "api-key"}}, "filterChains": {"guard": [guard]}}
         config = secured(configuration(clusters, _rules(), **more), authority.listener())
         config["clusters"][1]["circuitBreaker"] = {"maxConnections": 1}
-        with running_edge(folder, config, edge_state) as edge:
+        with running_edge(folder, config, state) as edge:
             yield Site(edge, authority, upstream, stale, pair)
