@@ -85,7 +85,7 @@ class Exchange(Ending):
             self._set_deadline()
         if rule.chain:
             sampled = self.sampled and rule.detailed
-            self.chain = ChainRun(rule.chain, self, sampled, self.services.clock_ns)
+            self.chain = ChainRun(rule.chain, self, sampled, self.services.wall_ns)
             self.chain.request_head(head, end)
         else:
             self.forward_request_head(head, end)
