@@ -42,9 +42,10 @@ def start(instance: Instance, name_size: int, headers_size: int, trailers_size: 
     trailers = clean(parse(data[name_size + headers_size :]) or [])
     if head is None or trailers is None or cluster not in instance.owner.callout_clusters:
         return Status.BAD_ARGUMENT
-    if context.callouts_left <= 0:
+    notes = context.noted()
+    if notes.callouts_left <= 0:
         return Status.INTERNAL_FAILURE
-    context.callouts_left -= 1
+    notes.callouts_left -= 1
     instance.last_call = token = instance.last_call + 1
     timeout_s = control[Control.A0 + 1] / 1000
     body = instance.pushed if control[Control.A0] else b""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.abi.proxy_wasm.layout import Status
 from edge.chain.filter import Body, LocalReply, Port
+from edge.head import Fields
 
 if TYPE_CHECKING:
     from edge.abi.proxy_wasm.instance import Instance
@@ -15,19 +16,53 @@ ROOT_ID: Final = 1
 TICK_MIN_MS: Final = 100
 LOG_LINES: Final = 100
 """Of one exchange, or of one call of a root context."""
+PROPERTIES: Final = 100
+"""That a guest may set in one context."""
+
+
+class Notes:
+    """What only some contexts need, made when first needed, so that the others do not pay for it."""
+
+    __slots__ = (
+        *("callouts_left", "closing", "continued", "cpu_ns", "kept", "lines_left", "properties", "replied"),
+        *("reply", "trailers_gone", "trailers_made", "trailers_phase"),
+    )
+
+    def __init__(self, callouts: int) -> None:
+        self.callouts_left = callouts
+        self.lines_left = LOG_LINES
+        self.properties: dict[bytes, bytes] = {}
+        self.closing = False
+        self.continued = 0
+        """Bit n: continue direction n, after the driver call."""
+        self.reply: LocalReply | None = None
+        self.replied = False
+        self.cpu_ns = 0
+        """Measured so far in this exchange (only calls that saw a tick are)."""
+        self.kept = [0, 0]
+        """Body bytes that stayed here after the last data callback, by direction."""
+        self.trailers_made: Fields | None = None
+        self.trailers_phase = -1
+        """The direction in which trailers may be made now: its last data callback is under way."""
+        self.trailers_gone = 0
+        """Bit n: the trailers of direction n have gone on."""
 
 
 class Context:
-    """Base of both kinds. `left` packs the host calls and bytes still allowed (see layout.Control)."""
+    """Base of both kinds."""
 
-    __slots__ = ("callouts_left", "id", "instance", "lines_left", "properties")
+    __slots__ = ("id", "instance", "notes")
 
-    def __init__(self, instance: Instance, number: int) -> None:
-        self.instance = instance
-        self.id = number
-        self.lines_left = LOG_LINES
-        self.callouts_left = instance.owner.limits.callouts
-        self.properties: dict[bytes, bytes] | None = None
+    id: int
+    instance: Instance
+    notes: Notes | None
+
+    def noted(self) -> Notes:
+        """The notes, made now if there were none."""
+        notes = self.notes
+        if notes is None:
+            self.notes = notes = Notes(self.instance.owner.callouts_limit)
+        return notes
 
     @property
     def port(self) -> Port | None:
@@ -46,16 +81,16 @@ class Context:
 
     def property(self, path: bytes) -> bytes | None:
         """What the guest has set itself, else what the filter is called."""
-        if self.properties is not None and path in self.properties:
-            return self.properties[path]
+        notes = self.notes
+        if notes is not None and path in notes.properties:
+            return notes.properties[path]
         return self.instance.owner.own_properties.get(path)
 
     def set_property(self, path: bytes, value: bytes) -> int:
-        if self.properties is None:
-            self.properties = {}
-        if len(self.properties) >= 100 and path not in self.properties:
+        properties = self.noted().properties
+        if len(properties) >= PROPERTIES and path not in properties:
             return Status.BAD_ARGUMENT
-        self.properties[path] = value
+        properties[path] = value
         return Status.OK
 
     def stream(self, close: bool, kind: int) -> int:
@@ -79,15 +114,19 @@ class RootContext(Context):
     __slots__ = ("_generation", "done_pending", "tick_ms")
 
     def __init__(self, instance: Instance) -> None:
-        super().__init__(instance, ROOT_ID)
+        self.instance = instance
+        self.id = ROOT_ID
+        self.notes = None
         self.tick_ms = 0
         self.done_pending = False
         self._generation = 0
 
     def renew(self) -> None:
         """Each call on a root context has budgets of its own."""
-        self.lines_left = LOG_LINES
-        self.callouts_left = self.instance.owner.limits.callouts
+        notes = self.notes
+        if notes is not None:
+            notes.lines_left = LOG_LINES
+            notes.callouts_left = self.instance.owner.callouts_limit
 
     def set_tick(self, period_ms: int) -> int:
         self.tick_ms = max(period_ms, TICK_MIN_MS) if period_ms else 0

@@ -44,15 +44,16 @@ def _take_logs(instance: Instance, entered: Context) -> None:
     at = instance.addresses[Area.LOGS]
     ring = bytes(instance.memory[at : at + instance.control[Control.LOG_BYTES]])
     owner = instance.owner
+    notes = entered.noted()
     log, port = instance.services.log, entered.port
     position = 0
     while position < len(ring):
         level, size = _LINE.unpack_from(ring, position)
         position += 8 + size
-        if entered.lines_left <= 0:
+        if notes.lines_left <= 0:
             owner.lines_dropped += 1
             continue
-        entered.lines_left -= 1
+        notes.lines_left -= 1
         log(owner.name, level, escape(ring[position - size : position]), port)
 
 

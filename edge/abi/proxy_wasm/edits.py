@@ -48,7 +48,10 @@ def _edit_fields(fields: Fields, word: int, name: bytes, value: bytes) -> None:
 
 def append_only(head: RequestHead | ResponseHead, encoded: bytes, parts: list[bytes]) -> None:
     """All ops are additions: the guest's own encoding of them extends the cached one."""
-    added: list[Field] = list(zip(parts[::2], parts[1::2], strict=True))
+    if len(parts) == 2:
+        added: list[Field] = [(parts[0], parts[1])]
+    else:
+        added = list(zip(parts[::2], parts[1::2], strict=True))
     head.extend(added, encoded)
 
 

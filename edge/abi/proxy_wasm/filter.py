@@ -136,7 +136,11 @@ class ProxyWasmFilter:
             instance = found
             if not instance.attached:
                 instance.attach()
-        return StreamContext(instance, port)
+        stream = StreamContext(instance, port)
+        if instance.start_ns:
+            # Started inside this exchange: that counts against its budget.
+            stream.noted().cpu_ns, instance.start_ns = instance.start_ns, 0
+        return stream
 
     # What guests see
 

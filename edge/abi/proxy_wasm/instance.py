@@ -19,6 +19,7 @@ from edge.wasm.trap import Trap
 if TYPE_CHECKING:
     from edge.abi.proxy_wasm.exchange import StreamContext
     from edge.abi.proxy_wasm.filter import ProxyWasmFilter
+    from edge.abi.proxy_wasm.surface import Surface
 
 _DRIVERS: Final = (
     *(("request_head", 5), ("request_data", 4), ("request_trailers", 3)),
@@ -28,6 +29,7 @@ _DRIVERS: Final = (
 _NUMBERS: Final = count(1)
 _GUEST_TABLES: Final = 4
 _INNER_MEMORY_BYTES: Final = 2 << 20
+_OPS_COUNT, _OPS_SIZE = int(Control.OPS), int(Control.OPS_BYTES)
 _LEFT: Final = Control.CALLS // 2
 _NOW: Final = Control.NOW // 2
 _LEFTOVER: Final = int(Flag.LOGS | Flag.METRICS | Flag.NOTES)
@@ -42,30 +44,13 @@ class Instance:
     """
 
     __slots__ = (
-        *(
-            "__weakref__",
-            "_guest_memory",
-            "_request_arena",
-            "_response_arena",
-            "addresses",
-            "answer",
-            "args",
-            "attached",
-        ),
-        *("budget", "call_response", "callout", "contexts", "control", "current", "dead", "end", "failed"),
-        *("held", "host_ns", "last_call", "memory", "next_id", "number", "op_words", "owner", "pushed"),
-        *("request_data", "request_head", "request_trailers", "response_data", "response_head"),
-        *(
-            "response_trailers",
-            "retiring",
-            "root",
-            "root_call",
-            "series",
-            "series_ids",
-            "services",
-            "starting",
-        ),
-        *("store", "timed", "touched", "wide"),
+        *("__weakref__", "_guest_memory", "_ops", "addresses", "allowance", "answer", "args", "attached"),
+        *("budget", "call_response", "callout", "contexts", "control", "current", "dead", "end"),
+        *("held", "host_ns", "last_call", "memory", "next_id", "now_ns", "number", "op_words"),
+        *("owner", "pushed", "request_arena", "request_data", "request_head", "request_trailers"),
+        *("response_arena", "response_data", "response_head", "response_trailers", "retiring"),
+        *("root", "root_call", "series", "series_ids", "services", "start_ns", "starting", "store"),
+        *("timed", "touched", "wide"),
     )
 
     request_head: Callable[[], int]
@@ -82,6 +67,8 @@ class Instance:
         """Instantiate and start. Raises FilterUnavailable with the reason when the guest will not."""
         self.owner = owner
         self.services = owner.services
+        self.now_ns = owner.services.now_ns
+        self.allowance = owner.allowance
         self.number = next(_NUMBERS)
         self.attached = self.dead = self.retiring = self.timed = False
         self.starting = True
@@ -91,7 +78,7 @@ class Instance:
         self.last_call = 0
         self.callout: callouts.Answer | None = None
         self.answer = self.pushed = b""
-        self.touched: list[StreamContext] = []
+        self.touched: list[Surface] = []
         self.series: list[int] = []
         self.series_ids: dict[tuple[int, bytes], int] = {}
         self.host_ns = 0
@@ -101,7 +88,7 @@ class Instance:
         limits = owner.limits
         self.budget = Budget(int(limits.cpu_per_call_s * 1e9), int(limits.cpu_per_request_s * 1e9))
         if inline:
-            self.budget.serve()
+            self.budget.start_inline()
         memory_bytes = max(limits.memory_bytes, _INNER_MEMORY_BYTES)
         self.store = Store(StoreLimits(1, memory_bytes, _GUEST_TABLES), self.budget)
         try:
@@ -110,6 +97,7 @@ class Instance:
             raise FilterUnavailable(f"start: {self.explain(trap)}", owner.name, trap.code) from None
         finally:
             self.starting = False
+        self.start_ns = self.budget.take_used() if inline else 0
         self.budget.serve()
 
     def __del__(self) -> None:
@@ -149,10 +137,10 @@ class Instance:
         self.control = block.cast("I")
         self.wide = block.cast("Q")
         self.op_words = memory[at[Area.OPS_WORDS] : at[Area.OPS_WORDS] + 1024].cast("I")
-        self._request_arena = at[Area.MAPS]
-        self._response_arena = at[Area.MAPS + 2]
+        self._ops = at[Area.OPS_BYTES]
+        self.request_arena = at[Area.MAPS]
+        self.response_arena = at[Area.MAPS + 2]
         self.args = store.args
-        self.failed = store.failed
 
     def _fill_control(self) -> None:
         owner, control = self.owner, self.control
@@ -204,20 +192,17 @@ class Instance:
         """One driver call, its arguments set; gives its word. Raises Trap."""
         wide = self.wide
         wide[_LEFT] = left
-        wide[_NOW] = self.services.now_ns()
+        wide[_NOW] = self.now_ns()
         self.budget.call += 1
         error = bound()
-        if error or self.failed[0]:
+        word = self.args[0]
+        if word < RETURNED:
             raise self.store.trap(error)
-        return self.args[0]
+        return word
 
     def memory_bytes(self) -> int:
         """What the guest's memory has grown to."""
         return self.store.memory_size(self._guest_memory)
-
-    def left(self) -> int:
-        """What the call just ended left of its allowance."""
-        return self.wide[_LEFT]
 
     def settle(self, word: int, entered: Context) -> None:
         """After a call whose word says so: edits, logs, metrics, then actions on other contexts."""
@@ -233,10 +218,13 @@ class Instance:
 
     def take_ops(self) -> None:
         """Edits so far, to the context they were made under."""
-        control = self.control
-        at = self.addresses[Area.OPS_BYTES]
-        payload = bytes(self.memory[at : at + control[Control.OPS_BYTES] - 1])
-        self.current.apply(self.op_words[: control[Control.OPS]].tolist(), payload)
+        words = self.op_words[: self.control[_OPS_COUNT]].tolist()
+        self.current.apply(words, self.take_payload())
+
+    def take_payload(self) -> bytes:
+        """Names and values of the edits so far, joined by NULs."""
+        at = self._ops
+        return bytes(self.memory[at : at + self.control[_OPS_SIZE] - 1])
 
     def _root(self, call: Root, size: int = 0) -> int:
         """A callback on the root context. Raises Trap."""
@@ -295,7 +283,7 @@ class Instance:
         return failure
 
     def forget(self, context: StreamContext) -> None:
-        """An exchange is over."""
+        """An exchange is over. In a dead instance nobody is known any more."""
         self.contexts.pop(context.id, None)
         if self.retiring and not self.contexts:
             self.finish()

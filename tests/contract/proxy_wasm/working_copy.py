@@ -104,10 +104,12 @@ class WorkingCopy:
 
     def _set(self, name: bytes, value: bytes) -> None:
         first = next(pair for pair in self.pairs if pair[0] == name)
-        if not name.startswith(b":") or first[1] != value:
-            first[1:] = [value, value]
+        kept = [pair for pair in self.pairs if pair is first or pair[0] != name]
+        if first[1] != value or len(kept) != len(self.pairs):
             self.dirty = True
-        self.pairs = [pair for pair in self.pairs if pair is first or pair[0] != name]
+        if first[1] != value:
+            first[1:] = [value, value]
+        self.pairs = kept
 
     def remove(self, name: bytes) -> None:
         kept = [pair for pair in self.pairs if pair[0] != name]

@@ -47,13 +47,16 @@ static void drop_others(Map *map, const Name *name, u32 from) {
     for (i32 at = from; (at = find(map, name->bytes, name->size, at)) >= 0;) edit_delete(map, at);
 }
 
+static int has_value(const Map *map, u32 index, u32 size) {
+    const Entry *entry = &map->entries[index];
+    return entry->value_size == size && same(map->arena + entry->value, arguments, size);
+}
+
 static u32 write_pseudo(Map *map, u32 type, const Name *name, u32 size, int replace) {
     i32 at = find(map, name->bytes, name->size, 0);
     if (!replace || at < 0 || !pseudo_is_valid(type, name->bytes, name->size, arguments, size)) return BAD_ARGUMENT;
     if (!reserve(map, name->size + size + 2)) return BAD_ARGUMENT;
-    const Entry *entry = &map->entries[at];
-    if (entry->value_size != size || !same(map->arena + entry->value, arguments, size))
-        edit_set(map, at, name->bytes, name->size, arguments, size);
+    if (!has_value(map, at, size)) edit_set(map, at, name->bytes, name->size, arguments, size);
     return OK;
 }
 
@@ -62,8 +65,7 @@ static u32 write_length(Map *map, const Name *name, u32 size) {
     if (!is_length(arguments, size)) return BAD_ARGUMENT;
     i32 at = find(map, name->bytes, name->size, 0);
     if (at < 0) return OK;
-    const Entry *entry = &map->entries[at];
-    if (entry->value_size != size || !same(map->arena + entry->value, arguments, size)) edit_delete(map, at);
+    if (!has_value(map, at, size)) edit_delete(map, at);
     return OK;
 }
 
@@ -75,7 +77,7 @@ static u32 write_field(Map *map, const Name *name, u32 size, int replace) {
         edit_add(map, name->bytes, name->size, arguments, size);
         return OK;
     }
-    edit_set(map, at, name->bytes, name->size, arguments, size);
+    if (!has_value(map, at, size)) edit_set(map, at, name->bytes, name->size, arguments, size);
     drop_others(map, name, at + 1);
     return OK;
 }
