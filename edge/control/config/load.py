@@ -45,7 +45,7 @@ def load(file: str | FilePath, content: bytes | None = None) -> Loaded | list[Pr
             return [Problem(name, 1, 1, "", "file", f"cannot read the file: {reason}")]
     document = parse(name, content)
     problems = list(document.problems)
-    if document.data is None:
+    if document.data is None and problems:
         return problems
     root: Root | None = None
     try:
