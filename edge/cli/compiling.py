@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
-import time
 
 from edge.control.artefacts import Progress
 
@@ -17,18 +17,28 @@ def compile_progress() -> Progress | None:
 
 
 class _Bar:
+    """Implements `Progress`; lives for one call of `prepare_artefacts`, on its loop."""
+
     def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._shown = False
+        self._state = (0, 1, "")
+        self._timer: asyncio.TimerHandle | None = None
+        self._drawn = False
 
     def __call__(self, done: int, total: int, name: str) -> None:
-        """A module is compiled in a child: the line is drawn before each, so it is never stale."""
-        if done and time.monotonic() - self._began < PATIENCE_S and not self._shown:
-            return
+        self._state = (done, total, name)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(PATIENCE_S, self._draw)
+        if self._drawn:
+            self._draw()
+        if done == total:
+            self._timer.cancel()
+
+    def _draw(self) -> None:
+        done, total, name = self._state
         filled = WIDTH * done // total
         bar = "█" * filled + "░" * (WIDTH - filled)
         text = f"compiling {name}" if name else "compiled"
-        self._shown = True
+        self._drawn = True
         end = "\n" if done == total else ""
         sys.stderr.write(f"\r\x1b[Kedge: {bar} {done}/{total} {text}{end}")
         sys.stderr.flush()

@@ -62,9 +62,19 @@ class SupervisorView:
         if collector is None or keeper is None:
             return b""
         own: list[tuple[str, list[tuple[str, str]], list[float]]] = [
+            ("edge.config.last_success", [], [self._supervisor.status.started]),
             ("edge.worker.restarts", [], [float(keeper.restarts)]),
             ("edge.telemetry.dropped", [("place", "supervisor")], [float(collector.dropped())]),
         ]
+        loaded = self._supervisor.loaded
+        # Of several certificates for one name, the one that ends first.
+        ends: dict[tuple[str, str], float] = {}
+        for path, pair in loaded.certificates.items():
+            key = (loaded.root.listeners[int(path[1])].name, pair.names[0] if pair.names else "")
+            ends[key] = min(pair.ends, ends.get(key, pair.ends))
+        for (listener, name), end in ends.items():
+            labels = [("edge.listener.name", listener), ("server.address", name)]
+            own.append(("edge.tls.certificate.expiry", labels, [end]))
         return collector.metrics.render(own)
 
     def traces(self, limit: int) -> list[dict[str, Any]]:

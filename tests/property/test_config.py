@@ -11,17 +11,15 @@ from hypothesis import strategies as st
 from edge.control.admin.redact import redacted
 from edge.control.config import Artefacts, Loaded, Problem, build, load
 
-WORDS = (
-    "version", "admin", "address", "listeners", "name", "protocols", "h1", "tls", "certificates", "certFile",
-    "keyFile", "hostnames", "modules", "url", "builtin", "api-key", "sha256", "filterChains", "module",
-    "config", "env", "secretRef", "limits", "memory", "failStrategy", "FAIL_OPEN", "allow", "backends", "routes",
-    "parentRefs", "rules", "matches", "path", "type", "PathPrefix", "Exact", "value", "/", "headers",
-    "method", "GET", "filters", "ExtensionRef", "extensionRef", "kind", "FilterChain", "URLRewrite", "urlRewrite",
-    "ReplacePrefixMatch", "replacePrefixMatch", "backendRefs", "timeouts", "request", "10s", "clusters",
-    "discovery", "Static", "endpoints", "127.0.0.1:80", "web", "up", "telemetry", "tracing", "otlp",
-    "endpoint",
-    "http://127.0.0.1:4318", "sampler", "ratio", "accessLog", "stdout", "32Mi",
-)  # fmt: skip
+WORDS = """
+version admin address listeners name protocols h1 tls certificates certFile keyFile hostnames
+modules url builtin api-key sha256 filterChains module config env secretRef limits memory
+failStrategy FAIL_OPEN allow backends routes parentRefs rules matches path type PathPrefix Exact
+value / headers method GET filters ExtensionRef extensionRef kind FilterChain URLRewrite urlRewrite
+ReplacePrefixMatch replacePrefixMatch backendRefs timeouts request 10s clusters discovery Static
+endpoints 127.0.0.1:80 web up telemetry tracing otlp endpoint http://127.0.0.1:4318 sampler ratio
+accessLog stdout 32Mi
+""".split()
 SCALARS = (
     st.sampled_from(WORDS)
     | st.none()

@@ -18,11 +18,12 @@ FILE_LIMIT = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A chain, its key, and the DNS names of its first certificate."""
+    """A chain, its key, and the DNS names of its first certificate, which ends at `ends` (Unix time)."""
 
     chain_pem: bytes
     key_pem: bytes
     names: tuple[str, ...]
+    ends: float
 
 
 def read_certificates(document: Document, folder: FilePath) -> tuple[dict[Path, Pair], list[Problem]]:
@@ -101,7 +102,7 @@ def _checked(
     if leaf.not_valid_after_utc < datetime.now(UTC):
         message = f"the certificate ended on {leaf.not_valid_after_utc:%Y-%m-%d}"
         problems.append(document.problem((*path, "certFile"), "certificate", message, severity="warning"))
-    return Pair(chain, key, _names(leaf))
+    return Pair(chain, key, _names(leaf), leaf.not_valid_after_utc.timestamp())
 
 
 def _names(leaf: x509.Certificate) -> tuple[str, ...]:
