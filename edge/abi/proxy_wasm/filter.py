@@ -91,9 +91,10 @@ class ProxyWasmFilter:
         }
         self._non_utf8 = made.non_utf8
         self._instances: WeakSet[Instance] = WeakSet()
+        self._shared = made.isolation == "Shared"
         self._retired = False
         self.life: Life[Instance] = Life(
-            made.name, self._make, _Attaching(self, services), services, made.isolation == "Shared"
+            made.name, self._make, _Attaching(self, services), services, self._shared
         )
 
     # Instances
@@ -106,6 +107,12 @@ class ProxyWasmFilter:
         instance = Instance(self, inline)
         self._instances.add(instance)
         return instance
+
+    def delivered(self, result: object) -> None:
+        """The life has taken what `warm` made; a trial of Request isolation is over with that."""
+        if isinstance(result, Instance) and not self._shared:
+            result.discard()
+        self.attach_current()
 
     def attach_current(self) -> None:
         """Whatever the life put in charge begins to serve."""
@@ -168,7 +175,7 @@ class _Attaching:
     def submit(self, job: Callable[[], T], done: Callable[[T | Exception], None]) -> None:
         def delivered(result: T | Exception) -> None:
             done(result)
-            self._owner.attach_current()
+            self._owner.delivered(result)
 
         self._warm.submit(job, delivered)
 

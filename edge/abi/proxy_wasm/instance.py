@@ -46,7 +46,7 @@ class Instance:
     __slots__ = (
         *("__weakref__", "_guest_memory", "_ops", "addresses", "allowance", "answer", "args", "attached"),
         *("budget", "call_response", "callout", "contexts", "control", "current", "dead", "end"),
-        *("held", "host_ns", "last_call", "memory", "next_id", "now_ns", "number", "op_words"),
+        *("held", "host_ns", "inline", "last_call", "memory", "next_id", "now_ns", "number", "op_words"),
         *("owner", "pushed", "request_arena", "request_data", "request_head", "request_trailers"),
         *("response_arena", "response_data", "response_head", "response_trailers", "retiring"),
         *("root", "root_call", "series", "series_ids", "services", "start_ns", "starting", "store"),
@@ -70,6 +70,7 @@ class Instance:
         self.now_ns = owner.services.now_ns
         self.allowance = owner.allowance
         self.number = next(_NUMBERS)
+        self.inline = inline
         self.attached = self.dead = self.retiring = self.timed = False
         self.starting = True
         self.held: list[Callable[[], None]] = []
@@ -94,7 +95,12 @@ class Instance:
         try:
             self._start()
         except Trap as trap:
-            raise FilterUnavailable(f"start: {self.explain(trap)}", owner.name, trap.code) from None
+            reason = self.explain(trap)
+            self.discard()
+            raise FilterUnavailable(f"start: {reason}", owner.name, trap.code) from None
+        except FilterUnavailable:
+            self.discard()
+            raise
         finally:
             self.starting = False
         self.start_ns = self.budget.take_used() if inline else 0
@@ -272,21 +278,33 @@ class Instance:
         """The instance is dead: a fresh one takes over, the exchanges in it fail."""
         code = TRAPS.get(self.control[Control.TRAP], trap.code)
         failure = FilterTrap(self.explain(trap), self.owner.name, code)
-        self.dead = True
-        self.root.disarm()
-        self.touched = []
-        self.owner.instance_trapped(self)
         contexts, self.contexts = self.contexts, {}
+        self.discard()
+        self.owner.instance_trapped(self)
         for context in contexts.values():
             if context is not entered:
                 context.die(failure)
         return failure
 
+    def discard(self) -> None:
+        """It will not be called again. Undoes the cycles, so that its memory goes at once."""
+        if not self.dead:
+            self.dead = True
+            self.root.disarm()
+            self.touched = []
+            self.held = []
+            self.current = self.root
+            del self.root.instance
+
     def forget(self, context: StreamContext) -> None:
         """An exchange is over. In a dead instance nobody is known any more."""
         self.contexts.pop(context.id, None)
-        if self.retiring and not self.contexts:
-            self.finish()
+        self.current = self.root
+        if not self.contexts and not self.dead:
+            if self.inline:
+                self.discard()
+            elif self.retiring:
+                self.finish()
 
     def retire(self) -> None:
         """No new exchange will come."""
@@ -296,9 +314,11 @@ class Instance:
 
     def finish(self) -> None:
         """on_done and on_delete of the root context; false from on_done waits for proxy_done."""
-        if self.dead or not self.attached:
+        if self.dead:
             return
-        self.root.disarm()
+        if not self.attached:
+            self.discard()
+            return
         try:
             if self._root(Root.DONE) & 0xFF:
                 self.delete_root()
@@ -312,6 +332,6 @@ class Instance:
             return
         try:
             self._root(Root.DELETE)
+            self.discard()
         except Trap as trap:
             self.trapped(trap)
-        self.dead = True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -439,3 +441,41 @@ def test_retiring_ends_the_root_context_when_the_last_exchange_is_over() -> None
     assert isinstance(bound.open(FakePort(RequestHead(b"GET", b"http", b"a", b"/", []))), FilterUnavailable)
     stream.done()
     assert [text for level, text in services.lines if level == 3] == ["done", "delete", "done", "delete"]
+
+
+def test_an_instance_goes_with_its_last_user_and_not_with_the_garbage_collector() -> None:
+    services = FakeServices()
+    traps = scripted(services, response_headers=Script().trap())
+    fresh = scripted(fields={"isolation": "Request"})
+    retired = scripted()
+    gc.collect()
+    gc.disable()
+    try:
+        gone = []
+        for bound in (traps, fresh, retired):
+            port = FakePort(request_head(), response_head())
+            stream = opened(bound, port)
+            gone.append(ref(stream.instance))
+            stream.request_head(True)
+            stream.response_head(True)
+            stream.done()
+            bound.retire()
+            del stream, port
+        assert [instance() for instance in gone] == [None, None, None]
+    finally:
+        gc.enable()
+
+
+def test_a_root_context_may_put_off_its_end_until_proxy_done() -> None:
+    services = FakeServices()
+    bound = scripted(
+        services,
+        configure=Script().call("set_tick_period_milliseconds", 100),
+        done=Script().call("log", 3, b"done").answer(0),
+        tick=Script().call("log", 3, b"tick").call("done"),
+        delete=Script().call("log", 3, b"delete"),
+    )
+    bound.retire()
+    services.advance(0.1)
+    services.advance(1.0)
+    assert [text for level, text in services.lines if level == 3] == ["done", "tick", "delete"]
