@@ -31,6 +31,10 @@ BACKOFF_FIRST_S = 0.05
 BACKOFF_MOST_S = 1.0
 
 
+REASONS_LIMIT = 20
+REASON_CHARS = 500
+
+
 class State(Enum):
     STARTING = "starting"
     SERVING = "serving"
@@ -117,6 +121,10 @@ class Keeper:
             self._end(None)
 
     def _received(self, message: wire.Up) -> None:
+        if self._is_lie(message):
+            log.error("worker %d (pid %d) spoke for another; it is killed", self._number, self.pid)
+            self.kill()
+            return
         self._quiet_s = 0.0
         if isinstance(message, wire.Prepared):
             if self.state is State.STARTING and self._link is not None:
@@ -125,12 +133,20 @@ class Keeper:
                 self._age_s = 0.0
                 self.ready.set()
         elif isinstance(message, wire.Refused):
-            self._refused = [str(error) for error in message.errors]
+            self._refused = [_printable(error) for error in message.errors[:REASONS_LIMIT]]
             self.kill()
         elif isinstance(message, wire.Health):
             self.health = message
         else:
             self._on_message(message)
+
+    def _is_lie(self, message: wire.Up) -> bool:
+        """What names another worker or revision: tables kept by number must not grow by it."""
+        if isinstance(message, wire.Health | wire.Counters):
+            return message.worker != self._number
+        if isinstance(message, wire.Prepared | wire.Refused):
+            return message.revision != self._revision.model.revision
+        return False
 
     def _wire_closed(self, reason: str) -> None:
         if self.state is not State.DRAINING and not self._killed:
@@ -194,3 +210,8 @@ class Keeper:
         self.state = State.ENDED
         if not self.ended.done():
             self.ended.set_result(reason)
+
+
+def _printable(text: str) -> str:
+    """A worker's words for the terminal: bounded, without control characters."""
+    return text[:REASON_CHARS].encode("unicode_escape").decode("ascii")
