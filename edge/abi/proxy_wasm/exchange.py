@@ -125,6 +125,7 @@ class StreamContext(Surface):
         args[0], args[2], args[4], args[6] = self.id, self.parent, size, end
         action = self._drive(direction, instance.response_data if direction else instance.request_data)
         notes.trailers_phase = -1
+        instance.answer = instance.pushed = b""
         notes.kept[direction] = size if action is _PAUSE else 0
         return action
 

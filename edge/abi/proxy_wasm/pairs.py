@@ -42,8 +42,12 @@ def parse(data: bytes) -> Fields | None:
 
 
 def clean(fields: Fields) -> Fields | None:
-    """Without pseudo headers and framing; None when a name or value may not go on a wire."""
-    kept = [f for f in fields if not f[0].startswith(b":") and f[0] not in _FRAMING]
+    """Without pseudo headers, framing and blanks around values; None when a name or value may not go on a wire."""
+    kept = [
+        (name, value.strip(b" \t"))
+        for name, value in fields
+        if not name.startswith(b":") and name not in _FRAMING
+    ]
     if all(is_token(name) and is_field_value(value) for name, value in kept):
         return kept
     return None

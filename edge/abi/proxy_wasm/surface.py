@@ -7,7 +7,7 @@ from typing import Final
 
 from edge.abi.proxy_wasm import edits
 from edge.abi.proxy_wasm.context import Context
-from edge.abi.proxy_wasm.layout import MAP_LIMIT_BYTES, Buffer, Map, Op, Status
+from edge.abi.proxy_wasm.layout import Buffer, Map, Op, Status
 from edge.chain.filter import Body, Direction, LocalReply, Port
 from edge.errors import FilterError
 from edge.head import Fields, RequestHead, ResponseHead, encode_fields
@@ -51,7 +51,7 @@ class Surface(Context):
             notes = self.notes
             writable = notes is None or not notes.trailers_gone & 1 << direction
         data = self.instance.owner.present(data)
-        return (data, count, writable) if len(data) <= MAP_LIMIT_BYTES else None
+        return data, count, writable
 
     def _trailer_fields(self, direction: Direction) -> Fields | None:
         """Those that came, else those that may be made in the last data callback."""

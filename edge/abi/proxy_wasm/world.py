@@ -14,6 +14,7 @@ from weakref import ref
 
 from edge.abi.proxy_wasm import callouts, drain
 from edge.abi.proxy_wasm.layout import (
+    MAP_LIMIT_BYTES,
     NONE,
     SERIES_LIMIT,
     WINDOW_BYTES,
@@ -64,6 +65,8 @@ def _load(instance: Instance, kind: int, _b: int, _c: int) -> int:
             return NONE
         found = loaded
     data, count, writable = found
+    if len(data) > MAP_LIMIT_BYTES:
+        return NONE
     at = instance.addresses[Area.MAPS + kind]
     instance.memory[at : at + len(data)] = data
     instance.control[Control.COUNT] = count

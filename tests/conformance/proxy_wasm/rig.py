@@ -259,10 +259,12 @@ class Output:
         return int.from_bytes(self._data[self._at - 4 : self._at], "little")
 
     def bytes(self) -> bytes | None:
-        """None when the script was told of memory that is not there."""
+        """None when the script was told of memory that is not there; of more than 2 KiB a digest."""
         size = self.word()
         if size == 0xDEADBEEF:
             return None
+        if size >> 31:
+            size = 8
         self._at += size
         return self._data[self._at - size : self._at]
 

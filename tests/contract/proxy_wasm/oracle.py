@@ -279,7 +279,7 @@ class Oracle:
         raw = self.guest.read(at, size)
         _require(WorkingCopy(None, [], True).name(raw) is not None)
         _require(value_size <= LIMIT_BYTES)
-        value = self.guest.read(value_at, value_size)
+        value = self.guest.read(value_at, value_size).strip(b" \t")
         _require(kind <= 3 and _VALUE(value) is not None)
         head = kind in (0, 2)
         name = raw.lower()
@@ -617,7 +617,7 @@ def _clean(pairs: list[tuple[bytes, bytes]] | None) -> Fields | None:
     )
     gone += (b"expect", b"http2-settings", b"host")
     kept = [(name.lower(), value) for name, value in pairs]
-    kept = [(name, value) for name, value in kept if name[:1] != b":" and name not in gone]
+    kept = [(name, value.strip(b" \t")) for name, value in kept if name[:1] != b":" and name not in gone]
     return kept if all(_token(name) and _VALUE(value) for name, value in kept) else None
 
 

@@ -192,6 +192,21 @@ _OTHERS = st.one_of(
 )
 
 
+SECTIONS = {
+    "create": 3,
+    "request_headers": 8,
+    "request_body": 6,
+    "request_trailers": 4,
+    "response_headers": 8,
+    "response_body": 4,
+    "response_trailers": 4,
+    "done": 3,
+    "log": 4,
+    "delete": 2,
+}
+"""Callbacks and how many calls each makes at most."""
+
+
 @st.composite
 def scripts(draw: st.DrawFn, most: int = 8) -> Script:
     script = Script()
@@ -208,24 +223,16 @@ def scripts(draw: st.DrawFn, most: int = 8) -> Script:
 
 
 @given(
-    head=scripts(), body=scripts(6), trailers=scripts(4), response=scripts(), late=scripts(4), log=scripts(4),
-    odd=st.sampled_from([b"plain", b"\xe9t\xe9", b"\xc3\xa9"]), length=st.sampled_from([None, 23]),
-)  # fmt: skip
+    data=st.data(),
+    odd=st.sampled_from([b"plain", b"\xe9t\xe9", b"\xc3\xa9"]),
+    length=st.sampled_from([None, 23]),
+)
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 def test_random_host_calls_give_the_same_answers_edits_and_logs(
-    head: Script,
-    body: Script,
-    trailers: Script,
-    response: Script,
-    late: Script,
-    log: Script,
-    odd: bytes,
-    length: int | None,
+    data: st.DataObject, odd: bytes, length: int | None
 ) -> None:
-    config = configuration(
-        request_headers=head, request_body=body, request_trailers=trailers, response_headers=response,
-        response_body=late, response_trailers=trailers, log=log,
-    )  # fmt: skip
+    sections = {name: data.draw(scripts(most), label=name) for name, most in SECTIONS.items()}
+    config = configuration(**sections)
     request = request_head((b"x-latin", odd), (b"x-in", b"again"), length=length)
     twins = Twins(build.compiled("script"), config, request)
     twins.request_head(False)

@@ -12,7 +12,7 @@ OK, NOT_FOUND, BAD_ARGUMENT = 0, 1, 2
 LIMIT_BYTES, LIMIT_FIELDS = 120 << 10, 1024
 
 _NAME = re.compile(rb":?[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
-_VALUE = re.compile(rb"(?![ \t])[\t\x20-\x7e\x80-\xff]*(?<![ \t])").fullmatch
+_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*").fullmatch
 _REFUSED = {
     *(b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"expect"),
     *(b"http2-settings", b"host"),
@@ -130,7 +130,7 @@ class WorkingCopy:
 
     def replace_all(self, given: list[tuple[bytes, bytes]]) -> int:
         """A whole map. Special entries that are not given stay, but a length that is not given goes."""
-        names = [(self.name(name), value) for name, value in given]
+        names = [(self.name(name), value.strip(b" \t")) for name, value in given]
         checked: list[tuple[bytes, bytes]] = []
         for (raw, _), (name, value) in zip(given, names, strict=True):
             if name is None or not _VALUE(value) or not self.allowed(name) or raw.lower() == b"host":

@@ -44,10 +44,16 @@ static u64 finish(u32 answer) {
     return word;
 }
 
+static void create(u32 context, u32 parent) {
+    if (!parent) return;
+    CALL2(SLOT_CREATE, context, parent);
+    return_to(context);
+}
+
 static void start(u32 context, u32 parent) {
     begin(context);
     forget_all_maps();
-    if (parent) CALL2(SLOT_CREATE, context, parent);
+    create(context, parent);
 }
 
 EXPORT(enter_context) void enter_context(u32 context) {
@@ -59,7 +65,7 @@ EXPORT(request_head) u64 request_head(u32 context, u32 parent, u32 length, u32 c
     begin(context);
     forget_all_maps();
     set_map(REQUEST, count, length);
-    if (parent) CALL2(SLOT_CREATE, context, parent);
+    create(context, parent);
     return finish(CALL3(SLOT_REQUEST_HEADERS, context, count, end));
 }
 
@@ -67,7 +73,7 @@ EXPORT(response_head) u64 response_head(u32 context, u32 parent, u32 length, u32
     begin(context);
     forget_all_maps();
     set_map(RESPONSE, count, length);
-    if (parent) CALL2(SLOT_CREATE, context, parent);
+    create(context, parent);
     return finish(CALL3(SLOT_RESPONSE_HEADERS, context, count, end));
 }
 
@@ -95,7 +101,9 @@ EXPORT(response_trailers) u64 response_trailers(u32 context, u32 parent, u32 cou
 EXPORT(end) u64 end(u32 context) {
     start(context, 0);
     u32 answer = CALL1(SLOT_DONE, context);
+    return_to(context);
     CALL1(SLOT_LOG, context);
+    return_to(context);
     CALL1(SLOT_DELETE, context);
     return finish(answer != 0);
 }

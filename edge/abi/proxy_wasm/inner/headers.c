@@ -88,6 +88,8 @@ static u32 write_value(u32 type, u32 name_at, u32 name_size, u32 value_at, u32 v
     if (status) return status;
     if (value_size > MAP_LIMIT_BYTES) return BAD_ARGUMENT;
     if (!take(arguments, value_at, value_size)) return INVALID_MEMORY;
+    u32 leading = trim(arguments, &value_size);
+    if (leading) memmove(arguments, arguments + leading, value_size);
     if (type > RESPONSE_TRAILERS || !value_is_clean(arguments, value_size)) return BAD_ARGUMENT;
     u32 rule = rule_of(type, name.bytes, name.size);
     if (rule == RULE_REFUSED) return BAD_ARGUMENT;

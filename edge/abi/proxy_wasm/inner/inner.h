@@ -104,6 +104,7 @@ enum function {
 
 extern u32 control[CTL_WORDS];
 extern u8 window[WINDOW_BYTES];
+extern u32 window_used; /* set by whoever overwrites the window while the guest allocates */
 extern u8 arguments[ARENA_BYTES + 16384];
 extern u8 key[NAME_LIMIT_BYTES];
 extern u8 scratch[ARENA_BYTES + 64];
@@ -125,6 +126,9 @@ u32 give_world(u32 size, u32 at_pointer, u32 at_size);
 int push(u32 from, u32 size);
 u32 record(u32 function, u32 status, u32 detail);
 void begin(u32 context);
+
+/* stream.c */
+void return_to(u32 context);
 
 /* maps.c */
 void forget_stream_maps(void);

@@ -37,6 +37,7 @@ void edit_delete(Map *map, u32 index);
 /* rules.c */
 enum rule { RULE_REFUSED = 0, RULE_FIELD, RULE_PSEUDO, RULE_LENGTH };
 int lower_name(u8 *name, u32 size);
+u32 trim(const u8 *value, u32 *size);
 int value_is_clean(const u8 *value, u32 size);
 u32 rule_of(u32 type, const u8 *name, u32 size);
 int pseudo_is_valid(u32 type, const u8 *name, u32 size, const u8 *value, u32 value_size);

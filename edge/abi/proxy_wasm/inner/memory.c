@@ -9,6 +9,7 @@ u8 key[NAME_LIMIT_BYTES] __attribute__((aligned(16)));
 u8 scratch[ARENA_BYTES + 64] __attribute__((aligned(16)));
 static u32 records[RECORD_LIMIT * 2];
 static u32 allocating;
+u32 window_used;
 
 typedef u8 vector __attribute__((vector_size(16), aligned(1)));
 
@@ -91,16 +92,17 @@ u32 give(const u8 *bytes, u32 size, u32 at_pointer, u32 at_size) {
     return answer_pair(at_pointer, at, at_size, size);
 }
 
-/* As give, for an answer of the world whose first window is filled. */
+/* As give, for an answer of the world whose first window is filled. An allocator may use WASI
+ * functions that need the window themselves: then it is asked for again. */
 u32 give_world(u32 size, u32 at_pointer, u32 at_size) {
-    if (size <= WINDOW_BYTES) return give(window, size, at_pointer, at_size);
-    spend(size);
-    u32 at = allocate(size);
-    if (!at) return INVALID_MEMORY;
+    u32 at = 0;
+    window_used = 0;
+    if (size) at = allocate(size);
+    if (size && !at) return INVALID_MEMORY;
     for (u32 done = 0; done < size;) {
         u32 part = size - done < WINDOW_BYTES ? size - done : WINDOW_BYTES;
-        if (done) world(WORLD_PULL, done, part, 0);
-        if (CALL3(SLOT_COPY_OUT, at + done, (u32)window, part)) return INVALID_MEMORY;
+        if (done || window_used) world(WORLD_PULL, done, part, 0);
+        if (!put(at + done, window, part)) return INVALID_MEMORY;
         done += part;
     }
     return answer_pair(at_pointer, at, at_size, size);

@@ -57,6 +57,7 @@ static int check(u32 type, u32 count) {
         Entry *entry = &wanted[i];
         u8 *name = pairs + entry->name;
         if (entry->name_size > NAME_LIMIT_BYTES || !lower_name(name, entry->name_size)) return 0;
+        entry->value += trim(pairs + entry->value, &entry->value_size);
         if (!value_is_clean(pairs + entry->value, entry->value_size)) return 0;
         if (is_host(type, name, entry->name_size)) return 0;
         u32 rule = rule_of(type, name, entry->name_size);

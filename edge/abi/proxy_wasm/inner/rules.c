@@ -26,8 +26,18 @@ int lower_name(u8 *name, u32 size) {
     return 1;
 }
 
+static int is_blank(u8 c) { return c == ' ' || c == '\t'; }
+
+/* Blanks around a value are no part of it: gives how many lead, and shortens size to the rest. */
+u32 trim(const u8 *value, u32 *size) {
+    u32 leading = 0;
+    while (leading < *size && is_blank(value[leading])) leading++;
+    while (*size > leading && is_blank(value[*size - 1])) --*size;
+    *size -= leading;
+    return leading;
+}
+
 int value_is_clean(const u8 *value, u32 size) {
-    if (size && (value[0] == ' ' || value[0] == '\t' || value[size - 1] == ' ' || value[size - 1] == '\t')) return 0;
     for (u32 i = 0; i < size; i++)
         if ((value[i] < 32 && value[i] != '\t') || value[i] == 127) return 0;
     return 1;

@@ -14,16 +14,23 @@ EXPORT(proxy_set_tick_period_milliseconds) u32 proxy_set_tick_period_millisecond
     return record(FN_TICK, world(WORLD_TICK, ms, 0, 0), ms);
 }
 
+/* Hands over the edits of the old context, then maps are loaded anew on demand. */
+static u32 switch_to(u32 id) {
+    if (id == control[CTL_CONTEXT]) return OK;
+    u32 status = world(WORLD_CONTEXT, id, 0, 0);
+    if (status) return status;
+    control[CTL_OPS] = control[CTL_OPS_BYTES] = 0;
+    control[CTL_CONTEXT] = id;
+    forget_stream_maps();
+    return OK;
+}
+
+/* Between two callbacks of one driver call: each begins in the context it is for. */
+void return_to(u32 context) { switch_to(context); }
+
 EXPORT(proxy_set_effective_context) u32 proxy_set_effective_context(u32 id) {
     enter();
-    if (id != control[CTL_CONTEXT]) {
-        u32 status = world(WORLD_CONTEXT, id, 0, 0);
-        if (status) return record(FN_CONTEXT, status, id);
-        control[CTL_OPS] = control[CTL_OPS_BYTES] = 0;
-        control[CTL_CONTEXT] = id;
-        forget_stream_maps();
-    }
-    return record(FN_CONTEXT, OK, id);
+    return record(FN_CONTEXT, switch_to(id), id);
 }
 
 EXPORT(proxy_done) u32 proxy_done(void) {

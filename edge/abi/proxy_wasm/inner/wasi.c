@@ -51,6 +51,7 @@ WASI(environ_sizes_get)(u32 at_count, u32 at_bytes) {
 
 static u32 write_lines(u32 fd, u32 vectors, u32 count, u32 at_written) {
     u32 vector[2], line = 0, total = 0;
+    window_used = 1;
     if (fd != 1 && fd != 2) return EBADF;
     if (count > VECTORS_LIMIT) return EINVAL;
     for (u32 i = 0; i < count; i++) {
@@ -91,6 +92,7 @@ WASI(clock_res_get)(u32 clock, u32 at) {
 WASI(random_get)(u32 at, u32 size) {
     enter_any();
     if (size > RANDOM_LIMIT_BYTES) return record(FN_WASI, EINVAL, 9);
+    window_used = 1;
     if (size) world(WORLD_RANDOM, size, 0, 0);
     return record(FN_WASI, fault(size && !put(at, window, size)), 9);
 }
