@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from edge import model
 from edge.control.config import Artefacts, Loaded, used_modules
+from edge.wire import DESCRIPTORS_LIMIT
+
+MODULES_LIMIT = (DESCRIPTORS_LIMIT - 1) // 2
+"""Guest and bridge of each, and the inner host, travel beside one message."""
 
 Progress = Callable[[int, int, str], None]
 """(how many are done, of how many, name of the next or empty)."""
@@ -28,6 +33,8 @@ async def prepare_artefacts(loaded: Loaded, state_dir: Path, progress: Progress 
     sources = {loaded.modules[name].digest: loaded.modules[name] for name in used_modules(loaded.root)}
     if not sources:
         return Artefacts()
+    if len(sources) > MODULES_LIMIT:
+        raise CannotCompile([f"the chains use {len(sources)} modules; a worker takes {MODULES_LIMIT}"])
     from edge.control.modules.library import ModuleLibrary, ModuleRefused
     from edge.control.modules.store import FileModuleStore
 
@@ -56,6 +63,8 @@ async def prepare_artefacts(loaded: Loaded, state_dir: Path, progress: Progress 
         )
         descriptors += [made.guest_fd, made.bridge_fd]
     if errors:
+        for descriptor in descriptors:
+            os.close(descriptor)
         raise CannotCompile(errors)
     descriptors.append(await library.inner_host())
     if progress is not None:
