@@ -6,6 +6,7 @@ import logging
 from typing import Final
 
 from edge.chain.filter import BoundFilter
+from edge.errors import FilterError
 from edge.exchange.state import ExchangeState
 from edge.head import RequestHead
 from edge.model import Telemetry
@@ -85,6 +86,9 @@ class Reports:
         duration_s = exchange.services.clock() - exchange.began
         status = exchange.status
         report.metrics.observe(status, duration_s, exchange.bytes_in, exchange.bytes_out)
+        error = exchange.error
+        if isinstance(error, FilterError):
+            self._filter_failed(error)
         cluster_json = address = b""
         attempts = 0
         upstream = exchange.upstream
@@ -122,6 +126,11 @@ class Reports:
             head.get(b"user-agent") or b"",
             ready(exchange.reply_filter) if exchange.reply_filter else _NONE,
         )
+
+    def _filter_failed(self, error: FilterError) -> None:
+        kind = error.code or type(error).__name__
+        labels = (("edge.filter.name", error.filter_name), ("error.type", kind))
+        self._registry.counter("edge.filter.errors", labels).value += 1
 
     def _cluster(self, name: str) -> _ClusterReport:
         report = self._clusters[name] = _ClusterReport(self._registry, name)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 _START_S = 10.0
+_PAUSE_S = 0.02
 
 
 @dataclass
@@ -65,6 +66,10 @@ class Conversation:
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
         await self.writer.drain()
+
+    async def pause(self) -> None:
+        """Let a moment pass without reading."""
+        await asyncio.sleep(_PAUSE_S)
 
     async def until_closed(self) -> bytes:
         """What else comes, until edge closes."""
