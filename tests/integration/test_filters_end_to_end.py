@@ -36,11 +36,7 @@ def _chain(isolation: str) -> list[dict[str, Any]]:
     filters: list[dict[str, Any]] = [
         {"name": "who", "module": "key", "config": {"keys": {"k-alice": "alice", "k-bob": "bob"}}},
         {"name": "polish", "module": "headers", "config": polish},
-        {
-            "name": "ab",
-            "module": "split",
-            "config": {"cookie": "side", "query": "side", "variants": variants},
-        },
+        {"name": "ab", "module": "split", "config": choice},
     ]
     filters[2]["allow"] = {"backends": list(BACKENDS.values())}
     return [{**each, "isolation": isolation.title()} for each in filters]
