@@ -42,7 +42,7 @@ def parse(data: bytes) -> Fields | None:
 
 
 def clean(fields: Fields) -> Fields | None:
-    """Without pseudo headers, framing and blanks around values; None when a name or value may not go on a wire."""
+    """Without pseudo headers, framing and blanks around values; None for what is not fit for a wire."""
     kept = [
         (name, value.strip(b" \t"))
         for name, value in fields

@@ -145,7 +145,7 @@ class Script:
         return self
 
     def allocator(self, mode: int) -> Script:
-        """0 sound, 1 gives 0, 2 past the end, 3 grows, 4 calls the host, 5 always 60000, 6 traps, 7 last byte."""
+        """0 sound, 1 gives 0, 2 past the end, 3 grows, 4 calls the host, 5 60000, 6 traps, 7 last byte."""
         self._code.append(pack("<2I", _ALLOCATOR, mode))
         return self
 

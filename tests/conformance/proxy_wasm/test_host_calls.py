@@ -261,16 +261,26 @@ def test_an_allocator_that_grows_memory_gets_every_value_right() -> None:
         assert (output.word(), output.bytes()) == (OK, b"sid=31d4d96e407aad42; theme=dark")
 
 
+def _read_in(mode: int) -> Callable[[Script], Script]:
+    return lambda script: script.allocator(mode).get("get_header_map_value", 0, b"x-in")
+
+
+def _pairs_twice(script: Script) -> Script:
+    return script.get("get_header_map_pairs", 0).get("get_header_map_pairs", 0)
+
+
+FEW_CALLS = {"limits": model.FilterLimits(host_calls=10)}
+FEW_BYTES = {"limits": model.FilterLimits(bytes_copied=700)}
 TRAPS: list[tuple[str, Callable[[Script], Script], dict[str, Any], str]] = [
-    ("an allocator that calls the host", lambda s: s.allocator(4).get("get_header_map_value", 0, b"x-in"), {}, "host_call_in_allocator"),
-    ("an allocator that traps", lambda s: s.allocator(6).get("get_header_map_value", 0, b"x-in"), {}, "unreachable"),
-    ("a queue", lambda s: s.call("register_shared_queue", b"q", cell(0)), {}, "shared_queue_not_supported"),
+    ("an allocator that calls the host", _read_in(4), {}, "host_call_in_allocator"),
+    ("an allocator that traps", _read_in(6), {}, "unreachable"),
+    ("a queue", lambda s: s.call("register_shared_queue", b"q", 0), {}, "shared_queue_not_supported"),
     ("leaving", lambda s: s.call("proc_exit", 3), {}, "exit"),
     ("a trap of its own", Script.trap, {}, "unreachable"),
-    ("too many host calls", lambda s: _repeat(s, 12), {"limits": model.FilterLimits(host_calls=10)}, "host_calls_budget"),
-    ("too many bytes", lambda s: s.get("get_header_map_pairs", 0).get("get_header_map_pairs", 0), {"limits": model.FilterLimits(bytes_copied=700)}, "bytes_copied_budget"),
+    ("too many host calls", lambda s: _repeat(s, 12), FEW_CALLS, "host_calls_budget"),
+    ("too many bytes", _pairs_twice, FEW_BYTES, "bytes_copied_budget"),
     ("a loop", Script.loop, {}, "cpu_budget"),
-]  # fmt: skip
+]
 
 
 def _repeat(script: Script, times: int) -> Script:

@@ -116,23 +116,14 @@ def test_a_guest_starts_by_initialize_and_main_or_by_start(start: str, error: st
             started(build.module(wasm))
 
 
+MEMORY = '(memory (export "memory") 1)'
+MALLOC = '(func (export "malloc") (param i32) (result i32) (i32.const 0))'
 UNFIT = [
-    ('(memory (export "memory") 1)', "allocator"),
-    ('(func (export "malloc") (param i32) (result i32) (i32.const 0))', "memory"),
-    (
-        '(memory (export "memory") 1) (func (export "malloc") (param i32) (result i32) (i32.const 0))'
-        '(func (export "proxy_on_log") (param i64))',
-        "proxy_on_log",
-    ),
-    (
-        '(memory (export "memory") 1) (func (export "malloc") (param i32) (result i32) (i32.const 0))'
-        '(global (export "proxy_on_log") i32 (i32.const 0))',
-        "proxy_on_log",
-    ),
-    (
-        '(memory (export "memory") 1) (func (export "malloc") (param i64) (result i32) (i32.const 0))',
-        "allocator",
-    ),
+    (MEMORY, "allocator"),
+    (MALLOC, "memory"),
+    (MEMORY + MALLOC + '(func (export "proxy_on_log") (param i64))', "proxy_on_log"),
+    (MEMORY + MALLOC + '(global (export "proxy_on_log") i32 (i32.const 0))', "proxy_on_log"),
+    (MEMORY + MALLOC.replace("param i32", "param i64"), "allocator"),
 ]
 
 
@@ -144,10 +135,12 @@ def test_a_guest_that_cannot_be_driven_is_refused_by_name(body: str, words: str)
 
 def test_a_start_section_that_calls_the_host_meets_no_memory_yet() -> None:
     wasm = assemble(
-        """(module (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
-        (memory (export "memory") 1) (global $status (mut i32) (i32.const -1))
-        (func $begin (global.set $status (call $log (i32.const 2) (i32.const 0) (i32.const 1)))) (start $begin)
-        (func (export "malloc") (param i32) (result i32) (i32.const 0))
-        (func (export "proxy_on_configure") (param i32 i32) (result i32) (i32.eq (global.get $status) (i32.const 6))))"""
+        f"""(module (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+        {MEMORY} {MALLOC} (global $status (mut i32) (i32.const -1))
+        (func $begin
+          (global.set $status (call $log (i32.const 2) (i32.const 0) (i32.const 1))))
+        (start $begin)
+        (func (export "proxy_on_configure") (param i32 i32) (result i32)
+          (i32.eq (global.get $status) (i32.const 6))))"""
     )
     assert started(build.module(wasm)).life.state == "ready"

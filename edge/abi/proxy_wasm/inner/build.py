@@ -1,6 +1,6 @@
-"""Build `inner.wasm` from the C beside it with the pinned compiler: `python -m edge.abi.proxy_wasm.inner.build`.
+"""Build `inner.wasm` from the C beside it: `python -m edge.abi.proxy_wasm.inner.build`.
 
-The bytes depend on the sources and the compiler's version alone. `--check` builds beside and
+The bytes depend on the sources and the pinned compiler alone. `--check` builds beside and
 compares digests, without touching the file.
 """
 
