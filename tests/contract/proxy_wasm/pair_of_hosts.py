@@ -112,7 +112,7 @@ def _seen(port: FakePort) -> dict[str, Any]:
         "encoded": request.encoded(),
         "response": response and (response.status, response.length, response.fields, response.encoded()),
         "trailers": (port.request_trailers, port.response_trailers),
-        "bodies": [body and body.data for body in port.bodies],
+        "bodies": [None if body is None else body.data for body in port.bodies],
         "replies": [(r.status, r.fields, r.body, r.details, r.source, r.source_name) for r in port.replies],
         "acts": (port.resumed, port.resets, port.waits, port.backend, len(port.failures)),
     }
