@@ -1,0 +1,202 @@
+"""Every hostile H1 row over real sockets, plain and TLS, through a running edge to a strict upstream."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import h11
+import pytest
+
+from tests.hostile.cases_h1 import CASES, Case, chunked
+from tests.hostile.fake_h1 import responses
+from tests.integration.authority import HOSTS, Authority
+from tests.integration.raw_client import RawClient, request
+from tests.integration.running_edge import EdgeProcess, configuration, rule, running_edge, secured
+from tests.integration.scripted_upstream import Conversation, Upstream, reply, scripted
+
+Answers = list[tuple[int, list[tuple[bytes, bytes]], bytes]]
+
+BODY_IDLE_S = 1.0
+_FRAMING = {b"host", b"content-length", b"transfer-encoding"}
+CUTS = {
+    "method": b"GET",
+    "head": request(b"/half")[:-2],
+    "chunk": chunked(b"5\r\nhel"),
+    "between chunks": chunked(b"5\r\nhello\r\n"),
+}
+_ran: set[tuple[str, str]] = set()
+
+
+@dataclass
+class Arrived:
+    """A request as h11 reads it; `complete` when its end was seen."""
+
+    target: bytes
+    fields: list[tuple[bytes, bytes]]
+    body: bytes = b""
+    trailers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    complete: bool = False
+
+
+class Judge:
+    """An upstream that accepts only what h11 accepts and answers a complete request with `ok`."""
+
+    def __init__(self) -> None:
+        self.arrived: list[Arrived] = []
+        self.bytes = 0
+
+    async def script(self, it: Conversation) -> None:
+        server = h11.Connection(h11.SERVER)
+        while True:
+            event = server.next_event()
+            if event is h11.NEED_DATA:
+                data = await it.reader.read(65536)
+                self.bytes += len(data)
+                if not data:
+                    return
+                server.receive_data(data)
+            elif isinstance(event, h11.Request):
+                fields = [(bytes(name), bytes(value)) for name, value in event.headers]
+                self.arrived.append(Arrived(event.target, fields))
+            elif isinstance(event, h11.Data):
+                self.arrived[-1].body += bytes(event.data)
+            elif isinstance(event, h11.EndOfMessage):
+                self.arrived[-1].trailers = [(bytes(name), bytes(value)) for name, value in event.headers]
+                self.arrived[-1].complete = True
+                await it.send(reply(b"ok"))
+                server.send(h11.Response(status_code=200, headers=[("content-length", "2")]))
+                server.send(h11.Data(b"ok"))
+                server.send(h11.EndOfMessage())
+                server.start_next_cycle()
+
+
+@dataclass
+class Site:
+    edge: EdgeProcess
+    authority: Authority
+    judge: Judge
+    upstream: Upstream
+    worker: int
+
+    def connect(self, scheme: str) -> RawClient:
+        if scheme == "plain":
+            return RawClient(self.edge.web)
+        return RawClient(self.edge.ports["secure"], (self.authority.client(), HOSTS[0]))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    judge = Judge()
+    folder = tmp_path_factory.mktemp("live")
+    authority = Authority(folder)
+    with scripted(judge.script) as upstream:
+        limits = {"headTimeout": "2s", "bodyIdleTimeout": f"{int(BODY_IDLE_S)}s"}
+        config = configuration({"up": [upstream.port]}, [rule("up")], limits=limits)
+        secured(config, authority.listener())
+        with running_edge(folder / "edge", config, folder / "state") as edge:
+            yield Site(edge, authority, judge, upstream, edge.worker_pid)
+
+
+def _whole(data: bytes, case: Case) -> Answers | None:
+    """The answers in `data`, None while one is incomplete."""
+    try:
+        return responses(data, case.methods)
+    except (AssertionError, h11.RemoteProtocolError):
+        return None
+
+
+def _converse(site: Site, scheme: str, case: Case) -> Answers:
+    """Send the row, read its answers, see whether the connection is closed or still good."""
+    with site.connect(scheme) as client:
+        try:
+            client.send(case.data)
+        except (BrokenPipeError, ConnectionResetError):
+            assert case.closed
+        data, answers = b"", None
+        while answers is None or len(answers) < len(case.answers):
+            more = client.socket.recv(1 << 16)
+            if not more:
+                assert case.silence or answers is not None, data
+                return answers or []
+            data += more
+            answers = _whole(data, case)
+        if not case.closed:
+            assert client.exchange(request(b"/again")).body == b"ok"
+        elif scheme == "plain":
+            assert client.rest() == b"", "closed after the last answer"
+    return answers
+
+
+def _check_upstream(case: Case, arrived: list[Arrived]) -> None:
+    complete = [each for each in arrived if each.complete]
+    assert tuple(each.target for each in complete) == case.forwarded
+    if complete:
+        last = complete[-1]
+        names = {name for name, _ in (*last.fields, *last.trailers)} - _FRAMING
+        # x-forwarded-for and -proto are edge's own; what the client claimed must not be in them.
+        ours = {b"x-forwarded-for", b"x-forwarded-proto"}
+        assert dict(last.fields)[b"x-forwarded-for"] == b"127.0.0.1"
+        assert [name for name, _ in last.fields].count(b"x-forwarded-for") == 1
+        assert [value for name, value in last.fields if name == b"host"] == [case.authority]
+        assert last.body == case.body
+        assert names.isdisjoint(set(case.absent) - ours)
+        assert not {name for name, _ in last.trailers} & set(case.absent)
+        assert set(case.present) <= set(last.fields)
+
+
+@pytest.mark.parametrize("scheme", ["plain", "tls"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_gets_the_one_right_answer_and_harms_nobody(site: Site, case: Case, scheme: str) -> None:
+    _ran.add((case.id, scheme))
+    before = len(site.judge.arrived)
+    answers = _converse(site, scheme, case)
+    if not (case.silence and len(answers) < len(case.answers)):
+        assert len(answers) == len(case.answers)
+    for (status, _, _), allowed in zip(answers, case.answers, strict=False):
+        assert status in allowed
+    if case.closed and answers:
+        assert (b"connection", b"close") in answers[-1][1]
+    with site.connect(scheme) as probe:
+        assert probe.exchange(request(b"/probe")).body == b"ok"
+    arrived = [each for each in site.judge.arrived[before:] if each.target not in (b"/probe", b"/again")]
+    _check_upstream(case, arrived)
+    assert site.upstream.faults == [], "a strict upstream was offended"
+    os.kill(site.worker, 0)
+
+
+@pytest.mark.parametrize("scheme", ["plain", "tls"])
+def test_a_refused_client_that_goes_on_sending_is_cut(site: Site, scheme: str) -> None:
+    began = time.monotonic()
+    with site.connect(scheme) as client:
+        assert client.exchange(request(b"/", b"bad name: 1")).status == 400
+        with pytest.raises((ConnectionError, OSError)):
+            while time.monotonic() - began < 20:
+                client.send(bytes(1 << 16))
+    assert time.monotonic() - began < 15
+
+
+@pytest.mark.parametrize("scheme", ["plain", "tls"])
+@pytest.mark.parametrize(
+    "cut", [b"GET", request(b"/half")[:-2], chunked(b"5\r\nhel"), chunked(b"5\r\nhello\r\n")]
+)
+def test_a_client_that_stops_in_the_middle_is_let_go(site: Site, scheme: str, place: str) -> None:
+    before = len(site.judge.arrived)
+    with site.connect(scheme) as client:
+        client.send(CUTS[place])
+        data = client.rest()
+    assert data == b"" or data.startswith(b"HTTP/1.1 408 ")
+    assert not [each for each in site.judge.arrived[before:] if each.complete]
+
+
+def test_edge_is_sound_after_all_of_it(site: Site) -> None:
+    site.edge.check_sound()
+    assert site.edge.worker_pid == site.worker
+    assert site.judge.bytes > 0
+
+
+def test_every_row_ran_both_ways() -> None:
+    assert len(CASES) == 176
+    assert len(_ran) == 2 * 176
