@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 _LINE: Final = Struct("<II")
 _CHANGE: Final = Struct("<IIq")
 _ADD, _SET = 0, 1
+# Plain integers: arithmetic of IntFlag costs a microsecond.
+_LOGS, _METRICS, _NOTES = int(Flag.LOGS), int(Flag.METRICS), int(Flag.NOTES)
+_LOG_BYTES, _LOG_AREA = int(Control.LOG_BYTES), int(Area.LOGS)
 _WARN: Final = 3
 _ESCAPES: Final = {
     **{code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))},
@@ -27,22 +30,23 @@ _ESCAPES: Final = {
 
 def escape(line: bytes) -> str:
     """One line that no terminal and no line-based log takes for anything else."""
-    return line.decode("utf-8", "replace").translate(_ESCAPES)
+    text = line.decode("utf-8", "replace")
+    return text if text.isprintable() else text.translate(_ESCAPES)
 
 
 def drain(instance: Instance, word: int, entered: Context) -> None:
     """Take what `word` announces; it belongs to the context the call entered with."""
-    if word & Flag.LOGS:
+    if word & _LOGS:
         _take_logs(instance, entered)
-    if word & Flag.METRICS:
+    if word & _METRICS:
         take_metrics(instance)
-    if word & Flag.NOTES:
+    if word & _NOTES:
         _take_notes(instance, entered)
 
 
 def _take_logs(instance: Instance, entered: Context) -> None:
-    at = instance.addresses[Area.LOGS]
-    ring = bytes(instance.memory[at : at + instance.control[Control.LOG_BYTES]])
+    at = instance.addresses[_LOG_AREA]
+    ring = bytes(instance.memory[at : at + instance.control[_LOG_BYTES]])
     owner = instance.owner
     notes = entered.noted()
     log, port = instance.services.log, entered.port

@@ -76,6 +76,6 @@ def _edit_pseudo(head: RequestHead, name: bytes, value: bytes) -> None:
         else:
             head.scheme = value
     except BadRequest as error:
-        failure = FilterError(f"filter set {name.decode()} to {value!r}: {error.detail}")
+        failure = FilterError(f"filter set {name.decode()} to {value[:200]!r}: {error.detail}")
         failure.status = 500
         raise failure from None

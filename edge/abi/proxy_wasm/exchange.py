@@ -151,7 +151,8 @@ class StreamContext(Surface):
 
     def _drive(self, direction: int, bound: Callable[[], int]) -> Action:
         """As `Instance.run`, written out: this is where the microseconds are."""
-        if self._port.record is not None or self.notes is not None:
+        notes = self.notes
+        if self._port.record is not None or (notes is not None and notes.cpu_ns):
             return self._drive_noted(direction, bound)
         instance = self.instance
         instance.current = self

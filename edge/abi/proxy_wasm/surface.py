@@ -14,7 +14,7 @@ from edge.head import Fields, RequestHead, ResponseHead, encode_fields
 
 _REQUEST, _RESPONSE = Direction.REQUEST, Direction.RESPONSE
 _BACKEND: Final = (b"edge\0backend", b"edge.backend")
-_ADD: Final = int(Op.ADD)
+_HEADS: Final = (int(Map.REQUEST), int(Map.RESPONSE))
 _RESPONSE_BIT: Final = Map.RESPONSE << 24
 _OTHER_OPS: Final = 0xFFFFFFFF & ~(Op.SET << 28 | Map.RESPONSE << 24 | 0xFFFFFF)
 """Bits of a word that an addition to a head and a replacement there never have."""
@@ -81,10 +81,14 @@ class Surface(Context):
             record.edits += [name.decode("ascii", "replace") for name in parts[::2]]
         port = self._port
         low, high = min(words) >> 24, max(words) >> 24
-        if low == high and high in (_ADD << 4 | Map.REQUEST, _ADD << 4 | Map.RESPONSE):
+        if low == high and high in _HEADS:  # OP_ADD is 0
             head = port.response if high else port.request
             if head is not None:
                 edits.append_only(head, payload, parts)
+            return
+        kind = words[0] >> 24 & 15
+        if all(word >> 24 & 15 == kind for word in words):
+            self._apply(kind, words, parts)
             return
         at = 0
         for kind, group in groupby(words, key=lambda word: word >> 24 & 15):
@@ -94,7 +98,7 @@ class Surface(Context):
 
     def _apply(self, kind: int, words: list[int], parts: list[bytes]) -> None:
         port = self._port
-        if kind in (Map.REQUEST, Map.RESPONSE):
+        if kind in _HEADS:
             head = port.response if kind else port.request
             if head is None:
                 return
@@ -119,7 +123,10 @@ class Surface(Context):
         return self._port.body(_RESPONSE if kind == Buffer.RESPONSE_BODY else _REQUEST)
 
     def property(self, path: bytes) -> bytes | None:
-        own = Context.property(self, path)
+        notes = self.notes
+        if notes is not None and path in notes.properties:
+            return notes.properties[path]
+        own = self.instance.owner.own_properties.get(path)
         return own if own is not None else self._port.property(path)
 
     def set_property(self, path: bytes, value: bytes) -> int:

@@ -37,18 +37,25 @@ SERIES_PER_FILTER: Final = 100
 LIVE: Final[dict[int, ref[Instance]]] = {}
 """Instances by the number that the callback gets as its environment."""
 
+# Plain integers: a member of an enum costs a look-up on the way.
+_ARGUMENTS, _WINDOW = int(Area.ARGUMENTS), int(Area.WINDOW)
+
 
 def _argument(instance: Instance, start: int, size: int) -> bytes:
-    at = instance.addresses[Area.ARGUMENTS] + start
+    at = instance.addresses[_ARGUMENTS] + start
     return bytes(instance.memory[at : at + size])
 
 
 def _answer(instance: Instance, value: bytes) -> int:
     """Keep an answer and put its first window where the inner host takes it from."""
     instance.answer = value
-    at, size = instance.addresses[Area.WINDOW], min(len(value), WINDOW_BYTES)
-    instance.memory[at : at + size] = value if size == len(value) else value[:size]
-    return len(value)
+    size = len(value)
+    at = instance.addresses[_WINDOW]
+    if size <= WINDOW_BYTES:
+        instance.memory[at : at + size] = value
+    else:
+        instance.memory[at : at + WINDOW_BYTES] = value[:WINDOW_BYTES]
+    return size
 
 
 def _load(instance: Instance, kind: int, _b: int, _c: int) -> int:
@@ -229,6 +236,10 @@ def _random(instance: Instance, size: int, _b: int, _c: int) -> int:
     return 0
 
 
+def _refuse(_instance: Instance, _a: int, _b: int, _c: int) -> int:
+    raise LookupError("the inner host asked for something unknown")
+
+
 _ANSWERS: Final[dict[int, Callable[[Instance, int, int, int], int]]] = {
     World.LOAD: _load,
     World.FLUSH: _flush,
@@ -254,11 +265,14 @@ _ANSWERS: Final[dict[int, Callable[[Instance, int, int, int], int]]] = {
 }
 
 
+_BY_NUMBER: Final = tuple(_ANSWERS.get(number, _refuse) for number in range(32))
+
+
 def _world(number: int, values: Any) -> None:
     instance = LIVE[number]()
     if instance is None:
         raise LookupError("a call from an instance that is gone")
-    answer = _ANSWERS[values[0] & WORD]
+    answer = _BY_NUMBER[values[0] & WORD]
     if not instance.timed:
         values[0] = answer(instance, values[2] & WORD, values[4] & WORD, values[6] & WORD)
         return

@@ -199,10 +199,10 @@ class WorkingCopy:
         self.fields[:] = [
             (name, value) for name, _, value in self.pairs if name[:1] != b":" and name != b"content-length"
         ]
-        if isinstance(message, RequestHead):
-            self._write_target(message)
         if message is not None:
             message.touch()
+        if isinstance(message, RequestHead):
+            self._write_target(message)
 
     def _write_target(self, message: RequestHead) -> None:
         problem: BadRequest | None = None
