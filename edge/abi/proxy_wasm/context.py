@@ -24,13 +24,12 @@ class Notes:
     """What only some contexts need, made when first needed, so that the others do not pay for it."""
 
     __slots__ = (
-        *("callouts_left", "closing", "continued", "cpu_ns", "kept", "lines_left", "properties", "replied"),
+        *("callouts_left", "closing", "continued", "cpu_ns", "kept", "properties", "replied"),
         *("reply", "trailers_gone", "trailers_made", "trailers_phase"),
     )
 
     def __init__(self, callouts: int) -> None:
         self.callouts_left = callouts
-        self.lines_left = LOG_LINES
         self.properties: dict[bytes, bytes] = {}
         self.closing = False
         self.continued = 0
@@ -51,10 +50,11 @@ class Notes:
 class Context:
     """Base of both kinds."""
 
-    __slots__ = ("id", "instance", "notes")
+    __slots__ = ("id", "instance", "lines_left", "notes")
 
     id: int
     instance: Instance
+    lines_left: int
     notes: Notes | None
 
     def noted(self) -> Notes:
@@ -116,6 +116,7 @@ class RootContext(Context):
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self.id = ROOT_ID
+        self.lines_left = LOG_LINES
         self.notes = None
         self.tick_ms = 0
         self.done_pending = False
@@ -123,9 +124,9 @@ class RootContext(Context):
 
     def renew(self) -> None:
         """Each call on a root context has budgets of its own."""
+        self.lines_left = LOG_LINES
         notes = self.notes
         if notes is not None:
-            notes.lines_left = LOG_LINES
             notes.callouts_left = self.instance.owner.callouts_limit
 
     def set_tick(self, period_ms: int) -> int:

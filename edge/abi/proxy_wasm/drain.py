@@ -48,16 +48,15 @@ def _take_logs(instance: Instance, entered: Context) -> None:
     at = instance.addresses[_LOG_AREA]
     ring = bytes(instance.memory[at : at + instance.control[_LOG_BYTES]])
     owner = instance.owner
-    notes = entered.noted()
     log, port = instance.services.log, entered.port
     position = 0
     while position < len(ring):
         level, size = _LINE.unpack_from(ring, position)
         position += 8 + size
-        if notes.lines_left <= 0:
+        if entered.lines_left <= 0:
             owner.lines_dropped += 1
             continue
-        notes.lines_left -= 1
+        entered.lines_left -= 1
         log(owner.name, level, escape(ring[position - size : position]), port)
 
 

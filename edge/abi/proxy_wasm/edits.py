@@ -16,34 +16,30 @@ def edit_head(head: RequestHead | ResponseHead, words: list[int], parts: list[by
     Indices count fields as the inner host had them at that moment, which are these. Raises
     FilterError when a new path or authority is not one.
     """
-    fields = head.fields
     head.touch()
-    at = 0
-    for word in words:
-        name, value = parts[at], parts[at + 1]
-        at += 2
-        if word >> 28 == _SPECIAL:
-            _edit_special(head, name, value)
-        else:
-            _edit_fields(fields, word, name, value)
+    _edit(head.fields, words, parts, head)
 
 
 def edit_trailers(fields: Fields, words: list[int], parts: list[bytes]) -> None:
     """The same for trailers, which have no special entries."""
-    for position, word in enumerate(words):
-        _edit_fields(fields, word, parts[2 * position], parts[2 * position + 1])
+    _edit(fields, words, parts, None)
 
 
-def _edit_fields(fields: Fields, word: int, name: bytes, value: bytes) -> None:
-    op = word >> 28
-    if op == _ADD:
-        fields.append((name, value))
-    elif op == _SET:
-        fields[word & 0xFFFFFF] = (name, value)
-    elif op == _DELETE:
-        del fields[word & 0xFFFFFF]
-    else:
-        fields.insert(word & 0xFFFFFF, (name, value))
+def _edit(
+    fields: Fields, words: list[int], parts: list[bytes], head: RequestHead | ResponseHead | None
+) -> None:
+    for word, name, value in zip(words, parts[::2], parts[1::2], strict=True):
+        op = word >> 28
+        if op == _ADD:
+            fields.append((name, value))
+        elif op == _SET:
+            fields[word & 0xFFFFFF] = (name, value)
+        elif op == _DELETE:
+            del fields[word & 0xFFFFFF]
+        elif op != _SPECIAL:
+            fields.insert(word & 0xFFFFFF, (name, value))
+        elif head is not None:
+            _edit_special(head, name, value)
 
 
 def append_only(head: RequestHead | ResponseHead, encoded: bytes, parts: list[bytes]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
-from edge.abi.proxy_wasm.context import ROOT_ID
+from edge.abi.proxy_wasm.context import LOG_LINES, ROOT_ID
 from edge.abi.proxy_wasm.layout import MAP_LIMIT_BYTES, RETURNED, Control, Flag
 from edge.abi.proxy_wasm.surface import Surface
 from edge.chain.filter import Action, Direction, LocalReply, Port
@@ -49,6 +49,7 @@ class StreamContext(Surface):
         instance.contexts[number] = self
         self._port = port
         self.left = instance.allowance
+        self.lines_left = LOG_LINES
         self.parent = ROOT_ID
         self.failure = None
         self.notes = None

@@ -96,6 +96,7 @@ class Instance:
             self._start()
         except Trap as trap:
             reason = self.explain(trap)
+            self._last_words(self.root)
             self.discard()
             raise FilterUnavailable(f"start: {reason}", owner.name, trap.code) from None
         except FilterUnavailable:
@@ -278,6 +279,7 @@ class Instance:
         """The instance is dead: a fresh one takes over, the exchanges in it fail."""
         code = TRAPS.get(self.control[Control.TRAP], trap.code)
         failure = FilterTrap(self.explain(trap), self.owner.name, code)
+        self._last_words(entered or self.root)
         contexts, self.contexts = self.contexts, {}
         self.discard()
         self.owner.instance_trapped(self)
@@ -285,6 +287,11 @@ class Instance:
             if context is not entered:
                 context.die(failure)
         return failure
+
+    def _last_words(self, entered: Context) -> None:
+        """What the guest logged before it trapped says most about why."""
+        if self.control[Control.LOG_BYTES]:
+            drain.drain(self, int(Flag.LOGS), entered)
 
     def discard(self) -> None:
         """It will not be called again. Undoes the cycles, so that its memory goes at once."""

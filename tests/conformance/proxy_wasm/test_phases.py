@@ -1,19 +1,16 @@
-"""Callbacks, pauses, bodies, replies, callouts, ticks, shared data and what follows a trap."""
+"""Callbacks, edits, pauses, bodies, replies, records, and what follows a trap."""
 
 from __future__ import annotations
 
 import gc
-from typing import Any
 from weakref import ref
 
 import pytest
 
 from edge import model
-from edge.abi.proxy_wasm import ProxyWasmFilter
-from edge.abi.proxy_wasm.exchange import StreamContext
 from edge.chain.filter import Action, Direction, FilterRecord, Phase
 from edge.errors import FilterTrap, FilterUnavailable
-from edge.head import RequestHead, ResponseHead
+from edge.head import RequestHead
 from tests.conformance.proxy_wasm import build
 from tests.conformance.proxy_wasm.rig import (
     FakeBody,
@@ -25,22 +22,7 @@ from tests.conformance.proxy_wasm.rig import (
     started,
 )
 from tests.conformance.proxy_wasm.script import Script, cell, configuration, pairs
-
-CALL = pairs((b":method", b"POST"), (b":path", b"/check"), (b":authority", b"Auth.local"), (b"x-a", b"1"))
-ALLOW = model.Allow(backends=["blue"], callouts=["auth"])
-
-
-def scripted(
-    services: FakeServices | None = None, fields: dict[str, Any] | None = None, **callbacks: Script
-) -> ProxyWasmFilter:
-    module = build.module(build.compiled("script"))
-    return started(module, services, config=configuration(**callbacks), allow=ALLOW, **(fields or {}))
-
-
-def opened(bound: ProxyWasmFilter, port: FakePort) -> StreamContext:
-    stream = bound.open(port)
-    assert isinstance(stream, StreamContext), stream
-    return stream
+from tests.conformance.proxy_wasm.scripted import opened, scripted
 
 
 def test_the_phases_of_a_filter_are_its_exports() -> None:
@@ -201,154 +183,9 @@ def test_closing_a_stream_resets_the_exchange() -> None:
     assert port.resets == 1
 
 
-def test_a_callout_pauses_is_answered_and_resumes_the_exchange_that_started_it() -> None:
-    services = FakeServices()
-    call = (
-        Script().call("http_call", b"auth", CALL, b"question", pairs((b"x-t", b"1")), 250, cell(0)).answer(1)
-    )
-    answered = Script().get("get_header_map_value", 6, b":status").get("get_buffer_bytes", 4, 0, 100)
-    answered.get("get_header_map_value", 7, b"x-end").call("set_effective_context", 2)
-    answered.call("replace_header_map_value", 0, b"x-user", b"bob").call("continue_stream", 0)
-    bound = scripted(services, request_headers=call, call_response=answered)
-    port = FakePort(request_head())
-    stream = opened(bound, port)
-    assert stream.request_head(True) is Action.PAUSE
-    assert (port.waits, port.resumed) == (1, [])
-    ((cluster, head, body, trailers, timeout_s),) = services.callouts.started
-    assert (cluster, body, trailers, timeout_s) == ("auth", b"question", [(b"x-t", b"1")], 0.25)
-    assert (head.method, head.authority, head.path, head.fields) == (
-        b"POST",
-        b"auth.local",
-        b"/check",
-        [(b"x-a", b"1")],
-    )
-    Output(services)
-    services.callouts.done[0](ResponseHead(200, [(b"x", b"y")], 3), b"yes", [(b"x-end", b"1")])
-    output = Output(services)
-    assert output.words(4) == [1, 3, 3, 1]
-    assert [output.word(), output.bytes(), output.word(), output.bytes()] == [0, b"200", 0, b"yes"]
-    assert [output.word(), output.bytes()] == [0, b"1"]
-    assert output.words(3) == [0, 0, 0]
-    assert (port.waits, port.resumed) == (0, [Direction.REQUEST])
-    assert port.request.get(b"x-user") == b"bob"
-
-
-def test_a_failed_callout_has_no_headers_at_all() -> None:
-    services = FakeServices()
-    call = Script().call("http_call", b"auth", CALL, b"", b"", 0, cell(0)).answer(1)
-    bound = scripted(services, request_headers=call, call_response=Script())
-    stream = opened(bound, FakePort(request_head()))
-    stream.request_head(True)
-    Output(services)
-    services.callouts.done[0](None, b"", [])
-    assert Output(services).words(4) == [1, 0, 0, 0]
-
-
-def test_an_exchange_may_start_so_many_callouts_and_no_more() -> None:
-    services = FakeServices()
-    call = Script()
-    for _ in range(5):
-        call.call("http_call", b"auth", CALL, b"", b"", 0, cell(0))
-    bound = scripted(services, {"limits": model.FilterLimits(callouts=3)}, request_headers=call)
-    opened(bound, FakePort(request_head())).request_head(True)
-    assert Output(services).words(5) == [0, 0, 0, 10, 10]
-    assert len(services.callouts.started) == 3
-
-
-def test_an_answer_for_an_exchange_that_is_over_reaches_the_root_and_nobody_else() -> None:
-    services = FakeServices()
-    call = Script().call("http_call", b"auth", CALL, b"", b"", 0, cell(0))
-    bound = scripted(services, request_headers=call, call_response=Script().call("set_effective_context", 2))
-    port = FakePort(request_head())
-    stream = opened(bound, port)
-    stream.request_head(True)
-    stream.done()
-    waits = port.waits
-    Output(services)
-    services.callouts.done[0](ResponseHead(200, []), b"", [])
-    output = Output(services)
-    assert output.words(5) == [1, 1, 0, 0, 2]
-    assert port.waits == waits
-
-
-def test_a_callout_of_the_start_goes_out_when_the_instance_serves() -> None:
-    services = FakeServices()
-    ask = Script().call("http_call", b"auth", CALL, b"", b"", 0, cell(0))
-    bound = scripted(services, configure=ask)
-    assert len(services.callouts.started) == 1, "the spare is not serving"
-    services.warm.run()
-    assert len(services.callouts.started) == 1
-    services.callouts.done[0](ResponseHead(204, []), b"", [])
-    assert bound.life.traps == 0
-
-
-def test_ticks_come_at_their_period_but_not_more_often_than_ten_times_a_second() -> None:
-    services = FakeServices()
-    bound = scripted(
-        services,
-        configure=Script().call("set_tick_period_milliseconds", 1),
-        tick=Script().call("log", 3, b"tick"),
-    )
-    services.advance(0.05)
-    assert services.lines.count((3, "tick")) == 0
-    for _ in range(3):
-        services.advance(0.1)
-    assert services.lines.count((3, "tick")) == 3
-    bound.retire()
-    services.advance(1.0)
-    assert services.lines.count((3, "tick")) == 3
-
-
-def test_a_tick_may_resume_a_paused_exchange() -> None:
-    services = FakeServices()
-    resume = Script().call("set_effective_context", 2).call("continue_stream", 0)
-    bound = scripted(
-        services,
-        configure=Script().call("set_tick_period_milliseconds", 100),
-        request_headers=Script().answer(1),
-        tick=resume,
-    )
-    port = FakePort(request_head())
-    assert opened(bound, port).request_head(True) is Action.PAUSE
-    services.advance(0.1)
-    assert port.resumed == [Direction.REQUEST]
-
-
-def test_shared_data_is_swapped_only_with_the_right_number() -> None:
-    services = FakeServices()
-    script = Script().call("set_shared_data", b"k", b"one", 0)
-    script.call("get_shared_data", b"k", cell(0), cell(1), cell(2)).follow(cell(0), cell(1)).peek(cell(2), 4)
-    script.call("set_shared_data", b"k", b"two", 1).call("set_shared_data", b"k", b"three", 1)
-    script.call("set_shared_data", b"k", b"V" * 1_100_000, 0)
-    bound = scripted(services, {"limits": model.FilterLimits(bytes_copied=4 << 20)}, request_headers=script)
-    opened(bound, FakePort(request_head())).request_head(True)
-    output = Output(services)
-    assert output.words(2) == [0, 0]
-    assert (output.bytes(), output.bytes()) == (b"one", b"\1\0\0\0")
-    assert output.words(3) == [0, 8, 10]
-    assert services.shared.get("", b"k") == (b"two", 2)
-
-
-def test_metrics_arrive_as_changes() -> None:
-    services = FakeServices()
-    script = Script()
-    for kind, name in ((0, b"count"), (1, b"level"), (2, b"times")):
-        script.call("define_metric", kind, name, cell(kind))
-    script.call("increment_metric", 0, 2, 0).call("increment_metric", 0, 3, 0).call("record_metric", 5, 40, 0)
-    script.call("increment_metric", 5, 0xFFFFFFFF, 0xFFFFFFFF).call("record_metric", 10, 7, 0)
-    script.call("get_metric", 5, cell(3)).peek(cell(3), 8).call("increment_metric", 0, 0xFFFFFFFF, 0xFFFFFFFF)
-    opened(scripted(services, request_headers=script), FakePort(request_head())).request_head(True)
-    output = Output(services)
-    assert output.words(9) == [0] * 9
-    assert output.bytes() == (39).to_bytes(8, "little")
-    assert output.word() == 2
-    assert services.metrics.values == [5, 39, 0]
-    assert services.metrics.observed == [(2, 7)]
-
-
 def test_a_trap_fails_the_exchanges_of_that_instance_and_a_spare_takes_over() -> None:
     services = FakeServices()
-    bound = scripted(services, response_headers=Script().trap())
+    bound = scripted(services, response_headers=Script().call("log", 4, b"last words").trap())
     services.warm.run()
     first, second = FakePort(request_head()), FakePort(request_head())
     one, other = opened(bound, first), opened(bound, second)
@@ -356,6 +193,7 @@ def test_a_trap_fails_the_exchanges_of_that_instance_and_a_spare_takes_over() ->
     first.response = second.response = response_head()
     assert one.response_head(True) is Action.FAIL
     assert isinstance(one.failure, FilterTrap)
+    assert services.lines == [(4, "last words")]
     assert [type(failure) for failure in second.failures] == [FilterTrap]
     assert first.failures == []
     assert other.response_head(True) is Action.FAIL
@@ -466,16 +304,19 @@ def test_an_instance_goes_with_its_last_user_and_not_with_the_garbage_collector(
         gc.enable()
 
 
-def test_a_root_context_may_put_off_its_end_until_proxy_done() -> None:
+def test_guests_never_see_more_of_a_body_than_is_there() -> None:
     services = FakeServices()
-    bound = scripted(
-        services,
-        configure=Script().call("set_tick_period_milliseconds", 100),
-        done=Script().call("log", 3, b"done").answer(0),
-        tick=Script().call("log", 3, b"tick").call("done"),
-        delete=Script().call("log", 3, b"delete"),
+    read = (
+        Script()
+        .get("get_buffer_bytes", 0, 3, 100)
+        .get("get_buffer_bytes", 0, 50, 1)
+        .get("get_buffer_bytes", 1, 0, 9)
     )
-    bound.retire()
-    services.advance(0.1)
-    services.advance(1.0)
-    assert [text for level, text in services.lines if level == 3] == ["done", "tick", "delete"]
+    port = FakePort(request_head())
+    stream = opened(scripted(services, request_body=read), port)
+    port.bodies[Direction.REQUEST] = FakeBody(b"0123456")
+    stream.request_data(7, True)
+    output = Output(services)
+    assert [output.word(), output.bytes()] == [0, b"3456"]
+    assert [output.word(), output.bytes()] == [0, b""]
+    assert [output.word(), output.bytes()] == [1, b""]
