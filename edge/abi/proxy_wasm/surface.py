@@ -79,16 +79,16 @@ class Surface(Context):
         record = self._port.record
         if record is not None:
             record.edits += [name.decode("ascii", "replace") for name in parts[::2]]
-        port = self._port
-        low, high = min(words) >> 24, max(words) >> 24
-        if low == high and high in _HEADS:  # OP_ADD is 0
-            head = port.response if high else port.request
-            if head is not None:
-                edits.append_only(head, payload, parts)
-            return
-        kind = words[0] >> 24 & 15
-        if all(word >> 24 & 15 == kind for word in words):
-            self._apply(kind, words, parts)
+        kinds = {word >> 24 for word in words}
+        maps = {kind & 15 for kind in kinds}
+        if len(maps) == 1:
+            (kind,) = maps
+            if kinds == maps and kind in _HEADS:  # OP_ADD is 0
+                head = self._port.response if kind else self._port.request
+                if head is not None:
+                    edits.append_only(head, payload, parts)
+            else:
+                self._apply(kind, words, parts)
             return
         at = 0
         for kind, group in groupby(words, key=lambda word: word >> 24 & 15):
