@@ -38,6 +38,22 @@ ALWAYS_SINGLE: Final = frozenset(
 )
 """Request fields whose duplicates are 400: two readers could each take another one."""
 
+NEVER_IN_TRAILERS: Final = (
+    HOP_BY_HOP
+    | ALWAYS_SINGLE
+    | {
+        b"content-encoding",
+        b"content-range",
+        b"trailer",
+        b"cookie",
+        b"set-cookie",
+        b"expect",
+        b"range",
+        b"cache-control",
+    }
+)
+"""What frames, routes, authenticates or describes the body may not come after it. RFC 9110 §6.5.1."""
+
 END_TO_END: Final = frozenset(
     (
         b"accept",

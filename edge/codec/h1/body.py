@@ -8,7 +8,7 @@ from typing import Final
 
 from edge.codec.h1.fields import MakeError, split_line
 from edge.head import Fields
-from edge.syntax import ALWAYS_SINGLE, HOP_BY_HOP, is_forwarding
+from edge.syntax import NEVER_IN_TRAILERS, is_forwarding
 
 EXTENSION_BYTES: Final = 4 << 10
 """Of a whole body; nobody here reads extensions, so more can only be an attack."""
@@ -22,22 +22,6 @@ LEAST_AVERAGE_BYTES: Final = 4
 _size_line: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(;[\t\x20-\x7e\x80-\xff]*+)?\r\n").match
 _size_line_so_far: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,16}(?:;[\t\x20-\x7e\x80-\xff]*+)?\r?)?").fullmatch
 _trailer_so_far: Final = re.compile(rb"[\t\x20-\x7e\x80-\xff]*+\r?").fullmatch
-
-_FORBIDDEN: Final = (
-    HOP_BY_HOP
-    | ALWAYS_SINGLE
-    | {
-        b"content-encoding",
-        b"content-range",
-        b"trailer",
-        b"cookie",
-        b"set-cookie",
-        b"expect",
-        b"range",
-        b"cache-control",
-    }
-)
-"""What frames, routes, authenticates or describes the body may not come after it. RFC 9110 §6.5.1."""
 
 
 class _State(IntEnum):
@@ -149,7 +133,7 @@ class ChunkedReader:
         if self._trailer_bytes > TRAILER_BYTES or len(self.trailers) >= TRAILER_FIELDS:
             raise self._error("too many or too large trailers")
         name, value = split_line(data[at:end], self._error)
-        if name.replace(b"_", b"-") not in _FORBIDDEN and not is_forwarding(name):
+        if name.replace(b"_", b"-") not in NEVER_IN_TRAILERS and not is_forwarding(name):
             self.trailers.append((name, value))
         return end + 2
 

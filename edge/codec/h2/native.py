@@ -1,0 +1,242 @@
+"""The engine on libnghttp2 (`ngh2`): one call into C for each receive and each send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Final
+
+import ngh2
+from ngh2 import (
+    ConnectionClosed,
+    DataReceived,
+    Event,
+    PingAcknowledged,
+    RequestReceived,
+    StreamClosed,
+    StreamReset,
+    TrailersReceived,
+)
+
+from edge.codec.h2.codes import (
+    CONNECTION_WINDOW_BYTES,
+    DECODED_FIELDS,
+    DECODED_MARGIN_BYTES,
+    MAX_WINDOW,
+    Code,
+    goaway_frame,
+    own_settings,
+)
+from edge.codec.h2.engine import EngineSink
+from edge.codec.h2.tap import CONTINUATIONS, Tap
+from edge.head import Field
+from edge.model import Limits
+
+_PING: Final = b"edgedrns"
+_OWN_RESETS: Final = 1024
+
+
+class NativeEngine:
+    """Implements `Engine`. Every limit that ngh2 has only as an exception is a GOAWAY here."""
+
+    __slots__ = (
+        "_accepted",
+        "_clock",
+        "_connection",
+        "_last_words",
+        "_own",
+        "_peers",
+        "_sink",
+        "_tap",
+        "over",
+    )
+
+    def __init__(self, sink: EngineSink, limits: Limits, clock: Callable[[], float]) -> None:
+        decoded = limits.head_bytes + DECODED_MARGIN_BYTES
+        self._sink = sink
+        self._clock = clock
+        self._tap = Tap(decoded)
+        self._connection = connection = ngh2.Connection(
+            ngh2.Role.SERVER,
+            ngh2.Configuration(
+                auto_window_update=False,
+                max_continuations=CONTINUATIONS,
+                max_inbound_header_list_size=decoded,
+                max_inbound_header_count=DECODED_FIELDS,
+            ),
+        )
+        connection.initiate_connection(own_settings(limits))
+        connection.set_local_window_size(CONNECTION_WINDOW_BYTES)
+        self._accepted = 0
+        self._own: set[int] = set()
+        self._peers: set[int] = set()
+        self._last_words = b""
+        self.over: int | None = None
+
+    # ---- in
+
+    def receive(self, data: bytes) -> None:
+        tap = self._tap
+        now = self._clock()
+        while self.over is None:
+            piece = tap.scan(data, now)
+            if piece:
+                self._feed(piece)
+            fault = tap.fault
+            if fault is None:
+                return
+            tap.fault = None
+            stream_id, word = fault
+            if not stream_id:
+                self._end(word)
+                return
+            self._widen(stream_id, word, tap.rest[:13])
+            data = tap.rest[13:]
+
+    def _widen(self, stream_id: int, increment: int, frame: bytes) -> None:
+        """A huge WINDOW_UPDATE: libnghttp2 would end the connection where the stream should."""
+        if self._connection.stream_remote_window_size(stream_id) + increment > MAX_WINDOW:
+            self.reset(stream_id, Code.FLOW_CONTROL_ERROR)
+            self._sink.on_closed(stream_id, Code.FLOW_CONTROL_ERROR, False)
+            self._charge(1)
+        else:
+            self._feed(frame)
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._connection.receive_data(data)
+        except ngh2.DenialOfServiceError:
+            self._end(Code.ENHANCE_YOUR_CALM)
+            return
+        except ngh2.NGH2Error:
+            self._end(Code.PROTOCOL_ERROR)
+            return
+        self._tell(self._connection.events())
+        tap = self._tap
+        if tap.opened > self._accepted:
+            self._count_refused()
+
+    def _count_refused(self) -> None:
+        """Streams that were opened and never told of: malformed, or more than we allow at once."""
+        tap = self._tap
+        if not tap.receiving_head():
+            refused = tap.opened - self._accepted
+            self._accepted = tap.opened
+            self._charge(refused)
+
+    def _charge(self, count: int) -> None:
+        if self._tap.charge(count) and self.over is None:
+            self._end(Code.ENHANCE_YOUR_CALM)
+
+    def _tell(self, events: list[Event]) -> None:
+        sink = self._sink
+        if self._tap.saw_reset:
+            self._tap.saw_reset = False
+            self._peers.update(event.stream_id for event in events if isinstance(event, StreamReset))
+        peers = self._peers
+        for event in events:
+            if type(event) is RequestReceived:
+                self._accepted += 1
+                if not peers or event.stream_id not in peers:
+                    sink.on_request(event.stream_id, event.headers, event.end_stream)
+            elif type(event) is StreamClosed:
+                self._closed(event.stream_id, event.error_code)
+            elif type(event) is DataReceived:
+                data = event.data
+                sink.on_data(event.stream_id, data, len(data), event.end_stream)
+            elif type(event) is TrailersReceived:
+                sink.on_trailers(event.stream_id, event.headers)
+            elif type(event) is PingAcknowledged:
+                if event.opaque_data == _PING:
+                    sink.on_ping_answered()
+            elif type(event) is ConnectionClosed and self.over is None:
+                self.over = event.error_code
+
+    def _closed(self, stream_id: int, code: int) -> None:
+        by_peer = stream_id in self._peers
+        if by_peer:
+            self._peers.discard(stream_id)
+        elif stream_id in self._own:
+            self._own.discard(stream_id)
+        elif code:
+            self._charge(1)
+        else:
+            self._tap.served()
+        self._sink.on_closed(stream_id, code, by_peer)
+
+    def _end(self, code: int) -> None:
+        """The connection is over by a rule of ours, or by one that ngh2 does not say goodbye for."""
+        with suppress(ngh2.NGH2Error):
+            self._last_words = self._connection.data_to_send()
+        self._last_words += goaway_frame(max(self._tap.last, 0), code)
+        self.over = code
+
+    # ---- out
+
+    def take(self) -> bytes:
+        words, self._last_words = self._last_words, b""
+        if self.over is not None and words:
+            return words
+        try:
+            data = self._connection.data_to_send()
+            self._tell(self._connection.events())
+        except ngh2.NGH2Error:
+            return words
+        self._tap.sent(len(data))
+        return data
+
+    def send_informational(self, stream_id: int, fields: Iterable[Field]) -> None:
+        with suppress(ngh2.NGH2Error):
+            self._connection.send_informational_response(stream_id, fields)
+
+    def send_head(self, stream_id: int, fields: Iterable[Field], end: bool) -> None:
+        try:
+            self._connection.send_response(stream_id, fields, end_stream=end)
+        except ngh2.NGH2Error:
+            return
+
+    def send_data(self, stream_id: int, data: bytes, end: bool) -> None:
+        try:
+            self._connection.send_data(stream_id, data, end_stream=end)
+        except ngh2.NGH2Error:
+            return
+
+    def send_trailers(self, stream_id: int, fields: Iterable[Field]) -> None:
+        with suppress(ngh2.NGH2Error):
+            self._connection.send_trailers(stream_id, fields)
+
+    def queued(self, stream_id: int) -> int:
+        try:
+            return self._connection.queued_body_size(stream_id)
+        except ngh2.NGH2Error:
+            return 0
+
+    def credit(self, stream_id: int, size: int) -> None:
+        try:
+            self._connection.acknowledge_received_data(size, stream_id)
+        except (ngh2.NGH2Error, ValueError):
+            # ngh2 granted what a stream still held when that stream closed.
+            return
+
+    def reset(self, stream_id: int, code: int) -> None:
+        self._tap.abandon(stream_id)
+        with suppress(ngh2.NGH2Error):
+            self._connection.reset_stream(stream_id, code)
+            if len(self._own) >= _OWN_RESETS:
+                self._own.clear()
+            self._own.add(stream_id)
+
+    def notice(self) -> None:
+        with suppress(ngh2.NGH2Error):
+            self._connection.send_shutdown_notice()
+
+    def ping(self) -> None:
+        with suppress(ngh2.NGH2Error):
+            self._connection.ping(_PING)
+
+    def goaway(self, code: int) -> None:
+        with suppress(ngh2.NGH2Error):
+            self._connection.send_goaway(code)
+
+    def receiving_head(self) -> bool:
+        return self._tap.receiving_head()

@@ -1,0 +1,276 @@
+"""The engine on `h2`, in plain Python: where ngh2 cannot be had, and the oracle of the other one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Final, cast
+
+from h2 import events
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.exceptions import H2Error
+from h2.settings import SettingCodes, Settings
+
+from edge.codec.h2.codes import (
+    CONNECTION_WINDOW_BYTES,
+    DECODED_FIELDS,
+    DECODED_MARGIN_BYTES,
+    MAX_STREAMS,
+    MAX_WINDOW,
+    Code,
+    goaway_frame,
+    own_settings,
+)
+from edge.codec.h2.engine import EngineSink
+from edge.codec.h2.tap import Tap
+from edge.head import Field
+from edge.model import Limits
+
+_FIRST_WINDOW: Final = 65535
+_PING: Final = b"edgedrns"
+
+
+class _Outgoing:
+    """What a stream still has to send: body bytes, then maybe trailers; and whether the client has ended."""
+
+    __slots__ = ("body", "end", "request_ended", "trailers")
+
+    def __init__(self, request_ended: bool) -> None:
+        self.body = bytearray()
+        self.end = False
+        self.trailers: list[Field] | None = None
+        self.request_ended = request_ended
+
+
+class _Connection(H2Connection):
+    @property
+    def open_inbound_streams(self) -> int:
+        """None, so that h2 does not end the connection of a client that opens too many."""
+        return 0
+
+
+class PureEngine:
+    """Implements `Engine`; header lists are left to the server to judge."""
+
+    __slots__ = ("_clock", "_connection", "_draining", "_last_words", "_out", "_sink", "_tap", "over")
+
+    def __init__(self, sink: EngineSink, limits: Limits, clock: Callable[[], float]) -> None:
+        decoded = limits.head_bytes + DECODED_MARGIN_BYTES
+        self._sink = sink
+        self._clock = clock
+        self._tap = Tap(decoded)
+        self._connection = connection = _Connection(
+            H2Configuration(client_side=False, header_encoding=None, validate_inbound_headers=False)
+        )
+        connection.local_settings = Settings(
+            client=False,
+            # h2 has no name for every setting we send.
+            initial_values=cast(dict[SettingCodes, int], own_settings(limits)),
+        )
+        connection.decoder.max_header_list_size = decoded
+        connection.initiate_connection()
+        connection.increment_flow_control_window(CONNECTION_WINDOW_BYTES - _FIRST_WINDOW)
+        self._out: dict[int, _Outgoing] = {}
+        self._last_words = b""
+        self._draining = False
+        self.over: int | None = None
+
+    # ---- in
+
+    def receive(self, data: bytes) -> None:
+        tap = self._tap
+        now = self._clock()
+        while self.over is None:
+            piece = tap.scan(data, now)
+            if piece:
+                self._feed(piece)
+            fault = tap.fault
+            if fault is None or self.over is not None:
+                return
+            tap.fault = None
+            stream_id, word = fault
+            if not stream_id:
+                self._end(word)
+                return
+            self._widen(stream_id, word, tap.rest[:13])
+            data = tap.rest[13:]
+
+    def _widen(self, stream_id: int, increment: int, frame: bytes) -> None:
+        stream = self._connection.streams.get(stream_id)
+        if stream is not None and stream.outbound_flow_control_window + increment > MAX_WINDOW:
+            self.reset(stream_id, Code.FLOW_CONTROL_ERROR)
+            self._sink.on_closed(stream_id, Code.FLOW_CONTROL_ERROR, False)
+            self._charge()
+        else:
+            self._feed(frame)
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            told = self._connection.receive_data(data)
+        except H2Error as error:
+            self.over = int(getattr(error, "error_code", Code.PROTOCOL_ERROR))
+            return
+        except Exception:
+            # h2 has let foreign exceptions out before; whatever they are, the input was at fault.
+            self._end(Code.PROTOCOL_ERROR)
+            return
+        reset = {event.stream_id for event in told if isinstance(event, events.StreamReset)}
+        for event in told:
+            self._tell(event, reset)
+
+    def _tell(self, event: events.Event, reset: set[int]) -> None:
+        sink = self._sink
+        if isinstance(event, events.RequestReceived):
+            if event.stream_id not in reset:
+                self._request(event)
+        elif isinstance(event, events.DataReceived):
+            end = event.stream_ended is not None
+            self._request_over(event.stream_id, end)
+            sink.on_data(event.stream_id, event.data, event.flow_controlled_length, end)
+        elif isinstance(event, events.TrailersReceived):
+            self._request_over(event.stream_id, True)
+            sink.on_trailers(event.stream_id, tuple(event.headers))
+        elif isinstance(event, events.StreamReset):
+            if self._out.pop(event.stream_id, None) is not None:
+                if not event.remote_reset:
+                    self._charge()
+                sink.on_closed(event.stream_id, int(event.error_code), event.remote_reset)
+        elif isinstance(event, events.PingAckReceived):
+            if event.ping_data == _PING:
+                sink.on_ping_answered()
+        elif isinstance(event, events.ConnectionTerminated):
+            self._draining = True
+
+    def _request(self, event: events.RequestReceived) -> None:
+        stream_id = event.stream_id
+        if len(event.headers) > DECODED_FIELDS:
+            self._end(Code.ENHANCE_YOUR_CALM)
+        elif len(self._out) >= MAX_STREAMS:
+            self.reset(stream_id, Code.REFUSED_STREAM)
+            self._charge()
+        else:
+            end = event.stream_ended is not None
+            self._out[stream_id] = _Outgoing(end)
+            self._sink.on_request(stream_id, tuple(event.headers), end)
+
+    def _request_over(self, stream_id: int, end: bool) -> None:
+        out = self._out.get(stream_id)
+        if out is not None and end:
+            out.request_ended = True
+
+    def _charge(self) -> None:
+        if self._tap.charge() and self.over is None:
+            self._end(Code.ENHANCE_YOUR_CALM)
+
+    def _end(self, code: int) -> None:
+        self._last_words = goaway_frame(max(self._tap.last, 0), code)
+        self.over = code
+
+    # ---- out
+
+    def take(self) -> bytes:
+        connection = self._connection
+        if self.over is None:
+            for stream_id, out in list(self._out.items()):
+                self._pump(stream_id, out)
+            if self._draining and not self._out:
+                self.over = Code.NO_ERROR
+        data = connection.data_to_send() + self._last_words
+        self._last_words = b""
+        self._tap.sent(len(data))
+        return data
+
+    def _pump(self, stream_id: int, out: _Outgoing) -> None:
+        """Send what the windows take; the stream is over when both sides have ended."""
+        connection = self._connection
+        try:
+            while out.body:
+                size = min(
+                    connection.local_flow_control_window(stream_id),
+                    connection.max_outbound_frame_size,
+                    len(out.body),
+                )
+                if size <= 0:
+                    return
+                last = out.end and out.trailers is None and size == len(out.body)
+                connection.send_data(stream_id, bytes(out.body[:size]), end_stream=last)
+                del out.body[:size]
+                if last:
+                    self._sent(stream_id, out)
+                    return
+            if out.trailers is not None:
+                connection.send_headers(stream_id, out.trailers, end_stream=True)
+                self._sent(stream_id, out)
+            elif out.end:
+                connection.end_stream(stream_id)
+                self._sent(stream_id, out)
+        except H2Error:
+            self._out.pop(stream_id, None)
+
+    def _sent(self, stream_id: int, out: _Outgoing) -> None:
+        out.end = False
+        out.trailers = None
+        if out.request_ended:
+            del self._out[stream_id]
+            self._tap.served()
+            self._sink.on_closed(stream_id, Code.NO_ERROR, False)
+
+    def send_informational(self, stream_id: int, fields: Iterable[Field]) -> None:
+        self._head(stream_id, fields, False)
+
+    def send_head(self, stream_id: int, fields: Iterable[Field], end: bool) -> None:
+        self._head(stream_id, fields, end)
+
+    def _head(self, stream_id: int, fields: Iterable[Field], end: bool) -> None:
+        out = self._out.get(stream_id)
+        if out is None or self.over is not None:
+            return
+        try:
+            self._connection.send_headers(stream_id, list(fields), end_stream=end)
+        except H2Error:
+            return
+        if end:
+            self._sent(stream_id, out)
+
+    def send_data(self, stream_id: int, data: bytes, end: bool) -> None:
+        out = self._out.get(stream_id)
+        if out is not None:
+            out.body += data
+            out.end = end
+
+    def send_trailers(self, stream_id: int, fields: Iterable[Field]) -> None:
+        out = self._out.get(stream_id)
+        if out is not None:
+            out.trailers = list(fields)
+
+    def queued(self, stream_id: int) -> int:
+        out = self._out.get(stream_id)
+        return len(out.body) if out is not None else 0
+
+    def credit(self, stream_id: int, size: int) -> None:
+        if self.over is None:
+            with suppress(H2Error):
+                self._connection.acknowledge_received_data(size, stream_id)
+
+    def reset(self, stream_id: int, code: int) -> None:
+        self._tap.abandon(stream_id)
+        self._out.pop(stream_id, None)
+        if self.over is None:
+            with suppress(H2Error):
+                self._connection.reset_stream(stream_id, code)
+
+    def notice(self) -> None:
+        self._last_words += goaway_frame(MAX_WINDOW, Code.NO_ERROR)
+
+    def ping(self) -> None:
+        with suppress(H2Error):
+            self._connection.ping(_PING)
+
+    def goaway(self, code: int) -> None:
+        # h2's own would forbid it to go on with the streams that are open.
+        self._draining = True
+        self._last_words += goaway_frame(max(self._tap.last, 0), code)
+
+    def receiving_head(self) -> bool:
+        return self._tap.receiving_head()

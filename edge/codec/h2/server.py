@@ -1,0 +1,198 @@
+"""One downstream HTTP/2 connection: bytes in, exchanges out, as many at once as there are streams."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, cast
+
+from edge.codec.context import ListenerContext
+from edge.codec.h2.codes import Code
+from edge.codec.h2.engine import MakeEngine
+from edge.codec.h2.native import NativeEngine
+from edge.codec.h2.stream import Form, Stream
+from edge.codec.h2.turn import Turn
+from edge.errors import BadRequest, DownstreamClosed, DownstreamTimeout, EdgeError
+
+WRITE_HIGH_BYTES: Final = 256 << 10
+LINGER_S: Final = 1.0
+LINGER_BYTES: Final = 256 << 10
+"""After our GOAWAY so much is still read and dropped: a RST would eat the GOAWAY."""
+DRAIN_STEP_S: Final = 1.0
+"""How long a drain waits for the answer to its PING before it names the last stream."""
+_REQUEST_TIMEOUT: Final = 408
+
+
+class H2Server(Turn, asyncio.Protocol):
+    """A connection on a transport, with its clock, its drain and its end."""
+
+    _transport: asyncio.Transport
+
+    def __init__(self, context: ListenerContext, make_engine: MakeEngine = NativeEngine) -> None:
+        super().__init__(context, make_engine)
+        self._owes_head = True
+        self._draining = False
+        self._named_last = False
+        self._dropped = 0
+
+    # ---- the connection
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """After the handshake, where there is one."""
+        context = self._context
+        self._transport = made = cast(asyncio.Transport, transport)
+        if len(context.connections) >= context.limits.max_connections:
+            self._finished = True
+            made.abort()
+            return
+        context.connections.add(self)
+        self.peer = _address(made.get_extra_info("peername"))
+        self.local = _address(made.get_extra_info("sockname"))
+        self.client = b"%b:%d" % (self.peer[0].encode(), self.peer[1])
+        tls = made.get_extra_info("ssl_object")
+        if tls is not None:
+            self.tls_version = tls.version() or ""
+            self.sni = getattr(tls, "edge_sni", "")
+        self._write = made.write
+        made.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
+        if self._call_soon is None:
+            self._call_soon = asyncio.get_running_loop().call_soon
+        self._arm(context.limits.head_timeout_s)
+        self.wake()
+
+    def data_received(self, data: bytes) -> None:
+        if self._finished:
+            self._dropped += len(data)
+            if self._dropped > LINGER_BYTES:
+                self._transport.abort()
+            return
+        engine = self.engine
+        try:
+            engine.receive(data)
+        except Exception as error:
+            self._crashed(error)
+            return
+        self._expect_head(engine.receiving_head())
+        self.wake()
+
+    def _expect_head(self, owed: bool) -> None:
+        """The client has `head_timeout_s` for what it has begun, whatever else it sends meanwhile."""
+        if owed is not self._owes_head:
+            self._owes_head = owed
+            limits = self._context.limits
+            self._arm(limits.head_timeout_s if owed else limits.idle_timeout_s)
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        context = self._context
+        context.connections.discard(self)
+        context.deadlines.forget(self)
+        self._finished = True
+        self._fail_all(DownstreamClosed("the client closed the connection"))
+
+    def shutdown(self) -> None:
+        """Two steps: announce, and once the client has seen that, name the last stream served."""
+        if self._draining or self._finished:
+            return
+        self._draining = True
+        self.engine.notice()
+        self.engine.ping()
+        self._arm(DRAIN_STEP_S)
+        self.wake()
+
+    def on_ping_answered(self) -> None:
+        if self._draining and not self._named_last:
+            self._named_last = True
+            self.engine.goaway(Code.NO_ERROR)
+            self._arm(self._context.limits.idle_timeout_s)
+
+    def idle(self) -> None:
+        if not self._owes_head:
+            self.deadline = self._context.clock() + self._context.limits.idle_timeout_s
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than upstreams write: what they write stays in the streams."""
+        self._write_paused = True
+        self._arm(self._context.limits.body_idle_timeout_s)
+
+    def resume_writing(self) -> None:
+        self._write_paused = False
+        self._arm(self._context.limits.idle_timeout_s)
+        self.wake()
+
+    # ---- endings
+
+    def _arm(self, seconds: float) -> None:
+        self.deadline = self._context.clock() + seconds
+        self._context.deadlines.watch(self)
+
+    def _connection_over(self) -> None:
+        """The last GOAWAY is written: close, but let a client that still sends read it first."""
+        self._finished = True
+        code = self.engine.over
+        if code:
+            error: EdgeError = BadRequest(f"the connection broke HTTP/2, code {code}")
+            self._note_refused(error)
+        else:
+            error = DownstreamClosed("the connection is closed")
+        self._fail_all(error)
+        if not code:
+            self._transport.close()
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._arm(LINGER_S)
+
+    def _crashed(self, error: Exception) -> None:
+        self._context.unhandled(error)
+        self._finished = True
+        self._transport.abort()
+        self._fail_all(DownstreamClosed("the connection failed inside edge"))
+
+    def expired(self) -> None:
+        """A deadline of the connection passed: what that means depends on what it waits for."""
+        if self._finished:
+            self._transport.abort()
+        elif self._write_paused:
+            self._finished = True
+            self._transport.abort()
+            self._fail_all(DownstreamTimeout("the client does not read"))
+        elif self._owes_head:
+            self._fail_all(DownstreamTimeout("the head did not arrive in time"))
+            self._say_goodbye()
+        elif self._draining and not self._named_last:
+            self.on_ping_answered()
+            self.wake()
+        elif self._streams:
+            self._arm(self._context.limits.idle_timeout_s)
+        else:
+            self._say_goodbye()
+
+    def _say_goodbye(self) -> None:
+        self.engine.goaway(Code.NO_ERROR)
+        self._transport.write(self.engine.take())
+        self._finished = True
+        self._transport.close()
+
+    def stream_expired(self, stream: Stream) -> None:
+        """The client neither sends its body nor takes ours."""
+        if stream.blocked:
+            self._drop(stream, Code.CANCEL)
+            self._fail(stream, DownstreamTimeout("the client does not read the response"))
+        elif stream.request_open and not stream.held_back and not stream.tunnel:
+            open_ = stream.form is Form.OPEN
+            self._fail(stream, DownstreamTimeout("the body did not arrive in time"))
+            if open_:
+                self._answer(stream, _REQUEST_TIMEOUT)
+                self.wake()
+            else:
+                self._drop(stream, Code.CANCEL)
+        elif stream.request_open:
+            self._arm_stream(stream)
+
+
+def _address(name: object) -> tuple[str, int]:
+    if isinstance(name, tuple) and len(name) >= 2:
+        return name[0], name[1]
+    return "", 0
