@@ -1,0 +1,480 @@
+"""One downstream HTTP/3 connection: datagrams in, exchanges out, datagrams out. Sans-io."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+from typing import Any, Final, Protocol
+
+import pylsqpack
+from aioquic.quic.events import (
+    ConnectionIdRetired,
+    ConnectionTerminated,
+    HandshakeCompleted,
+    ProtocolNegotiated,
+    StopSendingReceived,
+    StreamDataReceived,
+    StreamReset,
+)
+
+from edge.codec.context import ListenerContext
+from edge.codec.h3.session import ALL_STREAMS, Session
+from edge.codec.h3.stream import H3Stream
+from edge.codec.h3.transport import Transport
+from edge.codec.h3.wire import Code, ConnectionFault
+from edge.errors import DownstreamClosed, EdgeError
+from edge.head import RequestHead
+from edge.model import Limits
+
+Address = tuple[str, int]
+Datagram = tuple[bytes, Any]
+
+CANCELLED_LIMIT: Final = 250
+"""Streams that came to nothing, less those answered meanwhile and CANCELLED_DECAY a second."""
+CANCELLED_DECAY: Final = 10.0
+SENT_BYTES: Final = 2 << 20
+"""Unacknowledged answer bytes of all streams together at which they hold back much earlier."""
+GOAWAY_S: Final = 0.5
+"""Between the GOAWAY that warns and the one that counts: requests under way must have arrived."""
+HANDSHAKE_S: Final = 10.0
+"""A client that has not finished its handshake by then is forgotten."""
+
+
+class Host(Protocol):
+    """Where datagrams come from and go to."""
+
+    def wake(self, server: H3Server) -> None:
+        """`server` has something to send, or to do, at the end of this turn of the loop."""
+
+    def cids_changed(self, server: H3Server) -> None:
+        """`server.transport.cids()` is not what it was."""
+
+    def established(self, server: H3Server) -> None:
+        """The handshake is complete."""
+
+
+class H3Server:
+    """Implements `Connection`; its streams implement `Downstream`.
+
+    The host calls `receive`, `fired` and, at the end of a turn, `turn` and `transmit`. Whatever goes
+    wrong in here ends this connection and no other.
+    """
+
+    __slots__ = (
+        "_cancelled",
+        "_cancelled_at",
+        "_closing",
+        "_dead",
+        "_established",
+        "_going",
+        "_host",
+        "_later",
+        "_next",
+        "_path",
+        "_repeat",
+        "_sent",
+        "_served",
+        "_session",
+        "_streams",
+        "awake",
+        "client",
+        "context",
+        "deadline",
+        "decoder",
+        "filed",
+        "id",
+        "local",
+        "peer",
+        "slow",
+        "sni",
+        "terminated",
+        "tls_version",
+        "transport",
+        "urgent",
+    )
+
+    decoder: pylsqpack.Decoder
+
+    def __init__(
+        self, context: ListenerContext, transport: Transport, host: Host, peer: Address, local: Address
+    ) -> None:
+        self.context = context
+        self.transport = transport
+        self._host = host
+        self.id = context.next_id()
+        self.local = local
+        self._path: Any = peer
+        self._locate(peer)
+        self.tls_version = "TLSv1.3"
+        self.sni = ""
+        self.filed = inf
+        self.deadline = context.clock() + HANDSHAKE_S
+        self.terminated = False
+        self.awake = False
+        self.urgent = True
+        self.slow: set[H3Stream] = set()
+        self._session: Session | None = None
+        self._streams: dict[int, H3Stream] = {}
+        self._dead: set[int] = set()
+        self._next = 0
+        self._going: int | None = None
+        self._closing = False
+        self._later: list[Callable[[], None]] = []
+        self._repeat: tuple[bytes, Limits, RequestHead] | None = None
+        self._sent = 0
+        self._served = 0
+        self._cancelled = 0.0
+        self._cancelled_at = 0.0
+        self._established = False
+        context.deadlines.watch(self)
+
+    def _locate(self, peer: Address) -> None:
+        host, port = peer[0], peer[1]
+        self.peer = (host, port)
+        self.client = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
+
+    # ---- what the host calls
+
+    def receive(self, data: bytes, addr: Any, now: float) -> None:
+        """A datagram that is for this connection."""
+        transport = self.transport
+        try:
+            transport.receive_datagram(data, addr, now)
+            self._pump()
+            if transport._close_event is not None and not self._closing:
+                self._end()
+            if len(transport._network_paths) > 1:
+                self._migrated()
+            if self.slow:
+                for stream in list(self.slow):
+                    stream.acknowledged()
+        except ConnectionFault as fault:
+            self.close(fault.code, fault.reason)
+        except Exception as error:
+            self._crashed(error)
+        if self.urgent or transport._close_pending or transport.ack_due(now) or transport.backlog():
+            self.wake()
+
+    def fired(self, now: float) -> None:
+        """The time `next_timer` gave has come."""
+        try:
+            self.transport.handle_timer(now)
+            self._pump()
+        except Exception as error:
+            self._crashed(error)
+        self.wake()
+
+    def turn(self) -> None:
+        """What was left for the end of the loop's turn."""
+        self.awake = False
+        while self._later:
+            later, self._later = self._later, []
+            for callback in later:
+                try:
+                    callback()
+                except Exception as error:
+                    self._crashed(error)
+
+    def transmit(self, now: float) -> list[Datagram]:
+        """Datagrams to send now, with where to."""
+        try:
+            datagrams = self.transport.send_now(now)
+            if self.transport._events:
+                self._pump()
+        except Exception as error:
+            self._crashed(error)
+            return []
+        self.urgent = not self._established
+        return datagrams
+
+    def next_timer(self) -> float | None:
+        """When `fired` wants to be called next."""
+        return self.transport.get_timer()
+
+    def wake(self) -> None:
+        """Have `turn` and `transmit` called."""
+        if not self.awake:
+            self.awake = True
+            self._host.wake(self)
+
+    # ---- events of QUIC
+
+    def _pump(self) -> None:
+        events = self.transport._events
+        while events:
+            event = events.popleft()
+            kind = type(event)
+            if kind is StreamDataReceived:
+                self._stream_data(event)
+            elif kind is StreamReset:
+                self._stream_reset(event.stream_id)
+            elif kind is StopSendingReceived:
+                self._stop_sending(event)
+            elif kind is ProtocolNegotiated:
+                self._session = Session(self.transport, self.context.limits.head_bytes)
+                self.decoder = self._session.decoder
+            elif kind is HandshakeCompleted:
+                self._greeted()
+            elif kind is ConnectionIdRetired:
+                self._host.cids_changed(self)
+            elif kind is ConnectionTerminated:
+                self._terminated()
+
+    def _stream_data(self, event: StreamDataReceived) -> None:
+        stream_id, data, end = event.stream_id, event.data, event.end_stream
+        if self._closing:
+            return
+        if stream_id & 3:
+            self._uni_data(event)
+            return
+        if not end:
+            end = self._ends_at_once(stream_id)
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            stream = self._new_stream(stream_id, end)
+        if stream is not None:
+            stream.receive(data, end)
+        elif end:
+            self._dead.discard(stream_id)
+        if data and self.transport.consumed(len(data)):
+            self.urgent = True
+
+    def _ends_at_once(self, stream_id: int) -> bool:
+        """Some clients send the end in a frame of its own: a request without a body must not get one."""
+        events = self.transport._events
+        if events:
+            event = events[0]
+            if type(event) is StreamDataReceived and event.stream_id == stream_id and not event.data:
+                events.popleft()
+                return event.end_stream
+        return False
+
+    def _new_stream(self, stream_id: int, end: bool) -> H3Stream | None:
+        """A stream for a request that begins; None when nobody wants what comes on it."""
+        if stream_id in self._dead:
+            return None
+        quic = self.transport._streams[stream_id]
+        stream = H3Stream(self, stream_id, quic)
+        self._streams[stream_id] = stream
+        if self._going is not None and stream_id >= self._going:
+            # Not processed at all: the client may send it again elsewhere. RFC 9114 §5.2.
+            stream.abort(Code.REQUEST_REJECTED)
+            return None
+        self._next = max(self._next, stream_id + 4)
+        return stream
+
+    def _uni_data(self, event: StreamDataReceived) -> None:
+        if self._session is None or event.stream_id & 3 != 2:
+            raise ConnectionFault(Code.INTERNAL_ERROR, "a stream nobody opened")
+        self._session.receive(event, self._served)
+        stream = self.transport._streams.get(event.stream_id)
+        grown = stream is not None and self.transport.grant_uni(stream)
+        if self.transport.consumed(len(event.data)) or grown:
+            self.urgent = True
+
+    def _stream_reset(self, stream_id: int) -> None:
+        quic = self.transport._streams.get(stream_id)
+        if quic is not None:
+            receiver = quic.receiver
+            self.transport.consumed(receiver.highest_offset - receiver.starting_offset())
+        if stream_id & 3:
+            if self._session is not None:
+                self._session.handle_event(StreamReset(error_code=0, stream_id=stream_id))
+            return
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            stream.client_gone()
+        elif stream_id in self._dead:
+            self._dead.discard(stream_id)
+        elif quic is not None:
+            # Reset before a byte of it came.
+            quic.sender.reset(Code.REQUEST_INCOMPLETE)
+            self.cancelled()
+        self.urgent = True
+
+    def _stop_sending(self, event: StopSendingReceived) -> None:
+        if event.stream_id & 3:
+            if self._session is not None:
+                self._session.handle_event(event)
+            return
+        stream = self._streams.get(event.stream_id)
+        if stream is not None:
+            stream.client_gone()
+        self.urgent = True
+
+    def _greeted(self) -> None:
+        """The handshake is complete."""
+        self._established = True
+        self.deadline = inf
+        self.context.deadlines.forget(self)
+        self.sni = self.transport.sni
+        self.transport.established()
+        self.context.connections.add(self)
+        self._host.cids_changed(self)
+        self._host.established(self)
+        self.urgent = True
+        if self.context.draining:
+            self.shutdown()
+
+    def _migrated(self) -> None:
+        """The client may have another address now."""
+        path = self.transport._network_paths[0]
+        self.urgent = True
+        if path.is_validated and path.addr != self._path:
+            self._path = path.addr
+            self._locate(path.addr)
+
+    # ---- what streams call
+
+    def wrote(self, size: int) -> None:
+        """Something is to be sent."""
+        self._sent += size
+        self.urgent = True
+        if not self.awake:
+            self.wake()
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Call at the end of this turn of the loop."""
+        self._later.append(callback)
+        self.wake()
+
+    def grant(self, stream: H3Stream) -> None:
+        if self.transport.grant(stream.quic, stream.held_bytes):
+            self.urgent = True
+            self.wake()
+
+    def hold(self, size: int) -> int:
+        """`size` bytes wait for their reader: take the credit of the connection back."""
+        self.transport.consumed(-size)
+        return size
+
+    def freed(self, size: int) -> None:
+        """`size` bytes that were held are gone."""
+        if size and self.transport.consumed(size):
+            self.urgent = True
+            self.wake()
+
+    def crowded(self) -> bool:
+        """Whether unacknowledged bytes of all streams are too many."""
+        if self._sent < SENT_BYTES:
+            return False
+        streams = self.transport._streams.values()
+        self._sent = sum(each.sender._buffer_stop - each.sender._buffer_start for each in streams)
+        return self._sent >= SENT_BYTES
+
+    def repeated(self, section: bytes) -> RequestHead | None:
+        """The head `section` means, when the client's last one was the same, byte for byte."""
+        repeat = self._repeat
+        if repeat is None or repeat[0] != section or repeat[1] is not self.context.limits:
+            return None
+        head = repeat[2]
+        return RequestHead(
+            head.method, head.scheme, head.authority, head.path, head.fields.copy(), None, head.protocol
+        )
+
+    def remember(self, section: bytes, head: RequestHead) -> None:
+        """Keep a plain head: clients mostly say the same again. It stays in its connection."""
+        if head.length is None and head.upgrade is None and not head.expect_continue:
+            copy = RequestHead(
+                head.method, head.scheme, head.authority, head.path, head.fields.copy(), None, head.protocol
+            )
+            self._repeat = (section, self.context.limits, copy)
+
+    def refused(self, error: EdgeError) -> None:
+        """A head no exchange ever saw."""
+        if self.context.refused is not None:
+            self.context.refused(error)
+
+    def served(self) -> None:
+        """A request was answered."""
+        self._served += 1
+        if self._cancelled > 0:
+            self._cancelled -= 1
+
+    def cancelled(self) -> None:
+        """A request came to nothing; too many of them, and the connection ends. Raises ConnectionFault."""
+        now = self.context.clock()
+        passed = now - self._cancelled_at
+        self._cancelled_at = now
+        self._cancelled = max(0.0, self._cancelled - passed * CANCELLED_DECAY) + 1
+        if self._cancelled >= CANCELLED_LIMIT:
+            raise ConnectionFault(Code.EXCESSIVE_LOAD, "too many cancelled requests")
+
+    def forget(self, stream: H3Stream) -> None:
+        """`stream` is over; what may still come on it is dropped."""
+        self._streams.pop(stream.id, None)
+        self.slow.discard(stream)
+        if not stream.quic.receiver.is_finished:
+            self._dead.add(stream.id)
+        if stream.filed != inf:
+            self.context.deadlines.forget(stream)
+        if self._going is not None and not self._streams and not self._closing:
+            self.soon(self._close_if_idle)
+
+    # ---- endings
+
+    def shutdown(self) -> None:
+        """Warn with a GOAWAY, count with a second one, close when the last request is answered."""
+        if self._session is None or not self._established or self._closing or self.deadline != inf:
+            return
+        self._session.go_away(ALL_STREAMS)
+        self.deadline = self.context.clock() + GOAWAY_S
+        self.context.deadlines.watch(self)
+        self.wrote(0)
+
+    def expired(self) -> None:
+        """The handshake took too long, or the second GOAWAY is due."""
+        if self._closing:
+            return
+        if self._session is None or not self._established:
+            self._terminated()
+            self.wake()
+            return
+        self._going = self._next
+        self._session.go_away(self._next)
+        self.wrote(0)
+        self._close_if_idle()
+
+    def _close_if_idle(self) -> None:
+        if not self._streams and not self._closing:
+            self.close(Code.NO_ERROR, "")
+
+    def close(self, code: Code, reason: str) -> None:
+        """End the connection with `code`; its exchanges are told that the client is gone."""
+        self.transport.close(error_code=code, reason_phrase=reason)
+        self.urgent = True
+        self._end()
+        self.wake()
+
+    def _end(self) -> None:
+        self._closing = True
+        self._later.clear()
+        self.context.connections.discard(self)
+        self.context.deadlines.forget(self)
+        while self._streams:
+            _, stream = self._streams.popitem()
+            exchange, stream._exchange = stream._exchange, None
+            self.context.deadlines.forget(stream)
+            stream.lose()
+            if exchange is not None:
+                try:
+                    exchange.downstream_failed(DownstreamClosed("the connection ended"))
+                except Exception as unexpected:
+                    self.context.unhandled(unexpected)
+
+    def discard(self) -> None:
+        """Forget a connection that never was one."""
+        self._terminated()
+
+    def _terminated(self) -> None:
+        self.terminated = True
+        self._end()
+        self.transport.release()
+
+    def _crashed(self, error: Exception) -> None:
+        self.context.unhandled(error)
+        try:
+            self.close(Code.INTERNAL_ERROR, "")
+        except Exception as unexpected:
+            self.context.unhandled(unexpected)
+            self.terminated = True

@@ -1,0 +1,85 @@
+"""Variable-length integers and HTTP/3 frames as bytes. Spec: RFC 9000 §16, RFC 9114 §7."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+
+class Frame(IntEnum):
+    """Frame types. Spec: RFC 9114 §7.2."""
+
+    DATA = 0x0
+    HEADERS = 0x1
+    CANCEL_PUSH = 0x3
+    SETTINGS = 0x4
+    PUSH_PROMISE = 0x5
+    GOAWAY = 0x7
+    MAX_PUSH_ID = 0xD
+
+
+class Code(IntEnum):
+    """Error codes. Spec: RFC 9114 §8.1, RFC 9204 §6."""
+
+    NO_ERROR = 0x100
+    INTERNAL_ERROR = 0x102
+    CLOSED_CRITICAL_STREAM = 0x104
+    FRAME_UNEXPECTED = 0x105
+    FRAME_ERROR = 0x106
+    EXCESSIVE_LOAD = 0x107
+    REQUEST_REJECTED = 0x10B
+    REQUEST_CANCELLED = 0x10C
+    REQUEST_INCOMPLETE = 0x10D
+    MESSAGE_ERROR = 0x10E
+    QPACK_DECOMPRESSION_FAILED = 0x200
+
+
+class ConnectionFault(Exception):
+    """The client broke a rule that ends the whole connection with `code`."""
+
+    def __init__(self, code: Code, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+NOT_ON_REQUEST_STREAMS: Final = frozenset((0x2, 0x3, 0x4, 0x5, 0x6, 0x7, 0x8, 0x9, 0xD))
+"""Frames of the control stream, pushes, and what HTTP/2 has and HTTP/3 reserves. RFC 9114 §7.2.8."""
+
+
+def varint(value: int) -> bytes:
+    """`value` (0..2**62-1) in its shortest form."""
+    if value < 0x40:
+        return b"%c" % value
+    if value < 0x4000:
+        return (value | 0x4000).to_bytes(2, "big")
+    if value < 0x4000_0000:
+        return (value | 0x8000_0000).to_bytes(4, "big")
+    return (value | 0xC000_0000_0000_0000).to_bytes(8, "big")
+
+
+def read_varint(data: bytes, at: int) -> tuple[int, int] | None:
+    """(value, where it ends), or None when `data` ends before it does."""
+    if at >= len(data):
+        return None
+    first = data[at]
+    if first < 0x40:
+        return first, at + 1
+    end = at + (1 << (first >> 6))
+    if end > len(data):
+        return None
+    size = end - at
+    return int.from_bytes(data[at:end], "big") & ((1 << (8 * size - 2)) - 1), end
+
+
+def headers_frame(block: bytes) -> bytes:
+    return b"\x01" + varint(len(block)) + block
+
+
+def data_frame(data: bytes) -> bytes:
+    return b"\x00" + varint(len(data)) + data
+
+
+def goaway_frame(stream_id: int) -> bytes:
+    identifier = varint(stream_id)
+    return b"\x07" + varint(len(identifier)) + identifier

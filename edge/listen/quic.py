@@ -1,0 +1,113 @@
+"""One UDP socket for HTTP/3, served by a `worker_serve` of its own until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import socket
+from collections.abc import Callable
+from hashlib import sha256
+from os import urandom
+from typing import Any
+
+import hypercorn.asyncio.run as hypercorn_run
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.config import Sockets
+
+from edge import model
+from edge.codec.context import ListenerContext
+from edge.codec.h3.certificates import Certificates
+from edge.codec.h3.transport import CID_BYTES, TransportSettings
+from edge.listen.quic_door import Door
+from edge.listen.quic_host import QuicHost
+from edge.listen.quic_seam import QuicConfig
+
+IDLE_TIMEOUT_S = 60.0
+"""NATs forget a UDP flow within minutes, so a longer wait would be in vain."""
+RESET_KEY_BYTES = 32
+
+
+def cid_maker(worker: int, workers: int) -> Callable[[], bytes]:
+    """Connection ids whose first byte tells the kernel which of `workers` they belong to (byte mod N)."""
+    if workers <= 1:
+        return lambda: urandom(CID_BYTES)
+    steps = 256 // workers
+
+    def make() -> bytes:
+        noise = urandom(CID_BYTES)
+        return b"%c" % (noise[0] % steps * workers + worker) + noise[1:]
+
+    return make
+
+
+def reset_token_maker(key: bytes) -> Callable[[bytes], bytes]:
+    """Tokens of stateless resets; with the same `key` a new worker can end connections of a dead one."""
+    return lambda cid: hmac.digest(key, cid, sha256)[:16]
+
+
+async def _no_app(scope: Any, receive: Any, send: Any) -> None:
+    """Our host answers everything; hypercorn's own protocols never run on this socket."""
+    if scope["type"] != "lifespan":
+        raise RuntimeError("a data-plane listener never runs an ASGI application")
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+class QuicListener:
+    """Serves HTTP/3 for `listener` on `sock`, a bound UDP socket that does not block.
+
+    `reset_key` (RESET_KEY_BYTES) is the same for all workers, and over restarts. Raises ValueError
+    when a certificate of `listener` cannot be used.
+    """
+
+    def __init__(
+        self,
+        listener: model.Listener,
+        sock: socket.socket,
+        context: ListenerContext,
+        reset_key: bytes | None = None,
+        worker: int = 0,
+        workers: int = 1,
+    ) -> None:
+        self.name = listener.name
+        self._sock = sock
+        self._settings = TransportSettings(
+            Certificates(listener.certificates),
+            cid_maker(worker, workers),
+            reset_token_maker(reset_key or urandom(RESET_KEY_BYTES)),
+            min(IDLE_TIMEOUT_S, context.limits.idle_timeout_s),
+        )
+        self._host = QuicHost(context, Door(self._settings))
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the socket is served, so that Alt-Svc may point to it."""
+        return self._host.is_up
+
+    def start(self) -> None:
+        """Begin to take connections."""
+        sockets = Sockets([], [], [self._sock])
+        serve = hypercorn_run.worker_serve(
+            ASGIWrapper(_no_app), QuicConfig(self._host), sockets=sockets, shutdown_trigger=self._stop.wait
+        )
+        self._task = asyncio.get_running_loop().create_task(serve)
+
+    def set_certificates(self, certificates: list[model.Certificate]) -> None:
+        """Use these from the next handshake on. Raises ValueError, and keeps the old ones, as the class."""
+        self._settings.certificates = Certificates(certificates)
+
+    async def stop(self) -> None:
+        """Accept no more; connections that stand go on until `close`."""
+        self._host.accepting = False
+        self._stop.set()
+        if self._task is not None:
+            await self._task
+
+    def close(self) -> None:
+        """End what connections are left with H3_NO_ERROR, and close the socket."""
+        self._host.close()

@@ -1,0 +1,224 @@
+"""One UDP socket and the QUIC connections on it: which datagram is whose, timers, one flush a turn."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any, Final, cast
+
+from aioquic.buffer import Buffer
+from aioquic.quic.packet import pull_quic_header
+
+from edge.codec.context import ListenerContext
+from edge.codec.h3.server import H3Server
+from edge.codec.h3.transport import CID_BYTES, Transport
+from edge.codec.h3.wire import Code
+from edge.listen.quic_door import Door
+
+LEAST_TIMER_S: Final = 0.001
+"""aioquic's pacer asks for a timer per packet; nothing here needs a finer one."""
+SOCKET_BYTES: Final = 1 << 20
+
+
+class _Seat(H3Server):
+    """A connection with what the host must know of it."""
+
+    __slots__ = ("first_cid", "half_open", "known_as", "timer", "timer_at")
+
+    def __init__(
+        self, context: ListenerContext, transport: Transport, host: QuicHost, peer: Any, first_cid: bytes
+    ) -> None:
+        super().__init__(context, transport, host, peer, host.local)
+        self.first_cid = first_cid
+        self.known_as: set[bytes] = set()
+        self.timer: asyncio.TimerHandle | None = None
+        self.timer_at = 0.0
+        self.half_open = True
+
+
+class QuicHost(asyncio.DatagramProtocol):
+    """Implements `edge.codec.h3.server.Host` on an asyncio datagram transport.
+
+    A datagram never raises out of here: what goes wrong ends the connection it belongs to.
+    """
+
+    def __init__(
+        self, context: ListenerContext, door: Door, loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
+        self.context = context
+        self.door = door
+        self.accepting = True
+        self.half_open = 0
+        self._loop = loop or asyncio.get_running_loop()
+        self._by_cid: dict[bytes, _Seat] = {}
+        self._awake: list[_Seat] = []
+        self._scheduled = False
+        self.local: tuple[str, int] = ("", 0)
+        self._transport: asyncio.DatagramTransport | None = None
+
+    # ---- asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        made = cast(asyncio.DatagramTransport, transport)
+        self._transport = made
+        name = made.get_extra_info("sockname")
+        self.local = (name[0], name[1])
+        raw = made.get_extra_info("socket")
+        if raw is not None:
+            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                raw.setsockopt(socket.SOL_SOCKET, option, SOCKET_BYTES)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        """One datagram; its first bytes say whose."""
+        try:
+            if not data:
+                return
+            now = self._loop.time()
+            if data[0] & 0x80:
+                seat = self._by_long_header(data, addr, now)
+            else:
+                seat = self._by_cid.get(data[1 : 1 + CID_BYTES])
+                if seat is None:
+                    self._send(self.door.stray(data, now), addr)
+            if seat is None:
+                return
+            seat.receive(data, addr, now)
+            if not seat.awake:
+                self._arm(seat, seat.transport.ack_at(), now)
+        except Exception as error:
+            self.context.unhandled(error)
+
+    def _by_long_header(self, data: bytes, addr: Any, now: float) -> _Seat | None:
+        try:
+            header = pull_quic_header(Buffer(data=data), host_cid_length=CID_BYTES)
+        except ValueError:
+            return None
+        seat = self._by_cid.get(header.destination_cid)
+        if seat is not None:
+            return seat
+        context = self.context
+        if not self.accepting or len(context.connections) + self.half_open >= context.limits.max_connections:
+            return None
+        made = self.door.first(header, len(data), addr, self.half_open, now)
+        if not isinstance(made, Transport):
+            self._send(made, addr)
+            return None
+        self.half_open += 1
+        seat = _Seat(context, made, self, addr, header.destination_cid)
+        self.cids_changed(seat)
+        seat.receive(data, addr, now)
+        if made.unheard():
+            seat.discard()
+            self._remove(seat)
+        return None
+
+    def _send(self, data: bytes | None, addr: Any) -> None:
+        if data is not None and self._transport is not None:
+            self._transport.sendto(data, addr)
+
+    # ---- what connections ask for
+
+    def wake(self, server: H3Server) -> None:
+        """Flush `server` at the end of this turn of the loop."""
+        self._awake.append(cast(_Seat, server))
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def cids_changed(self, server: H3Server) -> None:
+        """Know `server` by its present ids, and by the one its client chose: first packets come late too."""
+        seat = cast(_Seat, server)
+        present = {seat.first_cid, *seat.transport.cids()}
+        for cid in seat.known_as - present:
+            self._by_cid.pop(cid, None)
+        for cid in present - seat.known_as:
+            self._by_cid[cid] = seat
+        seat.known_as = present
+
+    def established(self, server: H3Server) -> None:
+        seat = cast(_Seat, server)
+        if seat.half_open:
+            seat.half_open = False
+            self.half_open -= 1
+
+    # ---- turns and timers
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        awake, self._awake = self._awake, []
+        now = self._loop.time()
+        transport = self._transport
+        for seat in awake:
+            try:
+                seat.turn()
+                if not seat.terminated and transport is not None:
+                    for data, addr in seat.transmit(now):
+                        transport.sendto(data, addr)
+                if seat.terminated:
+                    self._remove(seat)
+                else:
+                    self._arm(seat, seat.next_timer(), now)
+            except Exception as error:
+                self.context.unhandled(error)
+                self._remove(seat)
+
+    def _arm(self, seat: _Seat, at: float | None, now: float) -> None:
+        """Have the timer run at `at` or before; one that is early looks again, so most calls do nothing."""
+        if at is None:
+            return
+        at = max(at, now + LEAST_TIMER_S)
+        if seat.timer is not None:
+            if seat.timer_at <= at:
+                return
+            seat.timer.cancel()
+        seat.timer_at = at
+        seat.timer = self._loop.call_at(at, self._fire, seat)
+
+    def _fire(self, seat: _Seat) -> None:
+        seat.timer = None
+        if seat.terminated:
+            return
+        now = self._loop.time()
+        try:
+            at = seat.next_timer()
+            if at is not None and at > now + LEAST_TIMER_S:
+                self._arm(seat, at, now)
+            else:
+                seat.fired(now)
+        except Exception as error:
+            self.context.unhandled(error)
+            self._remove(seat)
+
+    def _remove(self, seat: _Seat) -> None:
+        for cid in seat.known_as:
+            self._by_cid.pop(cid, None)
+        seat.known_as = set()
+        if seat.half_open:
+            seat.half_open = False
+            self.half_open -= 1
+        if seat.timer is not None:
+            seat.timer.cancel()
+            seat.timer = None
+        seat.terminated = True
+
+    # ---- endings
+
+    @property
+    def is_up(self) -> bool:
+        """Whether new connections are taken."""
+        return self.accepting and self._transport is not None
+
+    def seats(self) -> int:
+        """Connections there are, half-open and closing ones included."""
+        return len(set(self._by_cid.values()))
+
+    def close(self) -> None:
+        """Close every connection with H3_NO_ERROR, and the socket."""
+        for seat in set(self._by_cid.values()):
+            seat.close(Code.NO_ERROR, "")
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
