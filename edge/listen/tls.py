@@ -11,6 +11,7 @@ import ssl
 from typing import Final
 
 from edge import model
+from edge.listen import openssl
 
 CIPHERS: Final = (
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
@@ -60,6 +61,8 @@ def _context(certificate: model.Certificate, alpn: list[str]) -> ssl.SSLContext:
     context.set_ciphers(CIPHERS)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_alpn_protocols(alpn)
+    context.num_tickets = 1
+    openssl.tune(context)
     descriptor = os.memfd_create("certificate", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, certificate.chain_pem + b"\n" + certificate.key_pem)
