@@ -28,6 +28,7 @@ def edit_trailers(fields: Fields, words: list[int], parts: list[bytes]) -> None:
 def _edit(
     fields: Fields, words: list[int], parts: list[bytes], head: RequestHead | ResponseHead | None
 ) -> None:
+    problems: dict[bytes, FilterError] = {}
     for word, name, value in zip(words, parts[::2], parts[1::2], strict=True):
         op = word >> 28
         if op == _ADD:
@@ -39,7 +40,14 @@ def _edit(
         elif op != _SPECIAL:
             fields.insert(word & 0xFFFFFF, (name, value))
         elif head is not None:
-            _edit_special(head, name, value)
+            try:
+                _edit_special(head, name, value)
+                problems.pop(name, None)
+            except FilterError as failure:
+                problems[name] = failure
+    # The last value of each counts, and the other edits are carried out whatever comes of it.
+    for problem in problems.values():
+        raise problem
 
 
 def append_only(head: RequestHead | ResponseHead, encoded: bytes, parts: list[bytes]) -> None:

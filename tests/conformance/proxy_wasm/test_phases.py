@@ -320,3 +320,18 @@ def test_guests_never_see_more_of_a_body_than_is_there() -> None:
     assert [output.word(), output.bytes()] == [0, b"3456"]
     assert [output.word(), output.bytes()] == [0, b""]
     assert [output.word(), output.bytes()] == [1, b""]
+
+
+def test_the_last_value_of_a_pseudo_header_counts_and_other_edits_stand() -> None:
+    wrong = (
+        Script()
+        .call("replace_header_map_value", 0, b"host", b"a_b..c:x")
+        .call("add_header_map_value", 0, b"x", b"1")
+    )
+    port = FakePort(request_head())
+    assert opened(scripted(request_headers=wrong), port).request_head(True) is Action.FAIL
+    assert port.request.fields[-1] == (b"x", b"1")
+    put_right = wrong.call("replace_header_map_value", 0, b"host", b"fine.example")
+    port = FakePort(request_head())
+    assert opened(scripted(request_headers=put_right), port).request_head(True) is Action.CONTINUE
+    assert port.request.authority == b"fine.example"
