@@ -150,3 +150,5 @@ class Supervisor:
         self._signal = number
         log.info("draining for at most %g s; a second signal ends at once", self.options.grace_s)
         keeper.drain(self.options.grace_s)
+        for bound in self.bound:
+            bound.socket.close()  # while we hold it, the kernel goes on accepting for nobody

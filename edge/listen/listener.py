@@ -68,6 +68,7 @@ class Listener:
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._factory = factory
+        self._late: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:
         """Begin to accept."""
@@ -80,8 +81,36 @@ class Listener:
         self._task = asyncio.get_running_loop().create_task(serve)
 
     async def stop(self) -> None:
-        """Accept no more; connections that stand go on."""
-        self._stop.set()
-        if self._task is not None:
-            await self._task
-        seam.forget(self._sock)
+        """Accept no more; connections that stand go on, and those the kernel has taken are served."""
+        with self._sock.dup() as rest:
+            rest.setblocking(False)
+            self._stop.set()
+            if self._task is not None:
+                await self._task
+            seam.forget(self._sock)
+            self._take_in(rest)
+
+    def _take_in(self, rest: socket.socket) -> None:
+        """Accept until nothing waits. The caller closes `rest` at once: what comes between is reset."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, _ = rest.accept()
+            except OSError:
+                return
+            connection.setblocking(False)
+            timeout_s = HANDSHAKE_TIMEOUT_S if self._secure else None
+            context = self._config.create_ssl_context()
+            task = loop.create_task(
+                loop.connect_accepted_socket(
+                    self._factory, connection, ssl=context, ssl_handshake_timeout=timeout_s
+                )
+            )
+            self._late.add(task)
+            task.add_done_callback(self._late_done)
+
+    def _late_done(self, task: asyncio.Task[Any]) -> None:
+        """A handshake that failed is its client's affair."""
+        self._late.discard(task)
+        if not task.cancelled():
+            task.exception()

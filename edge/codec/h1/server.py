@@ -15,6 +15,8 @@ from edge.head import Field, ResponseHead
 
 LINGER_S: Final = 1.0
 """How long a refused client may go on sending before it is cut: enough to read the answer."""
+FIRST_REQUEST_S: Final = 1.0
+"""While we drain: how long a client that has asked nothing yet has, for a request on its way."""
 WRITE_HIGH_BYTES: Final = 256 << 10
 
 _ALLOW: Final[Field] = (b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
@@ -26,6 +28,7 @@ class H1Server(Intake, asyncio.Protocol):
 
     __slots__ = (
         "_eof",
+        "_fresh",
         "_reading",
         "_request_paused",
         "_write_paused",
@@ -34,6 +37,7 @@ class H1Server(Intake, asyncio.Protocol):
     def __init__(self, context: ListenerContext) -> None:
         super().__init__(context)
         self._eof = False
+        self._fresh = True
         self._reading = True
         self._request_paused = False
         self._write_paused = False
@@ -59,7 +63,7 @@ class H1Server(Intake, asyncio.Protocol):
             self.tls_version = tls.version() or ""
             self.sni = getattr(tls, "edge_sni", "")
         made.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
-        self._arm(context.limits.head_timeout_s)
+        self._arm(FIRST_REQUEST_S if context.draining else context.limits.head_timeout_s)
 
     def data_received(self, data: bytes) -> None:
         if self._held:
@@ -95,11 +99,13 @@ class H1Server(Intake, asyncio.Protocol):
         self._fail_exchange(DownstreamClosed("the client closed the connection"))
 
     def shutdown(self) -> None:
-        """Close now if idle, else after the exchange under way."""
-        if self._mode is Mode.HEAD and not self._held:
-            self._finish_connection()
-        else:
+        """Close now if idle, else after the exchange under way or the first one to come."""
+        if self._mode is not Mode.HEAD or self._held:
             self._close = True
+        elif self._fresh:
+            self._arm(FIRST_REQUEST_S)
+        else:
+            self._finish_connection()
 
     # ---- flow control
 
@@ -182,6 +188,7 @@ class H1Server(Intake, asyncio.Protocol):
             self._finish_connection()
             return
         self._mode = Mode.HEAD
+        self._fresh = False
         self._http10 = self._to_head = self._request_paused = False
         self.deadline = self._context.clock() + self._context.limits.idle_timeout_s
         if self._held:

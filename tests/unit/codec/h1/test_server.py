@@ -192,7 +192,9 @@ def test_half_a_close_inside_a_request_ends_it() -> None:
 
 
 def test_draining_closes_idle_connections_now_and_busy_ones_after_their_answer() -> None:
-    idle = Edge()
+    idle, served = _open()
+    served.downstream.send_head(ResponseHead(200, [], 0), True)
+    assert not idle.ended
     idle.context.drain()
     assert idle.ended
     busy, exchange = _open()
@@ -201,6 +203,20 @@ def test_draining_closes_idle_connections_now_and_busy_ones_after_their_answer()
     exchange.downstream.send_head(ResponseHead(200, [], 0), True)
     assert (b"connection", b"close") in responses(busy.transport.written)[0][1]
     assert busy.ended
+
+
+def test_draining_leaves_a_new_connection_time_for_its_first_request() -> None:
+    edge = Edge()
+    edge.context.drain()
+    assert not edge.ended
+    edge.feed(get())
+    ((status, fields, _),) = responses(edge.transport.written)
+    assert (status, (b"connection", b"close") in fields) == (200, True)
+    assert edge.ended
+    silent = Edge()
+    silent.context.drain()
+    silent.wait(2.0)
+    assert silent.ended
 
 
 def test_one_connection_too_many_is_cut_at_once() -> None:

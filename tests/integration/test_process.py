@@ -1,0 +1,222 @@
+"""A worker that is killed, and an end under load: what clients notice of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.raw_client import request
+from tests.integration.running_edge import (
+    Configuration,
+    EdgeProcess,
+    configuration,
+    rule,
+    running_edge,
+    through,
+    within,
+)
+from tests.integration.scripted_upstream import Conversation, Upstream, reply, scripted
+from tests.tools import free_port
+
+CLIENTS = 8
+"""Of each kind: with one connection for all requests, and with one for each."""
+GRACE_S = 5
+RESTART_S = 10.0
+"""Ten times what is promised: the machine may be busy."""
+KEY = b"x-api-key: k"
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    async def script(it: Conversation) -> None:
+        while True:
+            head = await it.request()
+            upstream.requests.append(head)
+            await asyncio.sleep(1.0 if head.target == b"/slow" else 0.01)
+            await it.send(reply(b"hello"))
+
+    with scripted(script) as upstream:
+        yield upstream
+
+
+def _config(upstream: int) -> Configuration:
+    """With a filter and a collector that is not there."""
+    key = {"name": "who", "module": "key", "config": {"keys": {"k": "alice"}}}
+    return configuration(
+        {"up": [upstream]},
+        [rule("up", filters=[through("guard")])],
+        modules={"key": {"builtin": "api-key"}},
+        filterChains={"guard": [key]},
+        telemetry={
+            "tracing": {
+                "otlp": {"endpoint": f"http://127.0.0.1:{free_port()}"},
+                "sampler": {"ratio": 1.0},
+            }
+        },
+    )
+
+
+class _Client:
+    """Asks until told to stop or refused; `failures` are requests that got no whole 200."""
+
+    def __init__(self, port: int, keep: bool) -> None:
+        self.answers = 0
+        self.failures: list[str] = []
+        self.closed_idle = 0
+        """The kept connection was closed before a byte of an answer: RFC 9112 §9.3.1 lets clients retry."""
+        self.refused = False
+        self._port = port
+        self._keep = keep
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set() and not self.refused:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+            except ConnectionRefusedError:
+                self.refused = True
+                return
+            await self._use(reader, writer, stop)
+            writer.close()
+
+    async def _use(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stop: asyncio.Event
+    ) -> None:
+        used = 0
+        while not stop.is_set():
+            head = b""
+            try:
+                writer.write(request(b"/", KEY))
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+                body = await reader.readexactly(5)
+                assert (head.split(b" ")[1], body) == (b"200", b"hello"), head
+            except (asyncio.IncompleteReadError, ConnectionError) as error:
+                partial = head or getattr(error, "partial", b"")
+                if used and not partial:
+                    self.closed_idle += 1
+                else:
+                    self.failures.append(f"{error!r} after {used} answers")
+                return
+            except AssertionError as error:
+                self.failures.append(str(error))
+                return
+            self.answers += 1
+            used += 1
+            if not self._keep or b"connection: close" in head.lower():
+                return
+
+
+def _clients(port: int) -> list[_Client]:
+    return [_Client(port, keep) for keep in (True, False) for _ in range(CLIENTS)]
+
+
+async def _answered(clients: list[_Client], more: int) -> None:
+    """Until each has had `more` answers from now on."""
+    wanted = {client: client.answers + more for client in clients}
+    async with asyncio.timeout(30):
+        while any(client.answers < count for client, count in wanted.items()):
+            await asyncio.sleep(0.01)
+
+
+def test_a_killed_worker_costs_only_what_was_in_flight(
+    tmp_path: Path, edge_state: Path, upstream: Upstream
+) -> None:
+    async def load(edge: EdgeProcess) -> tuple[list[_Client], float]:
+        clients, stop = _clients(edge.web), asyncio.Event()
+        running = [asyncio.create_task(client.run(stop)) for client in clients]
+        await _answered(clients, 5)
+        first = edge.worker_pid
+        began = time.monotonic()
+        os.kill(first, signal.SIGKILL)
+        await _answered(clients, 5)
+        took_s = time.monotonic() - began
+        stop.set()
+        await asyncio.gather(*running)
+        assert edge.worker_pid not in (0, first)
+        return clients, took_s
+
+    with running_edge(tmp_path / "edge", _config(upstream.port), edge_state, restarts=1) as edge:
+        clients, took_s = asyncio.run(load(edge))
+        assert took_s < RESTART_S
+        assert not any(client.refused for client in clients)
+        assert max(len(client.failures) + client.closed_idle for client in clients) <= 1
+        assert "signal 9" in edge.errors
+
+
+def test_an_end_under_load_fails_no_request(tmp_path: Path, edge_state: Path, upstream: Upstream) -> None:
+    async def load(edge: EdgeProcess) -> tuple[list[_Client], bytes]:
+        clients, stop = _clients(edge.web), asyncio.Event()
+        running = [asyncio.create_task(client.run(stop)) for client in clients]
+        await _answered(clients, 5)
+        reader, writer = await asyncio.open_connection("127.0.0.1", edge.web)
+        writer.write(request(b"/slow", KEY))
+        while not any(each.target == b"/slow" for each in upstream.requests):
+            await asyncio.sleep(0.01)
+        edge.process.send_signal(signal.SIGTERM)
+        slow = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+        await asyncio.wait_for(asyncio.gather(*running), 20)
+        writer.close()
+        return clients, slow
+
+    with running_edge(
+        tmp_path / "edge", _config(upstream.port), edge_state, "--grace", f"{GRACE_S}s"
+    ) as edge:
+        began = time.monotonic()
+        clients, slow = asyncio.run(load(edge))
+        edge.code = edge.process.wait(GRACE_S + 10)
+        assert time.monotonic() - began < GRACE_S + 10
+        assert all(client.refused for client in clients)
+        assert [failure for client in clients for failure in client.failures] == []
+        assert slow.startswith(b"HTTP/1.1 200")
+
+
+def test_a_request_longer_than_the_grace_is_cut_and_the_end_comes(
+    tmp_path: Path, edge_state: Path, upstream: Upstream
+) -> None:
+    with running_edge(tmp_path / "edge", _config(upstream.port), edge_state, "--grace", "300ms") as edge:
+        with socket.create_connection(("127.0.0.1", edge.web), 20) as client:
+            client.sendall(request(b"/slow", KEY))
+            for _ in within(10, "upstream has the request"):
+                if upstream.requests:
+                    break
+            began = time.monotonic()
+            assert edge.end() == 0
+            # The grace, the second until a worker is killed, and the last attempt at a dead collector.
+            assert time.monotonic() - began < 0.3 + 1 + 5
+            try:
+                assert client.recv(100) == b""
+            except ConnectionResetError:
+                pass
+
+
+def test_more_than_one_worker_is_refused_with_the_reason(tmp_path: Path, edge_state: Path) -> None:
+    edge = EdgeProcess(tmp_path / "edge", _config(1), edge_state, "--workers", "2")
+    assert edge.process.wait(30) == 2
+    assert "--workers 2 is refused: this version runs one worker" in edge.errors
+
+
+@pytest.mark.parametrize("place", ["listener", "admin"])
+def test_a_port_in_use_is_named(tmp_path: Path, edge_state: Path, place: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        config = _config(1)
+        holder = config["admin"] if place == "admin" else config["listeners"][0]
+        holder["address"] = address
+        edge = EdgeProcess(tmp_path / "edge", config, edge_state)
+        assert edge.process.wait(30) == 1
+    assert f"cannot bind {address}: address already in use" in edge.errors
+    assert "Traceback" not in edge.errors
+
+
+def test_a_wrong_configuration_is_exit_code_3_and_serves_nothing(tmp_path: Path, edge_state: Path) -> None:
+    config = _config(1)
+    config["routes"][0]["rules"][0]["backendRefs"][0]["name"] = "upp"
+    edge = EdgeProcess(tmp_path / "edge", config, edge_state)
+    assert edge.process.wait(30) == 3
+    assert "did you mean up?" in edge.errors
