@@ -164,7 +164,8 @@ class Exchange(Ending):
         """The final head from upstream."""
         if self.closing:
             return
-        self.upstream_done = end
+        if end:
+            self._upstream_over()
         candidate = self.candidate
         if candidate is not None and candidate.rule.response_edit is not None:
             candidate.rule.response_edit.apply(head)
@@ -177,16 +178,18 @@ class Exchange(Ending):
     def response_whole(self, head: ResponseHead, body: bytes) -> None:
         """Head and body came at once, and leave in one write if the filters let both pass at once."""
         self.joining = True
+        if self.sampled:
+            self.upstream_ended_ns = self.services.wall_ns()
         self.response_head(head, False)
         if not self.closing:
-            self.upstream_done = True
             self.response_data(body, True)
         self._release_head()
 
     def response_data(self, data: bytes, end: bool) -> None:
         if self.closing:
             return
-        self.upstream_done = end
+        if end:
+            self._upstream_over()
         if self.chain is not None and not self.tunnel:
             self.chain.response_data(data, end)
         else:
@@ -195,7 +198,7 @@ class Exchange(Ending):
     def response_trailers(self, fields: Fields) -> None:
         if self.closing:
             return
-        self.upstream_done = True
+        self._upstream_over()
         if self.chain is not None:
             self.chain.response_trailers(fields)
         else:

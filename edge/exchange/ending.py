@@ -59,7 +59,7 @@ class Ending(Flow):
 
     def upstream_failed(self, error: EdgeError) -> None:
         """No response, or no complete one, will come."""
-        self.upstream_done = True
+        self._upstream_over()
         self._fail(error)
 
     def downstream_failed(self, error: EdgeError) -> None:
@@ -122,8 +122,14 @@ class Ending(Flow):
 
     def _stop_upstream(self) -> None:
         if self.upstream is not None and not self.upstream_done:
-            self.upstream_done = True
+            self._upstream_over()
             self.upstream.cancel()
+
+    def _upstream_over(self) -> None:
+        """The upstream's part ends here; what filters still do is not its time."""
+        self.upstream_done = True
+        if self.sampled and not self.upstream_ended_ns:
+            self.upstream_ended_ns = self.services.wall_ns()
 
     def _finish(self) -> None:
         """The last byte or the reset is out: count, log, trace, let go."""

@@ -196,7 +196,7 @@ class Traces:
             last = Attempt(
                 exchange.cluster_name, exchange.upstream_sent_ns, upstream.address, upstream.reused
             )
-            last.end_ns = trace.end_ns
+            last.end_ns = exchange.upstream_ended_ns or trace.end_ns
             if exchange.response is not None and exchange.reply_source == "upstream":
                 last.status = exchange.response.status
             elif error is not None:
