@@ -114,7 +114,9 @@ class FrameReader:
             if size > self._limit_bytes:
                 raise FrameError(f"a message of {size} bytes, the limit is {self._limit_bytes}")
             if descriptors > DESCRIPTORS_LIMIT:
-                raise FrameError(f"a message with {descriptors} descriptors, the limit is {DESCRIPTORS_LIMIT}")
+                raise FrameError(
+                    f"a message with {descriptors} descriptors, the limit is {DESCRIPTORS_LIMIT}"
+                )
             end = start + HEADER.size + size
             if len(buffer) < end:
                 break

@@ -50,7 +50,12 @@ def _tried() -> _Native | None:
         after = native.control(pointer, _SET_SESSION_CACHE_MODE, _SESSION_CACHE_OFF, None)
         known = native.suites(pointer, SUITES.encode()) == 1
         names = [suite["name"] for suite in context.get_ciphers() if suite["protocol"] == "TLSv1.3"]
-        if before == _SESSION_CACHE_SERVER and after == _SESSION_CACHE_OFF and known and names == SUITES.split(":"):
+        if (
+            before == _SESSION_CACHE_SERVER
+            and after == _SESSION_CACHE_OFF
+            and known
+            and names == SUITES.split(":")
+        ):
             return native
     except (AttributeError, OSError):
         pass

@@ -105,7 +105,21 @@ def test_an_authority_has_one_spelling(authority: bytes, canonical: bytes) -> No
 @pytest.mark.parametrize(
     "authority",
     [
-        *(b"", b":80", b".", b"..", b".a", b"a..b", b"a, b", b"a b", b"a/x", b"u@a", b"a:80x", b"a\0", b"a.."),
+        *(
+            b"",
+            b":80",
+            b".",
+            b"..",
+            b".a",
+            b"a..b",
+            b"a, b",
+            b"a b",
+            b"a/x",
+            b"u@a",
+            b"a:80x",
+            b"a\0",
+            b"a..",
+        ),
         *(b"a:65536", b"[::g]", b"[::1", b"::1", b"[::1]x", b"a\n", b"a?b", b"a#b", b"a%41"),
         *(b"[fe80::1%25lo]", b"a" * 256),
     ],

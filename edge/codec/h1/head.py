@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import Any, Final
 
 from edge.codec.h1.fields import CACHE_LINE_BYTES, FieldLines, Kind, Special
-from edge.codec.h1.request_line import known_request_line, parse_request_line
+from edge.codec.h1.request_line import RequestLine, known_request_line, parse_request_line
 from edge.errors import BadRequest, BadResponse
 from edge.head import Fields, RequestHead, ResponseHead
 from edge.model import Limits
@@ -92,14 +92,16 @@ _OPTIONS: Final = frozenset((b"close", b"keep-alive", b"upgrade", b"te"))
 
 
 class Repeat:
-    """The fields of a connection's last plain head: clients mostly say the same again.
+    """Line and fields of a connection's last plain head: clients mostly say the same again.
 
     Kept per connection, so what is secret in it stays where it came from.
     """
 
-    __slots__ = ("fields", "host", "limits", "tail")
+    __slots__ = ("fields", "host", "limits", "line", "request_line", "tail")
 
     def __init__(self) -> None:
+        self.line = b""
+        self.request_line: RequestLine | None = None
         self.tail = b""
         self.host = b""
         self.fields: Fields = []
@@ -118,7 +120,13 @@ def parse_request(block: bytes, scheme: bytes, limits: Limits, repeat: Repeat | 
     if len(block) > limits.head_bytes:
         parse_request_line(line, limits)
         raise BadRequest("head too large", 431)
-    method, path, authority, http10 = known_request_line(line) or parse_request_line(line, limits)
+    if repeat is None:
+        method, path, authority, http10 = known_request_line(line) or parse_request_line(line, limits)
+    else:
+        if line != repeat.line or repeat.request_line is None:
+            repeat.request_line = known_request_line(line) or parse_request_line(line, limits)
+            repeat.line = line
+        method, path, authority, http10 = repeat.request_line
     if repeat is not None and rest == repeat.tail and limits is repeat.limits:
         head = RequestHead(method, scheme, authority or repeat.host, path, repeat.fields.copy())
         if http10:

@@ -15,7 +15,7 @@ RequestLine = tuple[bytes, bytes, bytes | None, bool]
 
 _known: Final[dict[bytes, RequestLine]] = {}
 known_request_line: Final = _known.get
-"""Short lines that were already found good."""
+"""Short lines without a query, which may hold secrets, that were already found good."""
 
 _line: Final = re.compile(rb"(" + TOKEN + rb"++) ([\x21-\x7e]++) HTTP/([0-9])\.([0-9])").fullmatch
 _absolute: Final = re.compile(rb"https?://([^/?#]*+)([^#]*+)", re.IGNORECASE).fullmatch
@@ -34,7 +34,7 @@ def parse_request_line(line: bytes, limits: Limits) -> RequestLine:
     if len(target) > limits.target_bytes:
         raise BadRequest("target too long", 414)
     parsed = (method, *_target(method, target), minor == b"0")
-    if len(line) <= CACHE_LINE_BYTES:
+    if len(line) <= CACHE_LINE_BYTES and b"?" not in target:
         if len(_known) >= CACHE_ENTRIES:
             _known.clear()
         _known[line] = parsed

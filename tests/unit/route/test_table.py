@@ -7,7 +7,7 @@ import pytest
 from edge import model
 from edge.errors import BadRequest
 from edge.head import RequestHead, ResponseHead
-from edge.route import Candidate, Rule, RouteTable
+from edge.route import Candidate, RouteTable, Rule
 from edge.route.edit import HeaderEdit, TargetRewrite
 
 
