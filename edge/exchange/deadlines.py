@@ -63,7 +63,7 @@ class Deadlines:
     def _tick(self) -> None:
         now = self._clock()
         last = int(now / TICK_S)
-        for slot in [s for s in self._slots if s < last]:
+        for slot in [s for s in self._slots if s <= last]:
             for item in self._slots.pop(slot):
                 item.filed = inf
                 if item.deadline > now:

@@ -38,13 +38,13 @@ class Item:
         self.deadline = inf
 
 
-def test_an_item_expires_once_and_at_most_two_ticks_late():
+def test_an_item_expires_once_and_at_most_a_tick_and_a_bit_late():
     wheel = Wheel()
     item = Item(wheel.now + 1.0)
     wheel.deadlines.watch(item)
     wheel.advance(1.0 - TICK_S)
     assert item.times == 0
-    wheel.advance(3 * TICK_S)
+    wheel.advance(2.1 * TICK_S)
     assert item.times == 1
     wheel.advance(10)
     assert item.times == 1
