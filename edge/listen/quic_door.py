@@ -62,9 +62,7 @@ class Door:
                 # From another server, or from us before a restart: worth nothing, but no fault either.
                 pass
             else:
-                return Transport(
-                    self.settings, original, retry_source_connection_id=header.destination_cid
-                )
+                return Transport(self.settings, original, retry_source_connection_id=header.destination_cid)
         if half_open >= RETRY_ABOVE:
             return self._retry(header, addr, now)
         return Transport(self.settings, header.destination_cid)
@@ -96,4 +94,6 @@ class Door:
             return None
         self._resets -= 1
         noise = urandom(size - 16)
-        return b"%c" % (noise[0] & 0x3F | 0x40) + noise[1:] + self.settings.reset_token(data[1 : 1 + CID_BYTES])
+        return (
+            b"%c" % (noise[0] & 0x3F | 0x40) + noise[1:] + self.settings.reset_token(data[1 : 1 + CID_BYTES])
+        )

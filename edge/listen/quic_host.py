@@ -6,7 +6,7 @@ import asyncio
 import socket
 from typing import Any, Final, cast
 
-from aioquic.buffer import Buffer
+from aioquic._buffer import Buffer
 from aioquic.quic.packet import pull_quic_header
 
 from edge.codec.context import ListenerContext

@@ -16,6 +16,7 @@ from typing import Any
 import hypercorn.asyncio.run as hypercorn_run
 from hypercorn.config import Config
 
+from edge.codec.h3 import selftest
 from edge.listen.quic_host import QuicHost
 from edge.listen.seam import EXPECTED_HYPERCORN, SeamError
 
@@ -50,7 +51,11 @@ class _UdpServer(asyncio.DatagramProtocol):
 
 
 def install() -> None:
-    """Put the seam in place. Raises SeamError when this hypercorn is not the expected one."""
+    """Put the seam in place.
+
+    Raises SeamError when this hypercorn is not the expected one, AioquicError for aioquic.
+    """
+    selftest.check()
     found = version("hypercorn")
     module: types.ModuleType = hypercorn_run
     if found != EXPECTED_HYPERCORN:

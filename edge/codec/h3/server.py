@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
 from math import inf
 from typing import Any, Final, Protocol
 
@@ -18,22 +18,16 @@ from aioquic.quic.events import (
 )
 
 from edge.codec.context import ListenerContext
+from edge.codec.h3.accounts import Accounts
 from edge.codec.h3.session import ALL_STREAMS, Session
 from edge.codec.h3.stream import H3Stream
 from edge.codec.h3.transport import Transport
 from edge.codec.h3.wire import Code, ConnectionFault
-from edge.errors import DownstreamClosed, EdgeError
-from edge.head import RequestHead
-from edge.model import Limits
+from edge.errors import DownstreamClosed
 
 Address = tuple[str, int]
 Datagram = tuple[bytes, Any]
 
-CANCELLED_LIMIT: Final = 250
-"""Streams that came to nothing, less those answered meanwhile and CANCELLED_DECAY a second."""
-CANCELLED_DECAY: Final = 10.0
-SENT_BYTES: Final = 2 << 20
-"""Unacknowledged answer bytes of all streams together at which they hold back much earlier."""
 GOAWAY_S: Final = 0.5
 """Between the GOAWAY that warns and the one that counts: requests under way must have arrived."""
 HANDSHAKE_S: Final = 10.0
@@ -53,7 +47,7 @@ class Host(Protocol):
         """The handshake is complete."""
 
 
-class H3Server:
+class H3Server(Accounts):
     """Implements `Connection`; its streams implement `Downstream`.
 
     The host calls `receive`, `fired` and, at the end of a turn, `turn` and `transmit`. Whatever goes
@@ -61,36 +55,25 @@ class H3Server:
     """
 
     __slots__ = (
-        "_cancelled",
-        "_cancelled_at",
         "_closing",
         "_dead",
         "_established",
         "_going",
         "_host",
-        "_later",
         "_next",
         "_path",
-        "_repeat",
-        "_sent",
-        "_served",
         "_session",
         "_streams",
-        "awake",
         "client",
-        "context",
         "deadline",
         "decoder",
         "filed",
         "id",
         "local",
         "peer",
-        "slow",
         "sni",
         "terminated",
         "tls_version",
-        "transport",
-        "urgent",
     )
 
     decoder: pylsqpack.Decoder
@@ -98,8 +81,7 @@ class H3Server:
     def __init__(
         self, context: ListenerContext, transport: Transport, host: Host, peer: Address, local: Address
     ) -> None:
-        self.context = context
-        self.transport = transport
+        super().__init__(context, transport)
         self._host = host
         self.id = context.next_id()
         self.local = local
@@ -110,21 +92,12 @@ class H3Server:
         self.filed = inf
         self.deadline = context.clock() + HANDSHAKE_S
         self.terminated = False
-        self.awake = False
-        self.urgent = True
-        self.slow: set[H3Stream] = set()
         self._session: Session | None = None
         self._streams: dict[int, H3Stream] = {}
         self._dead: set[int] = set()
         self._next = 0
         self._going: int | None = None
         self._closing = False
-        self._later: list[Callable[[], None]] = []
-        self._repeat: tuple[bytes, Limits, RequestHead] | None = None
-        self._sent = 0
-        self._served = 0
-        self._cancelled = 0.0
-        self._cancelled_at = 0.0
         self._established = False
         context.deadlines.watch(self)
 
@@ -200,7 +173,7 @@ class H3Server:
     # ---- events of QUIC
 
     def _pump(self) -> None:
-        events = self.transport._events
+        events: deque[Any] = self.transport._events
         while events:
             event = events.popleft()
             kind = type(event)
@@ -325,80 +298,6 @@ class H3Server:
             self._locate(path.addr)
 
     # ---- what streams call
-
-    def wrote(self, size: int) -> None:
-        """Something is to be sent."""
-        self._sent += size
-        self.urgent = True
-        if not self.awake:
-            self.wake()
-
-    def soon(self, callback: Callable[[], None]) -> None:
-        """Call at the end of this turn of the loop."""
-        self._later.append(callback)
-        self.wake()
-
-    def grant(self, stream: H3Stream) -> None:
-        if self.transport.grant(stream.quic, stream.held_bytes):
-            self.urgent = True
-            self.wake()
-
-    def hold(self, size: int) -> int:
-        """`size` bytes wait for their reader: take the credit of the connection back."""
-        self.transport.consumed(-size)
-        return size
-
-    def freed(self, size: int) -> None:
-        """`size` bytes that were held are gone."""
-        if size and self.transport.consumed(size):
-            self.urgent = True
-            self.wake()
-
-    def crowded(self) -> bool:
-        """Whether unacknowledged bytes of all streams are too many."""
-        if self._sent < SENT_BYTES:
-            return False
-        streams = self.transport._streams.values()
-        self._sent = sum(each.sender._buffer_stop - each.sender._buffer_start for each in streams)
-        return self._sent >= SENT_BYTES
-
-    def repeated(self, section: bytes) -> RequestHead | None:
-        """The head `section` means, when the client's last one was the same, byte for byte."""
-        repeat = self._repeat
-        if repeat is None or repeat[0] != section or repeat[1] is not self.context.limits:
-            return None
-        head = repeat[2]
-        return RequestHead(
-            head.method, head.scheme, head.authority, head.path, head.fields.copy(), None, head.protocol
-        )
-
-    def remember(self, section: bytes, head: RequestHead) -> None:
-        """Keep a plain head: clients mostly say the same again. It stays in its connection."""
-        if head.length is None and head.upgrade is None and not head.expect_continue:
-            copy = RequestHead(
-                head.method, head.scheme, head.authority, head.path, head.fields.copy(), None, head.protocol
-            )
-            self._repeat = (section, self.context.limits, copy)
-
-    def refused(self, error: EdgeError) -> None:
-        """A head no exchange ever saw."""
-        if self.context.refused is not None:
-            self.context.refused(error)
-
-    def served(self) -> None:
-        """A request was answered."""
-        self._served += 1
-        if self._cancelled > 0:
-            self._cancelled -= 1
-
-    def cancelled(self) -> None:
-        """A request came to nothing; too many of them, and the connection ends. Raises ConnectionFault."""
-        now = self.context.clock()
-        passed = now - self._cancelled_at
-        self._cancelled_at = now
-        self._cancelled = max(0.0, self._cancelled - passed * CANCELLED_DECAY) + 1
-        if self._cancelled >= CANCELLED_LIMIT:
-            raise ConnectionFault(Code.EXCESSIVE_LOAD, "too many cancelled requests")
 
     def forget(self, stream: H3Stream) -> None:
         """`stream` is over; what may still come on it is dropped."""

@@ -51,10 +51,10 @@ class H3Stream(Answer):
     __slots__ = (
         "_buffer",
         "_end_held",
-        "_held",
-        "_in_frame",
-        "_idle_frames",
         "_frames",
+        "_held",
+        "_idle_frames",
+        "_in_frame",
         "_length",
         "_paused",
         "_phase",

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from aioquic import tls
-from aioquic.buffer import Buffer
+from aioquic._buffer import Buffer
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import (
     Limit,
@@ -198,6 +198,18 @@ class Transport(QuicConnection):
     def cids(self) -> list[bytes]:
         """Ids a client may address this connection by now."""
         return [connection_id.cid for connection_id in self._host_cids]
+
+    def _handle_new_connection_id_frame(self, context: Any, frame_type: int, buf: Buffer) -> None:
+        start = buf.tell()
+        if buf.pull_uint_var() < buf.pull_uint_var():
+            # aioquic calls it PROTOCOL_VIOLATION. Spec: RFC 9000 §19.15.
+            raise QuicConnectionError(
+                error_code=QuicErrorCode.FRAME_ENCODING_ERROR,
+                frame_type=frame_type,
+                reason_phrase="Retire Prior To is over the sequence number",
+            )
+        buf.seek(start)
+        super()._handle_new_connection_id_frame(context, frame_type, buf)
 
     # ---- receiving
 
