@@ -69,6 +69,9 @@ class Engine(Protocol):
     def reset(self, stream_id: int, code: int) -> None:
         """End the stream now, what is queued for it included. `on_closed` may or may not follow."""
 
+    def refuse(self, stream_id: int, code: int) -> None:
+        """As `reset`, for a fault of the client: too many of them cost it the connection."""
+
     def notice(self) -> None:
         """First step of a drain: the client shall open no more streams. Spec: RFC 9113 §6.8."""
 

@@ -126,8 +126,15 @@ def _meaning(name: bytes, value: bytes) -> Any:
             raise Malformed("malformed content-length")
         return int(value)
     if name == b"host":
-        return canonical_authority(value)
+        return _authority(value)
     return value
+
+
+def _authority(value: bytes) -> bytes:
+    try:
+        return canonical_authority(value)
+    except BadRequest as error:
+        raise Malformed(error.detail) from None
 
 
 _known: Final = _KnownFields()
@@ -177,7 +184,7 @@ def parse_request(
     host = found.pop(b"host", None)
     method, authority, path, protocol = start
     if authority is None and host is None:
-        raise BadRequest("no authority")
+        raise Malformed("no authority")
     if authority is not None and host is not None and host != authority:
         raise BadRequest("host other than :authority")
     head = RequestHead(method, scheme, authority or host, path, kept, None, PROTOCOL)
@@ -218,7 +225,7 @@ def _parse_start(listed: tuple[Field, ...], limits: Limits) -> tuple[_Start, tup
     if protocol is not None and protocol.lower() != WEBSOCKET:
         raise BadRequest("only WebSocket is tunnelled", 501)
     given = found.get(b":authority")
-    start = (method, None if given is None else canonical_authority(given), path, protocol)
+    start = (method, None if given is None else _authority(given), path, protocol)
     count = len(found)
     if count == _PSEUDO and given is not None and sum(map(len, _flat(listed[:count]))) <= CACHE_FIELD_BYTES:
         if len(_starts) >= CACHE_ENTRIES:
@@ -245,7 +252,8 @@ def _framing_fields(noted: list[Noted]) -> dict[bytes, Any]:
         if kind is Kind.CRUMB:
             found.setdefault(name, []).append(meaning)
         elif name in found or name in singles:
-            raise BadRequest(f"two {name.decode()} fields")
+            error = Malformed if kind is Kind.FRAME else BadRequest
+            raise error(f"two {name.decode()} fields")
         elif kind is Kind.SINGLE:
             singles.add(name)
         else:
@@ -283,6 +291,8 @@ def parse_trailers(listed: tuple[Field, ...]) -> Fields:
     for name, value in listed:
         if _lower_name(name) is None or (value and not is_field_value(value)) or name in _CONNECTION_FIELDS:
             raise Malformed("malformed trailer")
+        if name == b"content-length":
+            raise Malformed("content-length after the body")
         if name.replace(b"_", b"-") not in NEVER_IN_TRAILERS and not is_forwarding(name):
             kept.append((name, value))
     return kept

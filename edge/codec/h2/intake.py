@@ -48,7 +48,7 @@ class Intake:
             head = parse_request(fields, end, context.scheme, context.limits, self._repeat)
         except Malformed as error:
             self._note_refused(error)
-            self._drop(stream, Code.PROTOCOL_ERROR)
+            self._refuse(stream)
             return
         except BadRequest as error:
             self._note_refused(error)
@@ -102,7 +102,7 @@ class Intake:
             trailers = parse_trailers(fields)
         except Malformed as error:
             self._fail(stream, error)
-            self._drop(stream, Code.PROTOCOL_ERROR)
+            self._refuse(stream)
             return
         if stream.held_back or stream.held:
             stream.held.append(trailers)
@@ -200,6 +200,11 @@ class Intake:
         stream.form = _GONE
         self.engine.reset(stream.id, code)
         self.wake()
+
+    def _refuse(self, stream: Stream) -> None:
+        self._forget(stream)
+        stream.form = _GONE
+        self.engine.refuse(stream.id, Code.PROTOCOL_ERROR)
 
     def _forget(self, stream: Stream) -> None:
         self._streams.pop(stream.id, None)

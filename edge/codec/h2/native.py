@@ -96,9 +96,8 @@ class NativeEngine:
     def _widen(self, stream_id: int, increment: int, frame: bytes) -> None:
         """A huge WINDOW_UPDATE: libnghttp2 would end the connection where the stream should."""
         if self._connection.stream_remote_window_size(stream_id) + increment > MAX_WINDOW:
-            self.reset(stream_id, Code.FLOW_CONTROL_ERROR)
+            self.refuse(stream_id, Code.FLOW_CONTROL_ERROR)
             self._sink.on_closed(stream_id, Code.FLOW_CONTROL_ERROR, False)
-            self._charge(1)
         else:
             self._feed(frame)
 
@@ -174,15 +173,17 @@ class NativeEngine:
     # ---- out
 
     def take(self) -> bytes:
-        words, self._last_words = self._last_words, b""
-        if self.over is not None and words:
-            return words
-        try:
-            data = self._connection.data_to_send()
-            self._tell(self._connection.events())
-        except ngh2.NGH2Error:
-            return words
-        self._tap.sent(len(data))
+        data = b""
+        if self.over is None or not self._last_words:
+            try:
+                data = self._connection.data_to_send()
+                self._tell(self._connection.events())
+            except ngh2.NGH2Error:
+                pass
+            self._tap.sent(len(data))
+        if self._last_words:
+            data += self._last_words
+            self._last_words = b""
         return data
 
     def send_informational(self, stream_id: int, fields: Iterable[Field]) -> None:
@@ -225,6 +226,10 @@ class NativeEngine:
             if len(self._own) >= _OWN_RESETS:
                 self._own.clear()
             self._own.add(stream_id)
+
+    def refuse(self, stream_id: int, code: int) -> None:
+        self.reset(stream_id, code)
+        self._charge(1)
 
     def notice(self) -> None:
         with suppress(ngh2.NGH2Error):

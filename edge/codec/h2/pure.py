@@ -99,9 +99,8 @@ class PureEngine:
     def _widen(self, stream_id: int, increment: int, frame: bytes) -> None:
         stream = self._connection.streams.get(stream_id)
         if stream is not None and stream.outbound_flow_control_window + increment > MAX_WINDOW:
-            self.reset(stream_id, Code.FLOW_CONTROL_ERROR)
+            self.refuse(stream_id, Code.FLOW_CONTROL_ERROR)
             self._sink.on_closed(stream_id, Code.FLOW_CONTROL_ERROR, False)
-            self._charge()
         else:
             self._feed(frame)
 
@@ -147,8 +146,7 @@ class PureEngine:
         if len(event.headers) > DECODED_FIELDS:
             self._end(Code.ENHANCE_YOUR_CALM)
         elif len(self._out) >= MAX_STREAMS:
-            self.reset(stream_id, Code.REFUSED_STREAM)
-            self._charge()
+            self.refuse(stream_id, Code.REFUSED_STREAM)
         else:
             end = event.stream_ended is not None
             self._out[stream_id] = _Outgoing(end)
@@ -259,6 +257,10 @@ class PureEngine:
         if self.over is None:
             with suppress(H2Error):
                 self._connection.reset_stream(stream_id, code)
+
+    def refuse(self, stream_id: int, code: int) -> None:
+        self.reset(stream_id, code)
+        self._charge()
 
     def notice(self) -> None:
         self._last_words += goaway_frame(MAX_WINDOW, Code.NO_ERROR)

@@ -1,0 +1,205 @@
+"""Every hostile HTTP/2 row against the codec, in one piece and byte by byte."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.errors import DownstreamTimeout
+from edge.head import ResponseHead
+from tests.hostile.cases_h2 import CASES, FLOODS, Case, Flood
+from tests.hostile.fake_h1 import AnsweringExchange, FakeExchange, Seen
+from tests.hostile.fake_h2 import GET, POST, H2Edge, data, settings, window
+
+PROBE = 9_999
+
+
+def _check(case: Case, edge: H2Edge) -> None:
+    assert edge.unhandled == []
+    assert edge.goaway == case.goaway
+    if case.goaway is None:
+        assert edge.resets == case.resets
+        assert {i: edge.status(i) for i in case.statuses} == case.statuses
+        _check_alive(case, edge)
+    else:
+        assert edge.resets.keys() <= {1}
+        edge.wait(2.0)
+        assert edge.transport.closed
+    _check_upstream(case, edge)
+
+
+def _check_alive(case: Case, edge: H2Edge) -> None:
+    """Other streams of the connection go on."""
+    if not case.waits:
+        edge.send(edge.head(PROBE, [*GET[:2], (b":path", b"/probe"), GET[3]]))
+        assert edge.status(PROBE) == 200
+        assert edge.exchanges.pop().head.path == b"/probe"
+
+
+def _check_upstream(case: Case, edge: H2Edge) -> None:
+    seen = [Seen(exchange.upstream) for exchange in edge.exchanges]
+    complete = [request for request in seen if request.complete]
+    if case.goaway is None:
+        assert tuple(request.target for request in complete) == case.forwarded
+    for exchange, request in zip(edge.exchanges, seen, strict=True):
+        assert request.complete or exchange.failed is not None, "left in doubt"
+    assert not case.fails or edge.exchanges[-1].failed is not None
+    if complete and (case.present or case.absent):
+        fields = [*complete[-1].fields, *complete[-1].trailers]
+        assert set(case.present) <= set(fields)
+        assert {name for name, _ in fields}.isdisjoint(case.absent)
+
+
+def _edge(case: Case) -> H2Edge:
+    return H2Edge(FakeExchange if case.waits else AnsweringExchange, greet=case.greet)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_gets_the_one_right_answer_in_one_piece(case: Case) -> None:
+    edge = _edge(case)
+    edge.send(case.send(edge.head))
+    _check(case, edge)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_gets_the_same_answer_in_small_pieces(case: Case) -> None:
+    edge = _edge(case)
+    piece = case.send(edge.head)
+    step = 1 if len(piece) < 1000 else 97
+    for at in range(0, len(piece), step):
+        edge.send(piece[at : at + step])
+    _check(case, edge)
+
+
+@pytest.mark.parametrize("flood", FLOODS, ids=lambda flood: flood.id)
+def test_ends_a_flood_early(flood: Flood) -> None:
+    edge = H2Edge(FakeExchange if flood.waits else AnsweringExchange)
+    edge.send(flood.opening(edge.head))
+    sent = 0
+    while edge.goaway is None and sent < 5_000:
+        edge.send(flood.unit(sent, edge.head))
+        sent += 1
+    assert (edge.goaway, edge.unhandled) == (flood.code, [])
+    assert sent <= flood.at_most
+    assert all(exchange.ended or exchange.failed for exchange in edge.exchanges)
+    edge.wait(2.0)
+    assert edge.transport.closed
+
+
+@pytest.mark.parametrize("flood", FLOODS, ids=lambda flood: flood.id)
+def test_bears_the_same_frames_from_a_patient_client(flood: Flood) -> None:
+    edge = H2Edge(AnsweringExchange)
+    edge.send(flood.opening(edge.head))
+    for i in range(8):
+        edge.send(flood.unit(i, edge.head))
+        edge.wait(2.0)
+    assert edge.goaway is None
+    edge.send(edge.head(PROBE))
+    assert edge.status(PROBE) == 200
+
+
+def test_requests_reset_in_the_same_piece_never_start() -> None:
+    edge = H2Edge(FakeExchange)
+    edge.send(
+        b"".join(
+            edge.head(1 + 2 * i) + b"\0\0\4\3\0\0\0%c%c\0\0\0\x08" % divmod(1 + 2 * i, 256)
+            for i in range(200)
+        )
+    )
+    assert (edge.exchanges, edge.goaway) == ([], None)
+
+
+def test_data_after_an_early_answer_leaves_the_connection_usable() -> None:
+    edge = H2Edge(FakeExchange)
+    edge.send(edge.head(1, POST, False))
+    edge.exchanges[0].downstream.send_whole(ResponseHead(413, [], 3), b"no\n")
+    edge.settle()
+    assert (edge.status(1), edge.bodies[1], edge.resets) == (413, b"no\n", {1: 0})
+    assert 1 in edge.ended_streams
+    edge.send(data(1, b"late" * 4000), data(1, b"later", True))
+    edge.send(edge.head(3))
+    edge.exchanges[1].downstream.send_head(ResponseHead(204, []), True)
+    edge.settle()
+    assert (edge.status(3), edge.goaway) == (204, None)
+
+
+@pytest.mark.parametrize("size", [0, 1], ids=["no-window", "a-byte-of-window"])
+def test_a_client_that_does_not_read_is_cut_off(size: int) -> None:
+    """Row 68: its stream is reset after the idle time, and it never makes us hold more than a window."""
+    edge = H2Edge(FakeExchange, client_settings={4: size})
+    edge.send(edge.head(1), edge.head(3))
+    slow, other = edge.exchanges
+    slow.downstream.send_head(ResponseHead(200, []), False)
+    sent = 0
+    while not slow.paused and sent < 1 << 20:
+        slow.downstream.send_data(b"x" * 8192, False)
+        sent += 8192
+        edge.settle()
+    assert sent <= 80 << 10
+    edge.wait(299.0)
+    assert edge.resets == {}
+    edge.wait(2.0)
+    assert edge.resets == {1: 8}
+    assert isinstance(slow.failed, DownstreamTimeout)
+    other.downstream.send_head(ResponseHead(204, []), True)
+    edge.settle()
+    assert edge.status(3) == 204
+
+
+def test_more_data_than_the_window_ends_the_connection() -> None:
+    """Row 61: nobody takes what came, so nothing was granted."""
+    edge = H2Edge(FakeExchange)
+    edge.send(edge.head(1, POST, False))
+    edge.exchanges[0].downstream.pause_request()
+    edge.send(*[data(1, b"x" * 16384)] * 4)
+    assert (edge.goaway, edge.exchanges[0].body) == (None, b"")
+    edge.send(data(1, b"x"))
+    assert edge.goaway == 3
+
+
+def test_a_small_answer_nobody_reads_is_cut_off_too() -> None:
+    edge = H2Edge(client_settings={4: 0})
+    edge.send(edge.head(1))
+    assert edge.bodies == {}
+    edge.wait(301.0)
+    assert edge.resets == {1: 8}
+
+
+def test_a_client_that_takes_a_little_now_and_then_is_served() -> None:
+    edge = H2Edge(client_settings={4: 0})
+    edge.send(edge.head(1))
+    edge.wait(200.0)
+    edge.send(window(1, 1))
+    edge.wait(200.0)
+    edge.send(window(1, 1))
+    assert (edge.bodies[1], edge.resets) == (b"ok", {})
+
+
+def test_a_head_that_never_ends_is_cut_off() -> None:
+    edge = H2Edge()
+    edge.send(b"\0\0\xff\1\4\0\0\0\1" + b"\x82")
+    edge.wait(9.0)
+    assert not edge.transport.closed
+    edge.wait(2.0)
+    assert edge.transport.closed
+
+
+def test_a_preface_that_never_comes_is_cut_off() -> None:
+    edge = H2Edge(greet=False)
+    edge.send(settings()[:0])
+    edge.wait(11.0)
+    assert edge.transport.closed
+
+
+def test_a_body_that_never_comes_is_answered_408() -> None:
+    edge = H2Edge(FakeExchange)
+    edge.send(edge.head(1, POST, False), data(1, b"x"))
+    edge.wait(301.0)
+    assert edge.status(1) == 408
+    assert isinstance(edge.exchanges[0].failed, DownstreamTimeout)
+
+
+def test_every_row_of_the_list_ran() -> None:
+    assert (len(CASES), len(FLOODS)) == (182, 20)
+    assert len({case.id for case in [*CASES, *FLOODS]}) == len(CASES) + len(FLOODS)
+    elsewhere = {68}
+    assert {*range(53, 76)} - {row.number for row in [*CASES, *FLOODS]} == elsewhere
