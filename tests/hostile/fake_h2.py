@@ -110,7 +110,7 @@ class H2Edge(Edge):
         self.frames: list[Any] = []
         self.head = Heads()
         if greet:
-            self.send(PREFACE + settings(client_settings))
+            self.send(PREFACE + settings(client_settings) + frame(4, b"", 0, 1))
 
     def send(self, *pieces: bytes) -> None:
         """Bytes from the client in one piece, and a turn of the loop."""

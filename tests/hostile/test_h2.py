@@ -150,7 +150,7 @@ def test_more_data_than_the_window_ends_the_connection() -> None:
     edge = H2Edge(FakeExchange)
     edge.send(edge.head(1, POST, False))
     edge.exchanges[0].downstream.pause_request()
-    edge.send(*[data(1, b"x" * 16384)] * 4)
+    edge.send(data(1, b"x" * 16384) * 4)
     assert (edge.goaway, edge.exchanges[0].body) == (None, b"")
     edge.send(data(1, b"x"))
     assert edge.goaway == 3

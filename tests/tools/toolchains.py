@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.tools.cache import ToolMissing, once, run
 
 ASSEMBLYSCRIPT = "0.28.20"
+_H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1"
 _TARGET = "wasm32-unknown-unknown"
 
 
@@ -39,3 +40,13 @@ def cargo() -> Path:
     if _TARGET not in run(["rustup", "target", "list", "--installed"], 60.0).split():
         run(["rustup", "target", "add", _TARGET], 300.0)
     return Path(found)
+
+
+def h2spec() -> Path:
+    """The judge of HTTP/2, built by the Go compiler."""
+
+    def install(target: Path) -> None:
+        target.mkdir()
+        run(["go", "install", _H2SPEC], 600.0, env={"GOBIN": str(target)})
+
+    return once("go/h2spec-2.2.1", install) / "h2spec"
