@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.tools.cache import ToolMissing, once, run
 
 ASSEMBLYSCRIPT = "0.28.20"
-_H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1"
+_H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"
 _TARGET = "wasm32-unknown-unknown"
 
 

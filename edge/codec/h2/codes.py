@@ -57,6 +57,15 @@ def own_settings(limits: Limits) -> dict[int, int]:
     }
 
 
+def settings_frame(settings: dict[int, int]) -> bytes:
+    """A SETTINGS frame. Spec: RFC 9113 §6.5."""
+    payload = b"".join(_setting(number, value) for number, value in settings.items())
+    return _frame(len(payload) >> 8, len(payload) & 255, _SETTINGS, 0, 0) + payload
+
+
+_setting: Final = Struct(">HI").pack
+_frame: Final = Struct(">HBBBI").pack
+_SETTINGS: Final = 4
 _goaway: Final = Struct(">HBBBIII").pack
 _GOAWAY: Final = 7
 

@@ -22,16 +22,21 @@ from edge.codec.h2.codes import (
     CONNECTION_WINDOW_BYTES,
     DECODED_FIELDS,
     DECODED_MARGIN_BYTES,
+    MAX_STREAMS,
     MAX_WINDOW,
     Code,
+    Setting,
     goaway_frame,
     own_settings,
+    settings_frame,
 )
 from edge.codec.h2.engine import EngineSink
 from edge.codec.h2.tap import CONTINUATIONS, Tap
 from edge.head import Field
 from edge.model import Limits
 
+_HARD_MAX_STREAMS: Final = 1000
+"""What libnghttp2 believes we allow. Beyond what we do allow it would end the connection."""
 _PING: Final = b"edgedrns"
 _OWN_RESETS: Final = 1024
 
@@ -43,11 +48,12 @@ class NativeEngine:
         "_accepted",
         "_clock",
         "_connection",
-        "_last_words",
+        "_live",
         "_own",
         "_peers",
         "_sink",
         "_tap",
+        "_words",
         "over",
     )
 
@@ -65,12 +71,15 @@ class NativeEngine:
                 max_inbound_header_count=DECODED_FIELDS,
             ),
         )
-        connection.initiate_connection(own_settings(limits))
+        settings = own_settings(limits)
+        connection.initiate_connection({**settings, Setting.MAX_CONCURRENT_STREAMS: _HARD_MAX_STREAMS})
+        connection.data_to_send()
+        self._words = settings_frame(settings)
         connection.set_local_window_size(CONNECTION_WINDOW_BYTES)
         self._accepted = 0
+        self._live: set[int] = set()
         self._own: set[int] = set()
         self._peers: set[int] = set()
-        self._last_words = b""
         self.over: int | None = None
 
     # ---- in
@@ -136,8 +145,17 @@ class NativeEngine:
         for event in events:
             if type(event) is RequestReceived:
                 self._accepted += 1
-                if not peers or event.stream_id not in peers:
-                    sink.on_request(event.stream_id, event.headers, event.end_stream)
+                stream_id = event.stream_id
+                if self.over is not None:
+                    # A flood ended the connection earlier in this piece.
+                    return
+                live = self._live
+                if len(live) >= MAX_STREAMS:
+                    self.refuse(stream_id, Code.REFUSED_STREAM)
+                    continue
+                live.add(stream_id)
+                if not peers or stream_id not in peers:
+                    sink.on_request(stream_id, event.headers, event.end_stream)
             elif type(event) is StreamClosed:
                 self._closed(event.stream_id, event.error_code)
             elif type(event) is DataReceived:
@@ -152,6 +170,7 @@ class NativeEngine:
                 self.over = event.error_code
 
     def _closed(self, stream_id: int, code: int) -> None:
+        self._live.discard(stream_id)
         by_peer = stream_id in self._peers
         if by_peer:
             self._peers.discard(stream_id)
@@ -166,25 +185,28 @@ class NativeEngine:
     def _end(self, code: int) -> None:
         """The connection is over by a rule of ours, or by one that ngh2 does not say goodbye for."""
         with suppress(ngh2.NGH2Error):
-            self._last_words = self._connection.data_to_send()
-        self._last_words += goaway_frame(max(self._tap.last, 0), code)
+            self._words += self._connection.data_to_send()
+        self._words += goaway_frame(max(self._tap.last, 0), code)
         self.over = code
 
     # ---- out
 
     def take(self) -> bytes:
-        data = b""
-        if self.over is None or not self._last_words:
-            try:
-                data = self._connection.data_to_send()
-                self._tell(self._connection.events())
-            except ngh2.NGH2Error:
-                pass
-            self._tap.sent(len(data))
-        if self._last_words:
-            data += self._last_words
-            self._last_words = b""
-        return data
+        words = b""
+        if self._words:
+            words, self._words = self._words, b""
+            if self.over is not None:
+                return words
+        try:
+            data = self._connection.data_to_send()
+            self._tell(self._connection.events())
+        except ngh2.NGH2Error:
+            return words
+        self._tap.sent(len(data))
+        if self._words:
+            data += self._words
+            self._words = b""
+        return words + data if words else data
 
     def send_informational(self, stream_id: int, fields: Iterable[Field]) -> None:
         with suppress(ngh2.NGH2Error):
