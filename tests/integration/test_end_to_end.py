@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from tests.integration.authority import HOSTS, Authority
 from tests.integration.raw_client import RawClient, request
 from tests.integration.real_upstreams import SIZES, body_of, digest
-from tests.integration.running_edge import EdgeProcess, configuration, rule, running_edge, secured
+from tests.integration.running_edge import EdgeProcess, configuration, rule, running_edge, secured, within
 from tests.tools import curl, require
 
 UPSTREAMS = ("nginx", "envoy")
@@ -54,7 +55,8 @@ def site(
     rules = [
         rule(name, f"/{name}", filters=[{"type": "URLRewrite", "urlRewrite": strip}]) for name in UPSTREAMS
     ]
-    config = configuration({"nginx": [nginx_port], "envoy": [envoy_port]}, rules)
+    log = {"accessLog": {"path": "access.log"}}
+    config = configuration({"nginx": [nginx_port], "envoy": [envoy_port]}, rules, telemetry=log)
     secured(config, authority.listener())
     for name in SIZES:
         (folder / name).write_bytes(body_of(name))
@@ -121,6 +123,42 @@ def test_a_slow_expectation_is_met(site: Site, scheme: str, upstream: str) -> No
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("upstream", UPSTREAMS)
+def test_an_old_client_gets_its_body_without_chunks(site: Site, scheme: str, upstream: str) -> None:
+    body = ["--http1.0", "--include", "--data-binary", f"@{site.folder / 'page'}"]
+    head, _, back = site.curl(scheme, *body, path=f"/{upstream}/echo").partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert b"transfer-encoding" not in head.lower()
+    assert digest(back) == digest(body_of("page"))
+
+
+@pytest.mark.parametrize("upstream", UPSTREAMS)
+def test_the_access_log_tells_what_happened(site: Site, upstream: str) -> None:
+    path = f"/{upstream}/echo?log={upstream}"
+    site.curl("https", "--data-binary", f"@{site.folder / 'page'}", "-A", 'a "quoted" agent', path=path)
+    for _ in within(10, "the line is written"):
+        lines = [line for line in site.edge.access_log() if line["path"] == path]
+        if lines:
+            break
+    (line,) = lines
+    expected = {
+        "method": "POST",
+        "authority": f"shop.example:{site.edge.ports['secure']}",
+        "protocol": "HTTP/1.1",
+        "status": 200,
+        "flags": "",
+        "bytes_in": SIZES["page"],
+        "bytes_out": SIZES["page"],
+        "cluster": upstream,
+        "user_agent": 'a "quoted" agent',
+    }
+    assert {key: line[key] for key in expected} == expected
+    assert line["client"].startswith("127.0.0.1:")
+    assert line["upstream"].startswith("127.0.0.1:")
+    assert 0 <= line["duration_ms"] < 60_000
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_an_unknown_path_is_404(site: Site, scheme: str) -> None:
     assert site.curl(scheme, "-o", os.devnull, "-w", "%{http_code}", path="/elsewhere") == b"404"
 
@@ -167,3 +205,18 @@ def test_plain_bytes_on_the_tls_port_harm_nobody(site: Site) -> None:
         plain.sendall(request(b"/nginx/name"))
         assert b"nginx" not in plain.recv(4096)
     assert site.curl("https", path="/nginx/name") == b"nginx"
+
+
+def test_a_handshake_that_never_comes_is_cut(site: Site) -> None:
+    began = time.monotonic()
+    sent = [b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"]
+    held = [socket.create_connection(("127.0.0.1", site.edge.ports["secure"]), 30) for _ in sent]
+    for each, data in zip(held, sent, strict=True):
+        each.sendall(data)
+    for each in held:
+        with each:
+            try:
+                assert b"HTTP" not in each.recv(4096)
+            except ConnectionResetError:
+                pass
+    assert time.monotonic() - began < 25
