@@ -22,12 +22,18 @@ class Certificate(_Data, frozen=True):
 
 
 class Listener(_Data, frozen=True):
-    """One TCP socket. `port` is the bound port (never 0 here). No certificates = plain HTTP."""
+    """One TCP socket, and one UDP socket for h3. `port` is the bound port (never 0 here).
+
+    No certificates = plain HTTP. `protocols`: h1, h2 (by ALPN), h2c (prior knowledge, plain), h3.
+    `advertised_port` is what Alt-Svc says, 0 = `port`.
+    """
 
     name: str
     host: str
     port: int
     certificates: list[Certificate] = []
+    protocols: list[str] = msgspec.field(default_factory=lambda: ["h1"])
+    advertised_port: int = 0
 
 
 class HeaderMatch(_Data, frozen=True):

@@ -43,6 +43,27 @@ def bind_all(listeners: Iterable[tuple[str, HostPort]]) -> list[Bound]:
     return bound
 
 
+def bind_udp(beside: Iterable[Bound]) -> list[Bound]:
+    """For each TCP socket a UDP socket of the same address, named `NAME/udp`. Raises CannotBind."""
+    bound: list[Bound] = []
+    for tcp in beside:
+        family = tcp.socket.family
+        made = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            if family == socket.AF_INET6:
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            made.bind((tcp.address.host, tcp.address.port))
+        except OSError as error:
+            for each in bound:
+                each.socket.close()
+            made.close()
+            reason = (error.strerror or str(error)).lower()
+            raise CannotBind(f"listener {tcp.name}: cannot bind UDP {tcp.address} for h3: {reason}") from None
+        made.setblocking(False)
+        bound.append(Bound(f"{tcp.name}/udp", made, tcp.address))
+    return bound
+
+
 def bind(address: HostPort) -> socket.socket:
     """A listening TCP socket with SO_REUSEPORT. Raises OSError when another process listens there."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET

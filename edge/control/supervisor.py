@@ -22,7 +22,7 @@ from edge.control.artefacts import CannotCompile, Progress, prepare_artefacts
 from edge.control.collector import Collector, from_environment
 from edge.control.config import Loaded, build, explicit_telemetry
 from edge.control.keeper import Keeper, Revision, State
-from edge.control.sockets import Bound, CannotBind, bind_all
+from edge.control.sockets import Bound, CannotBind, bind_all, bind_udp
 from edge.control.view import SupervisorView
 from edge.telemetry.environment import ExportSettings
 
@@ -61,6 +61,7 @@ class Supervisor:
         self.options = options
         self.status = Status()
         self.bound: list[Bound] = []
+        self.bound_udp: list[Bound] = []
         self.keeper: Keeper | None = None
         self.collector: Collector | None = None
         self.admin: Bound | None = None
@@ -87,7 +88,8 @@ class Supervisor:
         self.collector = Collector(telemetry, settings)
         self.collector.start()
         collector = self.collector
-        keeper = self.keeper = Keeper(0, self.bound, revision, collector.take, collector.metrics.retire)
+        sockets = [*self.bound, *self.bound_udp]
+        keeper = self.keeper = Keeper(0, sockets, revision, collector.take, collector.metrics.retire)
         server = self._admin_server()
         self._listen_to_signals()
         keeper.start()
@@ -97,7 +99,7 @@ class Supervisor:
         finally:
             announce.cancel()
             await asyncio.gather(collector.shutdown(), server.stop())
-            for bound in self.bound:
+            for bound in (*self.bound, *self.bound_udp):
                 bound.socket.close()
         if reason is not None:
             log.error("%s", reason)
@@ -108,6 +110,8 @@ class Supervisor:
         artefacts = await prepare_artefacts(self.loaded, self.options.state_dir, self.options.on_compile)
         listeners = self.loaded.root.listeners
         self.bound = bind_all((listener.name, listener.address) for listener in listeners)
+        speaks_h3 = {listener.name for listener in listeners if "h3" in listener.protocols}
+        self.bound_udp = bind_udp(bound for bound in self.bound if bound.name in speaks_h3)
         (self.admin,) = bind_all([("admin", self.loaded.root.admin.address)])
         ports = {bound.name: bound.address.port for bound in self.bound}
         made = build(self.loaded, self.status.revision, ports, artefacts)
@@ -150,5 +154,5 @@ class Supervisor:
         self._signal = number
         log.info("draining for at most %g s; a second signal ends at once", self.options.grace_s)
         keeper.drain(self.options.grace_s)
-        for bound in self.bound:
+        for bound in (*self.bound, *self.bound_udp):
             bound.socket.close()  # while we hold it, the kernel goes on accepting for nobody

@@ -23,6 +23,11 @@ class Ending(Flow):
         self.response = head
         self.status = head.status
         self.response_out = True
+        alt_svc = self.services.alt_svc
+        if alt_svc:
+            field = alt_svc.get(self.listener)
+            if field is not None:
+                head.fields.append(field)
         if head.status == SWITCHING:
             self.tunnel = True
         elif self.joining and not end:

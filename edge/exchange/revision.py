@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from edge import model
 from edge.exchange.seams import ClusterHandle
-from edge.head import RequestHead
+from edge.head import Field, RequestHead
 
 if TYPE_CHECKING:
     from edge.exchange.deadlines import Deadlines
@@ -85,7 +85,16 @@ class Services:
     loop turn (≥ 1 ms coarse); `wall_ns` and `clock_ns` exact, for sampled exchanges only.
     """
 
-    __slots__ = ("call_soon", "clock", "clock_ns", "deadlines", "next_request_id", "revision", "wall_ns")
+    __slots__ = (
+        "alt_svc",
+        "call_soon",
+        "clock",
+        "clock_ns",
+        "deadlines",
+        "next_request_id",
+        "revision",
+        "wall_ns",
+    )
 
     def __init__(
         self,
@@ -103,3 +112,5 @@ class Services:
         self.call_soon = call_soon
         self.next_request_id = next_request_id
         self.revision: Revision | None = None
+        self.alt_svc: dict[str, Field] = {}
+        """By listener: the field that tells clients of HTTP/3, while it is really there."""

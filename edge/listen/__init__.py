@@ -2,5 +2,6 @@
 
 from edge.listen.listener import Listener
 from edge.listen.seam import install
+from edge.listen.switch import AlpnSwitch, PrefaceSwitch
 
-__all__ = ["Listener", "install"]
+__all__ = ["AlpnSwitch", "Listener", "PrefaceSwitch", "install"]

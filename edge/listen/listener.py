@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import hypercorn.asyncio.run as hypercorn_run
 from hypercorn.app_wrappers import ASGIWrapper
@@ -19,6 +19,9 @@ HANDSHAKE_TIMEOUT_S = 10.0
 """A client that opens and sends no ClientHello is cut (case 98)."""
 
 BACKLOG = 1024
+
+_ALPN: Final = (("h2", "h2"), ("h1", "http/1.1"))
+"""Ours, in order of preference."""
 
 
 class _Config(Config):
@@ -62,7 +65,8 @@ class Listener:
     ) -> None:
         self.name = listener.name
         self._sock = sock
-        context = tls.server_context(listener.certificates, ["http/1.1"]) if listener.certificates else None
+        alpn = [name for protocol, name in _ALPN if protocol in listener.protocols]
+        context = tls.server_context(listener.certificates, alpn) if listener.certificates else None
         self._config = _Config(context)
         self._secure = context is not None
         self._stop = asyncio.Event()

@@ -9,8 +9,9 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from itertools import count
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import uvloop
 
@@ -33,7 +34,13 @@ from edge.worker.link import Arguments, WorkerLink, parse_arguments
 from edge.worker.reporting import Reports, Traces
 from edge.worker.services import WorkerServices
 
+if TYPE_CHECKING:
+    from edge.listen.quic import QuicListener
+
 _log: Final = logging.getLogger("edge.worker")
+
+UDP: Final = "/udp"
+"""Behind a listener's name: its socket for HTTP/3."""
 
 HEALTH_PERIOD_S: Final = 1.0
 DRAIN_POLL_S: Final = 0.02
@@ -67,6 +74,7 @@ class Worker:
         self._prepared: dict[int, Prepared] = {}
         self._active: Prepared | None = None
         self._listeners: dict[str, listen.Listener] = {}
+        self._quic: dict[str, QuicListener] = {}
         self._contexts: dict[str, ListenerContext] = {}
         self._next_connection = count(1).__next__
         self._link = WorkerLink(arguments.wire_fd, self._on_message, self._on_closed)
@@ -180,12 +188,28 @@ class Worker:
             next_id=self._next_connection,
             unhandled=self._on_unhandled,
         )
-        sock = socket.socket(fileno=self._sockets[listener.name])
-        sock.setblocking(False)
-        made = listen.Listener(listener, sock, lambda: H1Server(context))
+        self._contexts[listener.name] = context
+        made = listen.Listener(listener, self._socket(listener.name), _codecs(listener, context))
         made.start()
         self._listeners[listener.name] = made
-        self._contexts[listener.name] = context
+        if "h3" in listener.protocols:
+            self._listen_quic(listener, context)
+
+    def _listen_quic(self, listener: model.Listener, context: ListenerContext) -> None:
+        """HTTP/3 beside TCP. Alt-Svc points to it only while it is up."""
+        from edge.listen import quic, quic_seam
+
+        quic_seam.install()
+        made = quic.QuicListener(listener, self._socket(listener.name + UDP), context)
+        made.start()
+        self._quic[listener.name] = made
+        port = listener.advertised_port or listener.port
+        self.services.alt_svc[listener.name] = (b"alt-svc", b'h3=":%d"; ma=3600' % port)
+
+    def _socket(self, name: str) -> socket.socket:
+        sock = socket.socket(fileno=self._sockets[name])
+        sock.setblocking(False)
+        return sock
 
     def _connections(self) -> int:
         return sum(len(context.connections) for context in self._contexts.values())
@@ -194,11 +218,16 @@ class Worker:
         """Accept no more, let exchanges end, then go; at the latest after `grace_s`."""
         for listener in list(self._listeners.values()):
             await listener.stop()
+        self.services.alt_svc.clear()
+        for quic in self._quic.values():
+            await quic.stop()
         for context in self._contexts.values():
             context.drain()
         deadline = self._loop.time() + grace_s
         while self._connections() and self._loop.time() < deadline:
             await asyncio.sleep(DRAIN_POLL_S)
+        for quic in self._quic.values():
+            quic.close()
         self._tracer.flush()
         for log in self._access_logs.values():
             log.close()
@@ -232,6 +261,23 @@ class Worker:
         self._unhandled.value += 1
         cause = error if isinstance(error, BaseException) else None
         _log.error("unhandled in the loop: %s", context.get("message"), exc_info=cause)
+
+
+def _codecs(listener: model.Listener, context: ListenerContext) -> Callable[[], asyncio.Protocol]:
+    """What speaks on a new TCP connection of `listener`. HTTP/2 is loaded only where it is spoken."""
+
+    def h1() -> asyncio.Protocol:
+        return H1Server(context)
+
+    if "h2" not in listener.protocols and "h2c" not in listener.protocols:
+        return h1
+    from edge.codec.h2.server import H2Server
+
+    def h2() -> asyncio.Protocol:
+        return H2Server(context)
+
+    switch = listen.AlpnSwitch if listener.certificates else listen.PrefaceSwitch
+    return lambda: switch(h1, h2)
 
 
 async def _serve(arguments: Arguments) -> None:

@@ -56,7 +56,12 @@ def _listener(loaded: Loaded, index: int, listener: Listener, port: int) -> mode
             model.Certificate(hostnames=hostnames, chain_pem=pair.chain_pem, key_pem=pair.key_pem)
         )
     return model.Listener(
-        name=listener.name, host=listener.address.host, port=port, certificates=certificates
+        name=listener.name,
+        host=listener.address.host,
+        port=port,
+        certificates=certificates,
+        protocols=list(listener.protocols),
+        advertised_port=listener.advertised_port or 0,
     )
 
 
