@@ -67,7 +67,7 @@ class Engine(Protocol):
         """Let the client send `size` bytes more on the stream and the connection."""
 
     def reset(self, stream_id: int, code: int) -> None:
-        """End the stream now, what is queued for it included. `on_closed` may or may not follow."""
+        """End the stream now, what is queued for it included; no `on_closed` follows."""
 
     def refuse(self, stream_id: int, code: int) -> None:
         """As `reset`, for a fault of the client: too many of them cost it the connection."""

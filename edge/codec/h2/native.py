@@ -176,6 +176,7 @@ class NativeEngine:
             self._peers.discard(stream_id)
         elif stream_id in self._own:
             self._own.discard(stream_id)
+            return
         elif code:
             self._charge(1)
         else:

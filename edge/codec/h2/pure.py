@@ -8,9 +8,10 @@ from typing import Final, cast
 
 from h2 import events
 from h2.config import H2Configuration
-from h2.connection import H2Connection
-from h2.exceptions import H2Error
+from h2.connection import ConnectionState, H2Connection
+from h2.exceptions import DenialOfServiceError, H2Error
 from h2.settings import SettingCodes, Settings
+from hpack import HPACKError
 
 from edge.codec.h2.codes import (
     CONNECTION_WINDOW_BYTES,
@@ -108,6 +109,11 @@ class PureEngine:
         try:
             told = self._connection.receive_data(data)
         except H2Error as error:
+            if isinstance(error.__cause__, HPACKError) and not isinstance(error, DenialOfServiceError):
+                # h2 says PROTOCOL_ERROR here.
+                self._connection.clear_outbound_data_buffer()
+                self._end(Code.COMPRESSION_ERROR)
+                return
             self.over = int(getattr(error, "error_code", Code.PROTOCOL_ERROR))
             return
         except Exception:
@@ -139,6 +145,8 @@ class PureEngine:
             if event.ping_data == _PING:
                 sink.on_ping_answered()
         elif isinstance(event, events.ConnectionTerminated):
+            # h2 takes this for the end of everything; the streams that are open are still served.
+            self._connection.state_machine.state = ConnectionState.SERVER_OPEN
             self._draining = True
 
     def _request(self, event: events.RequestReceived) -> None:

@@ -228,9 +228,11 @@ class Stream:
         server = self._server
         server.engine.send_head(self.id, response_fields(ResponseHead(502, []), False), True)
         server.answered(self)
-        if not end:
+        if end:
+            self._end()
+        else:
+            self.form = _GONE
             server.abandoned(self)
-        self._end()
 
     def _end(self) -> None:
         self.form = _GONE
