@@ -17,23 +17,65 @@ _log: Final = logging.getLogger("edge.listen")
 SUITES: Final = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 """TLS 1.3 suites in our order; with SHA-256 first a handshake costs less than with SHA-384."""
 
+GROUPS: Final = "X25519:P-256:P-384"
+"""Key exchange groups. Source: Mozilla intermediate."""
+
 _POINTER_OFFSET: Final = object.__basicsize__
 _SET_SESSION_CACHE_MODE: Final = 44
+_SET_GROUPS_LIST: Final = 92
 _SESSION_CACHE_OFF: Final = 0
 _SESSION_CACHE_SERVER: Final = 2
+_NEGOTIATED: Final = 1
+_OK: Final = 0
+_FATAL: Final = 2
+
+_SelectAlpn = ctypes.CFUNCTYPE(
+    *(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p),
+    *(ctypes.c_void_p, ctypes.c_uint, ctypes.c_void_p),
+)
+
+
+class ServerContext(ssl.SSLContext):
+    """A server's context, and what native callbacks on it need to stay alive."""
+
+    alpn_callback: object = None
 
 
 class _Native:
-    """The three calls used, with their types."""
+    """The calls used, with their types."""
 
     def __init__(self) -> None:
         library = ctypes.CDLL(_ssl.__file__)
         self.control = library.SSL_CTX_ctrl
-        self.control.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_void_p)
+        self.control.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_char_p)
         self.control.restype = ctypes.c_long
         self.suites = library.SSL_CTX_set_ciphersuites
         self.suites.argtypes = (ctypes.c_void_p, ctypes.c_char_p)
         self.suites.restype = ctypes.c_int
+        self.on_alpn = library.SSL_CTX_set_alpn_select_cb
+        self.on_alpn.argtypes = (ctypes.c_void_p, _SelectAlpn, ctypes.c_void_p)
+        self.on_alpn.restype = None
+        self.select = library.SSL_select_next_proto
+        self.select.argtypes = (
+            *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint),
+            *(ctypes.c_void_p, ctypes.c_uint),
+        )
+        self.select.restype = ctypes.c_int
+
+    def choose_alpn(self, context: ServerContext, protocols: list[str]) -> None:
+        """As `set_alpn_protocols`, but without a protocol in common the handshake fails.
+
+        Spec: RFC 7301 §3.2 (no_application_protocol); Python goes on without one.
+        """
+        ours = b"".join(bytes([len(name)]) + name.encode() for name in protocols)
+        select = self.select
+
+        def callback(_ssl: int, out: int, size: int, theirs: int, length: int, _arg: int) -> int:
+            found: int = select(out, size, ours, len(ours), theirs, length)
+            return _OK if found == _NEGOTIATED else _FATAL
+
+        context.alpn_callback = _SelectAlpn(callback)
+        self.on_alpn(_pointer(context), context.alpn_callback, None)
 
 
 def _pointer(context: ssl.SSLContext) -> int | None:
@@ -44,32 +86,35 @@ def _tried() -> _Native | None:
     """The calls, when they do on a context of ours what they should, seen through Python."""
     try:
         native = _Native()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
         pointer = _pointer(context)
         before = native.control(pointer, _SET_SESSION_CACHE_MODE, _SESSION_CACHE_OFF, None)
         after = native.control(pointer, _SET_SESSION_CACHE_MODE, _SESSION_CACHE_OFF, None)
-        known = native.suites(pointer, SUITES.encode()) == 1
+        suites = native.suites(pointer, SUITES.encode()) == 1
+        groups = native.control(pointer, _SET_GROUPS_LIST, 0, GROUPS.encode()) == 1
         names = [suite["name"] for suite in context.get_ciphers() if suite["protocol"] == "TLSv1.3"]
-        if (
-            before == _SESSION_CACHE_SERVER
-            and after == _SESSION_CACHE_OFF
-            and known
-            and names == SUITES.split(":")
-        ):
+        cache = before == _SESSION_CACHE_SERVER and after == _SESSION_CACHE_OFF
+        if cache and suites and groups and names == SUITES.split(":"):
             return native
     except (AttributeError, OSError):
         pass
-    _log.warning("%s: contexts keep their session cache and suite order", ssl.OPENSSL_VERSION)
+    _log.warning("%s: contexts keep its groups, suite order and session cache", ssl.OPENSSL_VERSION)
     return None
 
 
 _native: Final = _tried()
 
 
-def tune(context: ssl.SSLContext) -> bool:
-    """No server-side session cache (tickets are stateless) and our suite order; False if unknown here."""
+def tune(context: ServerContext, alpn: list[str]) -> None:
+    """Our groups and suites, no server-side session cache (tickets are stateless), strict ALPN.
+
+    On an OpenSSL that failed the self-test only ALPN is set, as Python does it.
+    """
     if _native is None:
-        return False
+        context.set_alpn_protocols(alpn)
+        return
     pointer = _pointer(context)
     _native.control(pointer, _SET_SESSION_CACHE_MODE, _SESSION_CACHE_OFF, None)
-    return bool(_native.suites(pointer, SUITES.encode()))
+    _native.control(pointer, _SET_GROUPS_LIST, 0, GROUPS.encode())
+    _native.suites(pointer, SUITES.encode())
+    _native.choose_alpn(context, alpn)

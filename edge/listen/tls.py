@@ -56,13 +56,12 @@ def server_context(certificates: list[model.Certificate], alpn: list[str]) -> ss
 
 
 def _context(certificate: model.Certificate, alpn: list[str]) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = openssl.ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    context.set_alpn_protocols(alpn)
     context.num_tickets = 1
-    openssl.tune(context)
+    openssl.tune(context, alpn)
     descriptor = os.memfd_create("certificate", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, certificate.chain_pem + b"\n" + certificate.key_pem)

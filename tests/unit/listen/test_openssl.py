@@ -4,22 +4,79 @@ from __future__ import annotations
 
 import ssl
 
-from edge.listen import openssl
+import pytest
+import trustme
+
+from edge import model
+from edge.listen import openssl, tls
+
+AUTHORITY = trustme.CA()
 
 
-def test_the_self_test_passes_on_this_openssl():
+def server(alpn: list[str]) -> ssl.SSLContext:
+    made = AUTHORITY.issue_cert("edge.example")
+    chain = b"".join(pem.bytes() for pem in made.cert_chain_pems)
+    certificate = model.Certificate(
+        hostnames=["edge.example"], chain_pem=chain, key_pem=made.private_key_pem.bytes()
+    )
+    return tls.server_context([certificate], alpn)
+
+
+def client(alpn: list[str]) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    AUTHORITY.configure_trust(context)
+    if alpn:
+        context.set_alpn_protocols(alpn)
+    return context
+
+
+def handshake(ours: ssl.SSLContext, theirs: ssl.SSLContext) -> tuple[ssl.SSLObject, ssl.SSLObject]:
+    """In memory; raises the client's error."""
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server_side = ours.wrap_bio(up, down, server_side=True)
+    client_side = theirs.wrap_bio(down, up, server_hostname="edge.example")
+    for side in (client_side, server_side) * 3:
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+        except ssl.SSLError:
+            if side is client_side:
+                raise
+    return server_side, client_side
+
+
+def test_the_self_test_passes_on_this_openssl() -> None:
     assert openssl._native is not None
 
 
-def test_a_tuned_context_prefers_the_cheaper_suite():
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    assert openssl.tune(context)
+def test_a_context_prefers_the_cheaper_suite_and_keeps_no_sessions() -> None:
+    context = server(["http/1.1"])
     names = [suite["name"] for suite in context.get_ciphers() if suite["protocol"] == "TLSv1.3"]
     assert names == openssl.SUITES.split(":")
+    assert openssl._native is not None
+    assert openssl._native.control(openssl._pointer(context), 44, 0, None) == 0
 
 
-def test_a_tuned_context_keeps_no_sessions():
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    openssl.tune(context)
-    mode = openssl._native.control(openssl._pointer(context), 44, 0, None)
-    assert mode == 0
+def test_the_server_chooses_its_first_protocol_that_the_client_offers() -> None:
+    _, side = handshake(server(["h2", "http/1.1"]), client(["http/1.1", "h2"]))
+    assert side.selected_alpn_protocol() == "h2"
+    _, side = handshake(server(["h2", "http/1.1"]), client(["http/1.1"]))
+    assert side.selected_alpn_protocol() == "http/1.1"
+
+
+def test_a_client_without_alpn_is_served() -> None:
+    ours, _ = handshake(server(["http/1.1"]), client([]))
+    assert ours.selected_alpn_protocol() is None
+
+
+def test_no_protocol_in_common_fails_the_handshake() -> None:
+    with pytest.raises(ssl.SSLError, match="no application protocol"):
+        handshake(server(["http/1.1"]), client(["spdy/3"]))
+
+
+def test_a_group_outside_the_profile_is_refused() -> None:
+    theirs = client([])
+    theirs.set_ecdh_curve("secp521r1")
+    with pytest.raises(ssl.SSLError):
+        handshake(server(["http/1.1"]), theirs)
