@@ -24,7 +24,30 @@ _JOIN: Final = b"".join
 
 
 def _encoded(field: Field) -> bytes:
-    return _encoder.encode(0, [field])[1][len(_PREFIX) :]
+    try:
+        return _encoder.encode(0, [field])[1][len(_PREFIX) :]
+    except ValueError:
+        # The encoder takes values up to 64 KiB.
+        return literal(*field)
+
+
+def literal(name: bytes, value: bytes) -> bytes:
+    """A line that refers to no table and is not compressed. Spec: RFC 9204 §4.5.6."""
+    return _prefixed(len(name), 3, 0x20) + name + _prefixed(len(value), 7, 0) + value
+
+
+def _prefixed(value: int, bits: int, first: int) -> bytes:
+    """Spec: RFC 7541 §5.1."""
+    most = (1 << bits) - 1
+    if value < most:
+        return b"%c" % (first | value)
+    rest = value - most
+    made = bytearray((first | most,))
+    while rest >= 0x80:
+        made.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    made.append(rest)
+    return bytes(made)
 
 
 class _Lines(dict[Field, bytes]):

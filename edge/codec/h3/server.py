@@ -125,7 +125,7 @@ class H3Server(Accounts):
             self.close(fault.code, fault.reason)
         except Exception as error:
             self._crashed(error)
-        if self.urgent or transport._close_pending or transport.ack_due(now) or transport.backlog():
+        if self.urgent or transport.must_send(now):
             self.wake()
 
     def fired(self, now: float) -> None:
@@ -232,6 +232,11 @@ class H3Server(Accounts):
         if self._going is not None and stream_id >= self._going:
             # Not processed at all: the client may send it again elsewhere. RFC 9114 §5.2.
             stream.abort(Code.REQUEST_REJECTED)
+            return None
+        if quic.sender._reset_error_code is not None:
+            # STOP_SENDING came first: nobody waits for an answer.
+            self.cancelled()
+            stream.abort(Code.REQUEST_CANCELLED)
             return None
         self._next = max(self._next, stream_id + 4)
         return stream

@@ -242,10 +242,17 @@ class Transport(QuicConnection):
         """When an acknowledgement is due, at the latest."""
         return self._spaces[tls.Epoch.ONE_RTT].ack_at
 
-    def ack_due(self, now: float) -> bool:
-        """Whether an acknowledgement must not wait for its timer."""
+    def must_send(self, now: float) -> bool:
+        """Whether something is to be sent that must not wait for the acknowledgement timer."""
         ack_at = self._spaces[tls.Epoch.ONE_RTT].ack_at
-        return ack_at is not None and ack_at <= now
+        streams = self._local_max_streams_bidi
+        return (
+            self._close_pending
+            or (ack_at is not None and ack_at <= now)
+            # aioquic lets go of finished streams, and grants new ones, only while it writes.
+            or streams.sent - streams.used < STREAMS // 2
+            or any([not stream.sender.buffer_is_empty for stream in self._streams_queue])
+        )
 
     # ---- credit
 
@@ -304,10 +311,6 @@ class Transport(QuicConnection):
         if self._loss._pto_count >= 2:
             self._max_datagram_size = SAFE_DATAGRAM_BYTES
         return self.datagrams_to_send(now)
-
-    def backlog(self) -> bool:
-        """Whether bytes wait for congestion window, credit or pacing."""
-        return any(not stream.sender.buffer_is_empty for stream in self._streams_queue)
 
     def release(self) -> None:
         """Break the reference cycles aioquic makes, so that a dead connection is freed at once."""
