@@ -35,6 +35,7 @@ class Intake:
         self.engine: Engine = make_engine(self, context.limits, context.clock)
         self._streams: dict[int, Stream] = {}
         self._repeat = Repeat()
+        self._woken = False
         self._answered: list[Stream] = []
         self._resumed: list[Stream] = []
         self._abandoned: list[Stream] = []
@@ -127,22 +128,26 @@ class Intake:
         if stream is None:
             return
         self._forget(stream)
-        if not by_peer and not code and stream.form is Form.DROP:
-            return
+        if stream.exchange is not None:
+            self._cut_short(stream, code, by_peer)
         stream.form = _GONE
-        if by_peer:
-            self._fail(stream, DownstreamClosed("the client reset the stream"))
-        else:
-            self._fail(stream, BadRequest(f"the stream was malformed, code {code}"))
         if not self._streams:
             self.idle()
+
+    def _cut_short(self, stream: Stream, code: int, by_peer: bool) -> None:
+        """The stream is over and its exchange is not."""
+        if by_peer:
+            self._fail(stream, DownstreamClosed("the client reset the stream"))
+        elif code or stream.form is not Form.DROP:
+            self._fail(stream, BadRequest(f"the stream was malformed, code {code}"))
 
     # ---- what streams ask
 
     def answered(self, stream: Stream) -> None:
         """The stream has queued body or its end."""
         self._answered.append(stream)
-        self.wake()
+        if not self._woken:
+            self.wake()
 
     def resumed(self, stream: Stream) -> None:
         """What the stream holds goes on at the end of the turn, never inside a callback."""

@@ -104,7 +104,11 @@ class NativeEngine:
 
     def _widen(self, stream_id: int, increment: int, frame: bytes) -> None:
         """A huge WINDOW_UPDATE: libnghttp2 would end the connection where the stream should."""
-        if self._connection.stream_remote_window_size(stream_id) + increment > MAX_WINDOW:
+        try:
+            left = self._connection.stream_remote_window_size(stream_id)
+        except ngh2.NGH2Error:
+            left = 0
+        if left + increment > MAX_WINDOW:
             self.refuse(stream_id, Code.FLOW_CONTROL_ERROR)
             self._sink.on_closed(stream_id, Code.FLOW_CONTROL_ERROR, False)
         else:
@@ -157,7 +161,14 @@ class NativeEngine:
                 if not peers or stream_id not in peers:
                     sink.on_request(stream_id, event.headers, event.end_stream)
             elif type(event) is StreamClosed:
-                self._closed(event.stream_id, event.error_code)
+                stream_id = event.stream_id
+                if event.error_code or peers or self._own:
+                    self._closed(stream_id, event.error_code)
+                else:
+                    self._live.discard(stream_id)
+                    if self._tap.resets:
+                        self._tap.served()
+                    sink.on_closed(stream_id, 0, False)
             elif type(event) is DataReceived:
                 data = event.data
                 sink.on_data(event.stream_id, data, len(data), event.end_stream)

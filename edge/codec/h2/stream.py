@@ -161,6 +161,23 @@ class Stream:
         server.wake()
 
     def send_whole(self, head: ResponseHead, body: bytes) -> None:
+        status = head.status
+        if (
+            self.form is _OPEN
+            and head.length == len(body)
+            and status >= _FIRST_FINAL
+            and status not in _BODILESS
+            and not self._to_head
+            and not self._key
+        ):
+            server = self._server
+            engine = server.engine
+            engine.send_head(self.id, response_fields(head, True), False)
+            engine.send_data(self.id, body, True)
+            self.form = _GONE
+            self.exchange = None
+            server.answered(self)
+            return
         self.send_head(head, False)
         self.send_data(body, True)
 

@@ -26,7 +26,6 @@ class Turn(Intake):
     def __init__(self, context: ListenerContext, make_engine: MakeEngine) -> None:
         super().__init__(context, make_engine)
         self._call_soon: Callable[[Callable[[], None]], object] | None = context.call_soon
-        self._woken = False
         self._write_paused = False
         self._finished = False
         """Closed, or said goodbye: nothing more is sent."""
