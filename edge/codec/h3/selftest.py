@@ -30,6 +30,7 @@ _ATTRIBUTES: Final = (
     "_ack_delay",
     "_close_event",
     "_close_pending",
+    "_datagrams_pending",
     "_events",
     "_handshake_complete",
     "_host_cid_seq",
@@ -50,7 +51,15 @@ _ATTRIBUTES: Final = (
     "_streams_queue",
 )
 _RECOVERY: Final = ("_logger", "_pacer", "_pto_count", "_send_probe")
-_SENDER: Final = ("_buffer_fin", "_buffer_start", "_buffer_stop", "_reset_error_code", "buffer_is_empty")
+_SENDER: Final = (
+    "_buffer_fin",
+    "_buffer_start",
+    "_buffer_stop",
+    "_pending",
+    "_pending_eof",
+    "_reset_error_code",
+    "buffer_is_empty",
+)
 _H3: Final = ("_decoder", "_local_control_stream_id", "_peer_decoder_stream_id", "_peer_encoder_stream_id")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Any, Final
 
 from aioquic import tls
@@ -101,8 +102,26 @@ class _Silent:
     info = warning = debug
 
 
-class _BurstPacer(QuicPacketPacer):
-    """Allows what a timer of 1 ms needs; with aioquic's own burst every packet would arm a timer."""
+class _Pacer(QuicPacketPacer):
+    """Allows what a timer of 1 ms needs; with aioquic's own burst every packet would arm a timer.
+
+    aioquic asks it before each packet. When nothing is left to send it says "never", or aioquic
+    would begin one packet more only to find it empty, a quarter of a small answer's cost.
+    """
+
+    def __init__(self, drained: Callable[[], bool]) -> None:
+        super().__init__(max_datagram_size=DATAGRAM_BYTES)
+        self.drained = drained
+        self.wrote = False
+
+    def next_send_time(self, now: float) -> float:
+        if self.wrote and self.drained():
+            return inf
+        return super().next_send_time(now)
+
+    def update_after_send(self, now: float) -> None:
+        self.wrote = True
+        super().update_after_send(now)
 
     def update_rate(self, congestion_window: int, smoothed_rtt: float) -> None:
         super().update_rate(congestion_window, smoothed_rtt)
@@ -147,7 +166,7 @@ class Transport(QuicConnection):
         _set_limit(self._local_max_streams_uni, UNI_STREAMS)
         self._local_max_stream_data_uni = UNI_WINDOW
         self._ack_delay = ACK_DELAY_S
-        self._loss._pacer = _BurstPacer(max_datagram_size=DATAGRAM_BYTES)
+        self._loss._pacer = self._pacer = _Pacer(self._drained)
         self._max_datagram_size = SAFE_DATAGRAM_BYTES
         self._handlers = _CountedHandlers(self.__dict__["_QuicConnection__frame_handlers"])
         self.__dict__["_QuicConnection__frame_handlers"] = self._handlers
@@ -251,7 +270,7 @@ class Transport(QuicConnection):
             or (ack_at is not None and ack_at <= now)
             # aioquic lets go of finished streams, and grants new ones, only while it writes.
             or streams.sent - streams.used < STREAMS // 2
-            or any([not stream.sender.buffer_is_empty for stream in self._streams_queue])
+            or any(not stream.sender.buffer_is_empty for stream in self._streams_queue)
         )
 
     # ---- credit
@@ -310,12 +329,26 @@ class Transport(QuicConnection):
             return []
         if self._loss._pto_count >= 2:
             self._max_datagram_size = SAFE_DATAGRAM_BYTES
+        self._pacer.wrote = False
         return self.datagrams_to_send(now)
+
+    def _drained(self) -> bool:
+        """Whether no stream has anything left to send."""
+        for stream in self._streams_queue:
+            sender = stream.sender
+            if not sender.buffer_is_empty:
+                if len(sender._pending) or sender._pending_eof:
+                    return False
+                sender.buffer_is_empty = True
+            if sender.reset_pending or stream.receiver.stop_pending:
+                return False
+        return not self._datagrams_pending
 
     def release(self) -> None:
         """Break the reference cycles aioquic makes, so that a dead connection is freed at once."""
         self._handlers.clear()
         self._loss._send_probe = None  # type: ignore[assignment]
+        del self._pacer.drained
 
 
 def _set_limit(limit: Limit, value: int) -> None:
