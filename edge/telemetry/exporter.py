@@ -18,11 +18,12 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from edge.telemetry.batch import is_sound
 from edge.telemetry.environment import ExportSettings
+from edge.telemetry.framing import request_body
 from edge.telemetry.poster import Answer, Poster, PostFailed
-from edge.telemetry.resource import request_body
 from edge.wire import Spans
 
-SHUTDOWN_S: Final = 2.0
+SHUTDOWN_S: Final = 0.9
+"""The process ends within its grace and one second, also when the collector is dead."""
 QUEUE_BYTES: Final = 16 << 20
 _RETRYABLE: Final = frozenset((429, 502, 503, 504))
 """Spec: OTLP 1.x, retryable response codes."""
