@@ -20,6 +20,8 @@ HELD_BYTES: Final = 64 << 10
 """Reading pauses while more than this waits behind the request under way."""
 DRAIN_BYTES: Final = 64 << 10
 """Of a request body nobody wants any more; a longer one costs the connection."""
+HEADS_PER_TURN: Final = 16
+"""Pipelined requests begun in one turn of the loop; other connections run before the next."""
 
 _line_start: Final = re.compile(TOKEN + rb"++(?: [\x21-\x7e]*+(?: [HTP/0-9.]*+)?)?\r?").fullmatch
 _bare_lf: Final = re.compile(rb"(?<!\r)\n").search
@@ -62,9 +64,11 @@ class Intake(Answer):
         "_exchange",
         "_held",
         "_mode",
+        "_postponed",
         "_repeat",
         "_scanned",
         "_skipped_line",
+        "_write_paused",
         "client",
         "deadline",
         "filed",
@@ -81,7 +85,6 @@ class Intake(Answer):
         self.peer: tuple[str, int] = ("", 0)
         self.local: tuple[str, int] = ("", 0)
         self.client = b""
-        self.client = b""
         self.tls_version = ""
         self.sni = ""
         self.deadline = self.filed = inf
@@ -94,15 +97,24 @@ class Intake(Answer):
         self._dropped = 0
         self._chunks: ChunkedReader | None = None
         self._busy = False
+        self._postponed = False
+        """A head may be held that could begin, but not yet."""
+        self._write_paused = False
         self._repeat = Repeat()
 
     def _receive(self, data: bytes) -> None:
         """Take `data` apart until it ends or must wait. Never runs inside itself."""
         self._busy = True
+        self._postponed = False
+        heads = 0
         try:
             while data:
                 mode = self._mode
                 if mode is _HEAD:
+                    if heads == HEADS_PER_TURN or self._write_paused:
+                        self._postpone(data)
+                        break
+                    heads += 1
                     data = self._head(data)
                 elif mode is Mode.LENGTH:
                     data = self._length_body(data)
@@ -128,6 +140,15 @@ class Intake(Answer):
             self._held = data
             if len(data) > HELD_BYTES:
                 self._update_reading()
+
+    def _postpone(self, data: bytes) -> None:
+        """Begin no request now: too many were begun this turn, or answers before it are not read."""
+        self._held = data
+        self._postponed = True
+        if not self._write_paused:
+            self._soon()
+        if len(data) > HELD_BYTES:
+            self._update_reading()
 
     # ---- the head
 
@@ -267,6 +288,10 @@ class Intake(Answer):
 
     def _update_reading(self) -> None:
         """Pause or resume the transport by what is held and who asked."""
+        raise NotImplementedError
+
+    def _soon(self) -> None:
+        """Go on with what is held at the end of this turn of the loop."""
         raise NotImplementedError
 
     def _turn_over(self) -> None:

@@ -31,7 +31,6 @@ class H1Server(Intake, asyncio.Protocol):
         "_fresh",
         "_reading",
         "_request_paused",
-        "_write_paused",
     )
 
     def __init__(self, context: ListenerContext) -> None:
@@ -40,7 +39,6 @@ class H1Server(Intake, asyncio.Protocol):
         self._fresh = True
         self._reading = True
         self._request_paused = False
-        self._write_paused = False
 
     # ---- the connection
 
@@ -126,6 +124,8 @@ class H1Server(Intake, asyncio.Protocol):
                 self._exchange.resume_response()
             except Exception as error:
                 self._crashed(error)
+        if self._postponed:
+            self._soon()
 
     def pause_request(self) -> None:
         """Stop reading until `resume_request`."""
@@ -190,7 +190,8 @@ class H1Server(Intake, asyncio.Protocol):
         self._mode = Mode.HEAD
         self._fresh = False
         self._http10 = self._to_head = self._request_paused = False
-        self.deadline = self._context.clock() + self._context.limits.idle_timeout_s
+        if not self._write_paused:
+            self.deadline = self._context.clock() + self._context.limits.idle_timeout_s
         if self._held:
             self._soon()
         elif self._eof and not self._busy:
@@ -213,7 +214,7 @@ class H1Server(Intake, asyncio.Protocol):
             self._update_reading()
 
     def _end_after_eof(self) -> None:
-        if self._mode is Mode.HEAD:
+        if self._mode is Mode.HEAD and not self._postponed:
             self._finish_connection()
 
     # ---- endings
@@ -284,16 +285,16 @@ class H1Server(Intake, asyncio.Protocol):
         mode = self._mode
         if mode is Mode.CLOSED or mode is Mode.LINGER:
             self._transport.abort()
-        elif mode is Mode.HEAD:
-            if self._held:
-                self._refuse(DownstreamTimeout("the head did not arrive in time"))
-            else:
-                self._finish_connection()
         elif self._write_paused:
             self._form = Form.GONE
             self._gone()
             self._transport.abort()
             self._fail_exchange(DownstreamTimeout("the client does not read the response"))
+        elif mode is Mode.HEAD:
+            if self._held:
+                self._refuse(DownstreamTimeout("the head did not arrive in time"))
+            else:
+                self._finish_connection()
         elif mode in (Mode.LENGTH, Mode.CHUNKED) and not self._request_paused:
             self._refuse(DownstreamTimeout("the body did not arrive in time"))
         else:
