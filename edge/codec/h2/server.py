@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from typing import Final, cast
 
 from edge.codec.context import ListenerContext
@@ -29,10 +30,12 @@ class H2Server(Turn, asyncio.Protocol):
 
     def __init__(self, context: ListenerContext, make_engine: MakeEngine = NativeEngine) -> None:
         super().__init__(context, make_engine)
-        self._owes_head = True
         self._draining = False
         self._named_last = False
         self._dropped = 0
+        self._idle_since = context.clock()
+        # When what the connection waits for is overdue; `deadline` is the first of them.
+        self._head_due = self._read_due = self._drain_due = self._end_due = inf
 
     # ---- the connection
 
@@ -56,7 +59,7 @@ class H2Server(Turn, asyncio.Protocol):
         made.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
         if self._call_soon is None:
             self._call_soon = asyncio.get_running_loop().call_soon
-        self._arm(context.limits.head_timeout_s)
+        self._expect_head(True)
         self.wake()
 
     def data_received(self, data: bytes) -> None:
@@ -71,15 +74,17 @@ class H2Server(Turn, asyncio.Protocol):
         except Exception as error:
             self._crashed(error)
             return
-        self._expect_head(engine.receiving_head())
-        self.wake()
+        owed = engine.receiving_head()
+        if owed is (self._head_due == inf):
+            self._expect_head(owed)
+        if not self._woken:
+            self.wake()
 
     def _expect_head(self, owed: bool) -> None:
         """The client has `head_timeout_s` for what it has begun, whatever else it sends meanwhile."""
-        if owed is not self._owes_head:
-            self._owes_head = owed
-            limits = self._context.limits
-            self._arm(limits.head_timeout_s if owed else limits.idle_timeout_s)
+        context = self._context
+        self._head_due = context.clock() + context.limits.head_timeout_s if owed else inf
+        self._arm()
 
     def eof_received(self) -> bool:
         return False
@@ -98,34 +103,41 @@ class H2Server(Turn, asyncio.Protocol):
         self._draining = True
         self.engine.notice()
         self.engine.ping()
-        self._arm(DRAIN_STEP_S)
+        self._drain_due = self._context.clock() + DRAIN_STEP_S
+        self._arm()
         self.wake()
 
     def on_ping_answered(self) -> None:
         if self._draining and not self._named_last:
             self._named_last = True
+            self._drain_due = inf
             self.engine.goaway(Code.NO_ERROR)
-            self._arm(self._context.limits.idle_timeout_s)
+            self.wake()
 
     def idle(self) -> None:
-        if not self._owes_head:
-            self.deadline = self._context.clock() + self._context.limits.idle_timeout_s
+        self._idle_since = self._context.clock()
 
     def pause_writing(self) -> None:
         """The client reads more slowly than upstreams write: what they write stays in the streams."""
         self._write_paused = True
-        self._arm(self._context.limits.body_idle_timeout_s)
+        self._read_due = self._context.clock() + self._context.limits.body_idle_timeout_s
+        self._arm()
 
     def resume_writing(self) -> None:
         self._write_paused = False
-        self._arm(self._context.limits.idle_timeout_s)
+        self._read_due = inf
         self.wake()
 
     # ---- endings
 
-    def _arm(self, seconds: float) -> None:
-        self.deadline = self._context.clock() + seconds
-        self._context.deadlines.watch(self)
+    def _arm(self) -> None:
+        """File the connection under what is due first; idleness is looked at when it comes up."""
+        context = self._context
+        idle_due = self._idle_since + context.limits.idle_timeout_s
+        if self._streams or idle_due <= context.clock():
+            idle_due = context.clock() + context.limits.idle_timeout_s
+        self.deadline = min(self._head_due, self._read_due, self._drain_due, self._end_due, idle_due)
+        context.deadlines.watch(self)
 
     def _connection_over(self) -> None:
         """The last GOAWAY is written: close, but let a client that still sends read it first."""
@@ -142,7 +154,8 @@ class H2Server(Turn, asyncio.Protocol):
             return
         if self._transport.can_write_eof():
             self._transport.write_eof()
-        self._arm(LINGER_S)
+        self._end_due = self._context.clock() + LINGER_S
+        self._arm()
 
     def _crashed(self, error: Exception) -> None:
         self._context.unhandled(error)
@@ -152,22 +165,24 @@ class H2Server(Turn, asyncio.Protocol):
 
     def expired(self) -> None:
         """A deadline of the connection passed: what that means depends on what it waits for."""
+        context = self._context
+        now = context.clock()
         if self._finished:
             self._transport.abort()
-        elif self._write_paused:
+        elif self._read_due <= now:
             self._finished = True
             self._transport.abort()
             self._fail_all(DownstreamTimeout("the client does not read"))
-        elif self._owes_head:
+        elif self._head_due <= now:
             self._fail_all(DownstreamTimeout("the head did not arrive in time"))
             self._say_goodbye()
-        elif self._draining and not self._named_last:
+        elif self._drain_due <= now:
             self.on_ping_answered()
-            self.wake()
-        elif self._streams:
-            self._arm(self._context.limits.idle_timeout_s)
-        else:
+            self._arm()
+        elif not self._streams and self._idle_since + context.limits.idle_timeout_s <= now:
             self._say_goodbye()
+        else:
+            self._arm()
 
     def _say_goodbye(self) -> None:
         self.engine.goaway(Code.NO_ERROR)

@@ -285,6 +285,18 @@ def test_a_client_that_never_reads_from_the_transport_is_cut_off() -> None:
     assert isinstance(exchanges[0].failed, DownstreamTimeout)
 
 
+def test_a_client_that_does_not_read_gains_no_time_by_sending() -> None:
+    edge, exchanges = _open()
+    edge.h2.pause_writing()
+    for i in range(31):
+        piece = edge.head(3 + 2 * i)
+        edge.send(piece[:5])
+        edge.send(piece[5:])
+        edge.wait(9.9)
+    assert edge.transport.aborted
+    assert isinstance(exchanges[0].failed, DownstreamTimeout)
+
+
 def _accept_of(exchange: FakeExchange) -> bytes:
     key = exchange.head.get(b"sec-websocket-key")
     assert key is not None
