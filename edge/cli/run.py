@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import uvloop
-
-from edge.cli.app import EXIT_INVALID, EXIT_USAGE
-from edge.cli.compiling import compile_progress
+from edge.cli.app import EXIT_FAILED, EXIT_INVALID, EXIT_REFUSED, EXIT_USAGE
 from edge.cli.state import state_directory
-from edge.control.config import Loaded, load
 from edge.control.config.quantity import duration_s
-from edge.control.supervisor import Options, Supervisor
+from edge.control.draft import Draft, Failed, Invalid, Outcome, Uncompiled
+from edge.control.drafter import Drafter
+
+if TYPE_CHECKING:
+    from edge.control.supervisor import Supervisor
 
 ONE_WORKER = (
     "edge: --workers {} is refused: this version runs one worker. What filters share (shared data, "
@@ -32,38 +34,63 @@ def run_file(config: Path, workers: int, state_dir: Path | None, grace: str) -> 
     except ValueError as error:
         print(f"edge: --grace: {error}", file=sys.stderr)
         return EXIT_USAGE
-    loaded = load(config)
-    problems = loaded.warnings if isinstance(loaded, Loaded) else loaded
-    for problem in problems:
-        print(problem.text(), file=sys.stderr)
-    if not isinstance(loaded, Loaded):
-        errors = sum(problem.severity == "error" for problem in problems)
+    outcome, descriptors = drafted(config, state_directory(state_dir))
+    if not isinstance(outcome, Draft):
+        return refused(outcome, config)
+    return serve(outcome, descriptors, grace_s, announce)
+
+
+def drafted(config: Path, state_dir: Path) -> tuple[Outcome, list[int]]:
+    """The configuration as a child makes it; meanwhile this process gets ready to serve it."""
+    drafter = Drafter(config, state_dir)
+    import edge.control.supervisor  # noqa: F401
+
+    outcome, descriptors = drafter.result()
+    if isinstance(outcome, Draft | Uncompiled):
+        for problem in outcome.warnings:
+            print(problem.text(), file=sys.stderr)
+    return outcome, descriptors
+
+
+def refused(outcome: Invalid | Uncompiled | Failed, config: Path) -> int:
+    """Say why nothing is served; the exit code."""
+    if isinstance(outcome, Invalid):
+        for problem in outcome.problems:
+            print(problem.text(), file=sys.stderr)
+        errors = sum(problem.severity == "error" for problem in outcome.problems)
         print(f"edge: {config} has {errors} error{'s' * (errors != 1)}; nothing is served", file=sys.stderr)
         return EXIT_INVALID
-    return serve(loaded, state_dir, grace_s, announce)
+    lines = outcome.errors if isinstance(outcome, Uncompiled) else [outcome.reason]
+    for line in lines:
+        print(f"edge: {line}", file=sys.stderr)
+    return EXIT_REFUSED if isinstance(outcome, Uncompiled) else EXIT_FAILED
 
 
 def serve(
-    loaded: Loaded,
-    state_dir: Path | None,
-    grace_s: float,
-    on_ready: Callable[[Supervisor], None],
+    draft: Draft, descriptors: list[int], grace_s: float, on_ready: Callable[[Supervisor], None]
 ) -> int:
     """Run a supervisor to its end; the exit code."""
+    import uvloop
+
+    from edge.control.supervisor import Options, Supervisor
+
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="edge: %(message)s")
-    options = Options(state_directory(state_dir), grace_s, on_ready, compile_progress())
 
     async def main() -> int:
-        return await Supervisor(loaded, options).run()
+        return await Supervisor(draft, descriptors, Options(grace_s, on_ready)).run()
 
-    return uvloop.run(main())
+    try:
+        return uvloop.run(main())
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 def announce(supervisor: Supervisor) -> None:
     """Where it listens, one line each."""
-    by_name = {listener.name: listener for listener in supervisor.loaded.root.listeners}
+    secure = {listener.name for listener in supervisor.draft.model.listeners if listener.certificates}
     for bound in supervisor.bound:
-        scheme = "https" if by_name[bound.name].tls else "http"
+        scheme = "https" if bound.name in secure else "http"
         print(f"edge: {bound.name}: {scheme}://{bound.address}", file=sys.stderr)
     if supervisor.admin is not None:
         print(f"edge: admin: http://{supervisor.admin.address}/traces.html", file=sys.stderr)

@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 from edge.cli.app import EXIT_INVALID, EXIT_OK, EXIT_REFUSED
-from edge.cli.compiling import compile_progress
 from edge.cli.state import state_directory
 from edge.control.artefacts import CannotCompile, prepare_artefacts
-from edge.control.config import Loaded, Problem, load, used_modules
+from edge.control.compiling import compile_progress
+from edge.control.config.build import used_modules
+from edge.control.config.load import Loaded, load
+from edge.control.config.problem import Problem
 
 SCHEMA_VERSION = 1
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
-import uuid
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import edge
 from edge import wire
-from edge.model import Telemetry
-from edge.telemetry.environment import Environment, ExportSettings
-from edge.telemetry.exporter import Exporter
+from edge.control.draft import Export
 from edge.telemetry.exposition import Merged
-from edge.telemetry.resource import frame, resource_of
 from edge.telemetry.ring import Ring
+
+if TYPE_CHECKING:
+    from edge.telemetry.exporter import Exporter
 
 log = logging.getLogger("edge.supervisor")
 
@@ -22,15 +19,16 @@ log = logging.getLogger("edge.supervisor")
 class Collector:
     """Takes Spans and Counters. Nothing a worker sends makes it raise."""
 
-    def __init__(self, telemetry: Telemetry, settings: ExportSettings | None) -> None:
+    def __init__(self, export: Export | None) -> None:
         self.ring = Ring()
         self.metrics = Merged()
         self.worker_dropped = 0
         """Spans that workers dropped before they were sent."""
         self._exporter: Exporter | None = None
-        if settings is not None:
-            resource = resource_of(telemetry, edge.__version__, str(uuid.uuid4()))
-            self._exporter = Exporter(settings, frame(resource, edge.__version__), _report)
+        if export is not None:
+            from edge.telemetry.exporter import Exporter
+
+            self._exporter = Exporter(export.settings, export.framing, _report)
 
     def start(self) -> None:
         """Begin to post spans, if a collector is configured."""
@@ -59,15 +57,3 @@ class Collector:
 
 def _report(line: str) -> None:
     log.warning("%s", line)
-
-
-def from_environment(
-    telemetry: Telemetry, explicit: frozenset[str], warn: Callable[[str], None]
-) -> tuple[Telemetry, ExportSettings | None]:
-    """The file's telemetry completed by the OTEL_* variables, and where spans are posted."""
-    environment = Environment(os.environ)
-    complete = environment.telemetry(telemetry, explicit)
-    settings = environment.export(complete)
-    for warning in environment.warnings:
-        warn(warning)
-    return complete, settings

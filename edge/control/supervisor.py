@@ -1,6 +1,6 @@
 """The supervisor: one process that owns sockets, workers, telemetry and admin.
 
-load (done before) → compile → bind → start the worker → Prepare → Activate → serve → drain.
+draft (done before, in a child) → bind → start the worker → Prepare → Activate → serve → drain.
 """
 
 from __future__ import annotations
@@ -11,38 +11,32 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import msgspec
 
 from edge.confine import confine
 from edge.control.admin import AdminApp
 from edge.control.admin.server import AdminServer
-from edge.control.artefacts import CannotCompile, Progress, prepare_artefacts
-from edge.control.collector import Collector, from_environment
-from edge.control.config import Loaded, build, explicit_telemetry
+from edge.control.collector import Collector
+from edge.control.config.quantity import HostPort
+from edge.control.draft import Draft
 from edge.control.keeper import Keeper, Revision, State
 from edge.control.sockets import Bound, CannotBind, bind_all, bind_udp
 from edge.control.view import SupervisorView
-from edge.telemetry.environment import ExportSettings
 
 log = logging.getLogger("edge.supervisor")
 
 GRACE_S = 10.0
 EXIT_OK = 0
 EXIT_FAILED = 1
-EXIT_REFUSED = 5
-FIRST_REVISION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """`on_ready` is called once, when the first worker serves."""
 
-    state_dir: Path
     grace_s: float = GRACE_S
     on_ready: Callable[[Supervisor], None] | None = None
-    on_compile: Progress | None = None
 
 
 @dataclass(slots=True)
@@ -50,16 +44,17 @@ class Status:
     """What admin shows. `started` is Unix time."""
 
     started: float = field(default_factory=time.time)
-    revision: int = FIRST_REVISION
+    revision: int = 0
 
 
 class Supervisor:
-    """One configuration, one worker, until a signal."""
+    """One configuration, one worker, until a signal. Owns `descriptors`, which `draft` counts on."""
 
-    def __init__(self, loaded: Loaded, options: Options) -> None:
-        self.loaded = loaded
+    def __init__(self, draft: Draft, descriptors: list[int], options: Options) -> None:
+        self.draft = draft
         self.options = options
-        self.status = Status()
+        self.status = Status(revision=draft.model.revision)
+        self._descriptors = descriptors
         self.bound: list[Bound] = []
         self.bound_udp: list[Bound] = []
         self.keeper: Keeper | None = None
@@ -75,19 +70,15 @@ class Supervisor:
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT; the exit code. Faults are logged, one line each."""
         confine()
+        for notice in self.draft.notices:
+            log.warning("%s", notice)
         try:
-            revision, settings = await self._make_revision()
+            revision = self._bind()
         except CannotBind as error:
             log.error("%s", error)
             return EXIT_FAILED
-        except CannotCompile as refused:
-            for line in refused.errors:
-                log.error("%s", line)
-            return EXIT_REFUSED
-        telemetry = revision.model.telemetry
-        self.collector = Collector(telemetry, settings)
-        self.collector.start()
-        collector = self.collector
+        collector = self.collector = Collector(self.draft.export)
+        collector.start()
         sockets = [*self.bound, *self.bound_udp]
         keeper = self.keeper = Keeper(0, sockets, revision, collector.take, collector.metrics.retire)
         server = self._admin_server()
@@ -106,20 +97,17 @@ class Supervisor:
             return EXIT_FAILED
         return 128 + self._signal if self._signal == signal.SIGINT else EXIT_OK
 
-    async def _make_revision(self) -> tuple[Revision, ExportSettings | None]:
-        artefacts = await prepare_artefacts(self.loaded, self.options.state_dir, self.options.on_compile)
-        listeners = self.loaded.root.listeners
-        self.bound = bind_all((listener.name, listener.address) for listener in listeners)
-        speaks_h3 = {listener.name for listener in listeners if "h3" in listener.protocols}
+    def _bind(self) -> Revision:
+        made = self.draft.model
+        self.bound = bind_all((each.name, HostPort(each.host, each.port)) for each in made.listeners)
+        speaks_h3 = {listener.name for listener in made.listeners if "h3" in listener.protocols}
         self.bound_udp = bind_udp(bound for bound in self.bound if bound.name in speaks_h3)
-        (self.admin,) = bind_all([("admin", self.loaded.root.admin.address)])
-        ports = {bound.name: bound.address.port for bound in self.bound}
-        made = build(self.loaded, self.status.revision, ports, artefacts)
-        telemetry, settings = from_environment(
-            made.telemetry, explicit_telemetry(self.loaded), lambda line: log.warning("%s", line)
-        )
-        made = msgspec.structs.replace(made, telemetry=telemetry)
-        return Revision(made, artefacts.descriptors), settings
+        (self.admin,) = bind_all([("admin", self.draft.admin)])
+        listeners = [
+            msgspec.structs.replace(listener, port=bound.address.port)
+            for listener, bound in zip(made.listeners, self.bound, strict=True)
+        ]
+        return Revision(msgspec.structs.replace(made, listeners=listeners), self._descriptors)
 
     def _admin_server(self) -> AdminServer:
         assert self.admin is not None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import edge
 from edge.control.admin.app import SCHEMA_VERSION
-from edge.control.admin.redact import redacted
 
 if TYPE_CHECKING:
     from edge.control.supervisor import Supervisor
@@ -47,14 +47,14 @@ class SupervisorView:
         }
 
     def config(self) -> dict[str, Any]:
-        loaded = self._supervisor.loaded
+        shown = self._supervisor.draft.shown
         return {
             "schemaVersion": SCHEMA_VERSION,
-            "file": loaded.document.name,
+            "file": shown.file,
             "revision": self._supervisor.status.revision,
             "listeners": {bound.name: str(bound.address) for bound in self._supervisor.bound},
-            "modules": {name: f"sha256:{source.digest}" for name, source in loaded.modules.items()},
-            "config": redacted(loaded.document.data),
+            "modules": {name: f"sha256:{digest}" for name, digest in shown.modules.items()},
+            "config": json.loads(shown.config),
         }
 
     def metrics(self) -> bytes:
@@ -66,13 +66,7 @@ class SupervisorView:
             ("edge.worker.restarts", [], [float(keeper.restarts)]),
             ("edge.telemetry.dropped", [("place", "supervisor")], [float(collector.dropped())]),
         ]
-        loaded = self._supervisor.loaded
-        # Of several certificates for one name, the one that ends first.
-        ends: dict[tuple[str, str], float] = {}
-        for path, pair in loaded.certificates.items():
-            key = (loaded.root.listeners[int(path[1])].name, pair.names[0] if pair.names else "")
-            ends[key] = min(pair.ends, ends.get(key, pair.ends))
-        for (listener, name), end in ends.items():
+        for listener, name, end in self._supervisor.draft.shown.certificate_ends:
             labels = [("edge.listener.name", listener), ("server.address", name)]
             own.append(("edge.tls.certificate.expiry", labels, [end]))
         return collector.metrics.render(own)

@@ -6,12 +6,9 @@ counters end in `_total`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Final
-
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.metrics_core import Metric as Family
 
 from edge.telemetry.catalogue import CATALOGUE, Entry, Kind
 from edge.telemetry.metrics import Labels, Sample
@@ -62,23 +59,11 @@ class Merged:
 
     def render(self, own: Iterable[Sample] = ()) -> bytes:
         """The page, in the text format of `CONTENT_TYPE`."""
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Page(self.table(own)))
-        return generate_latest(registry)
-
-
-class _Page:
-    """What prometheus-client calls a collector."""
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-
-    def collect(self) -> Iterator[Family]:
         by_name: dict[str, list[tuple[Labels, list[float]]]] = {}
-        for (name, labels), values in self._table.items():
+        for (name, labels), values in self.table(own).items():
             by_name.setdefault(name, []).append((labels, values))
-        for name in sorted(by_name):
-            yield _family(name, CATALOGUE[name], by_name[name])
+        lines = [line for name in sorted(by_name) for line in _family(name, CATALOGUE[name], by_name[name])]
+        return "".join(lines).encode()
 
 
 def _width(entry: Entry) -> int:
@@ -91,39 +76,42 @@ def _add(table: Table, key: tuple[str, Labels], values: list[float]) -> None:
 
 
 def prometheus_name(name: str, unit: str) -> str:
-    """Without `_total`, which the client adds to counters."""
+    """Without the `_total` of counters."""
     plain = name.replace(".", "_")
     suffix = _UNITS.get(unit, "")
     return plain if plain.endswith(suffix) else plain + suffix
 
 
-def _family(name: str, entry: Entry, series: list[tuple[Labels, list[float]]]) -> Family:
-    """One family; series may have different labels, those missing are empty."""
+def _family(name: str, entry: Entry, series: list[tuple[Labels, list[float]]]) -> Iterator[str]:
+    """The lines of one family; series may have different labels, those missing are empty."""
     keys = list(dict.fromkeys(key for labels, _ in series for key, _ in labels))
-    shown = [key.replace(".", "_") for key in keys]
-    title = prometheus_name(name, entry.unit)
-    rows = [([dict(labels).get(key, "") for key in keys], values) for labels, values in sorted(series)]
-    if entry.kind is Kind.HISTOGRAM:
-        histogram = HistogramMetricFamily(title, entry.help, labels=shown)
-        for texts, values in rows:
-            histogram.add_metric(texts, buckets=_cumulative(entry.buckets, values[1:]), sum_value=values[0])
-        return histogram
-    if entry.kind is Kind.COUNTER:
-        counter = CounterMetricFamily(title, entry.help, labels=shown)
-        for texts, values in rows:
-            counter.add_metric(texts, values[0])
-        return counter
-    gauge = GaugeMetricFamily(title, entry.help, labels=shown)
-    for texts, values in rows:
-        gauge.add_metric(texts, values[0])
-    return gauge
+    title = prometheus_name(name, entry.unit) + ("_total" if entry.kind is Kind.COUNTER else "")
+    yield f"# HELP {title} {entry.help}\n# TYPE {title} {entry.kind.value}\n"
+    for labels, values in sorted(series):
+        found = dict(labels)
+        pairs = [f'{key.replace(".", "_")}="{_escaped(found.get(key, ""))}"' for key in keys]
+        if entry.kind is not Kind.HISTOGRAM:
+            yield f"{title}{_braced(pairs)} {_number(values[0])}\n"
+            continue
+        total = 0.0
+        for bound, count in zip((*map(str, entry.buckets), "+Inf"), values[1:], strict=True):
+            total += count
+            bucket = [*pairs, f'le="{bound}"']
+            yield f"{title}_bucket{_braced(bucket)} {_number(total)}\n"
+        yield f"{title}_count{_braced(pairs)} {_number(total)}\n"
+        yield f"{title}_sum{_braced(pairs)} {_number(values[0])}\n"
 
 
-def _cumulative(upper: tuple[float, ...], counts: list[float]) -> list[tuple[str, float]]:
-    bounds = [*map(str, upper), "+Inf"]
-    total = 0.0
-    buckets = []
-    for bound, count in zip(bounds, counts, strict=True):
-        total += count
-        buckets.append((bound, total))
-    return buckets
+def _braced(pairs: list[str]) -> str:
+    return f"{{{','.join(pairs)}}}" if pairs else ""
+
+
+def _escaped(text: str) -> str:
+    """A label's value. Spec: Prometheus text format 0.0.4."""
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def _number(value: float) -> str:
+    if math.isfinite(value):
+        return repr(float(value))
+    return "NaN" if math.isnan(value) else ("+Inf" if value > 0 else "-Inf")

@@ -8,21 +8,11 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final
 
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
-from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span, Status
-
 from edge.telemetry.batch import is_sound
 from edge.wire import Spans
 
 RING_SPANS: Final = 4096
 RING_BYTES: Final = 8 << 20
-
-_KINDS: Final = {
-    Span.SPAN_KIND_INTERNAL: "internal",
-    Span.SPAN_KIND_SERVER: "server",
-    Span.SPAN_KIND_CLIENT: "client",
-}
 
 Shown = dict[str, Any]
 
@@ -83,9 +73,11 @@ class Ring:
 
     def _decoded(self, batch: _Batch) -> list[Shown]:
         if batch.shown is None:
+            from edge.telemetry.shown import shown_spans  # who never looks holds no protobuf
+
             try:
-                batch.shown = [_span(span) for span in ScopeSpans.FromString(batch.payload).spans]
-            except DecodeError:
+                batch.shown = shown_spans(batch.payload)
+            except ValueError:
                 self.malformed += 1
                 batch.shown = []
         return batch.shown
@@ -104,28 +96,3 @@ def _trace(trace_id: str, spans: list[Shown]) -> Shown:
         "error": any(span["error"] for span in spans),
         "spans": [{**span, "offsetMs": round(float(span["startMs"]) - start, 6)} for span in ordered],
     }
-
-
-def _span(span: Span) -> Shown:
-    return {
-        "traceId": span.trace_id.hex(),
-        "spanId": span.span_id.hex(),
-        "parentSpanId": span.parent_span_id.hex(),
-        "name": span.name,
-        "kind": _KINDS.get(span.kind, "internal"),
-        "startMs": span.start_time_unix_nano / 1e6,
-        "durationMs": (span.end_time_unix_nano - span.start_time_unix_nano) / 1e6,
-        "error": span.status.code == Status.STATUS_CODE_ERROR,
-        "attributes": {entry.key: _value(entry.value) for entry in span.attributes},
-    }
-
-
-def _value(value: AnyValue) -> Any:
-    which = value.WhichOneof("value")
-    if which == "array_value":
-        return [_value(entry) for entry in value.array_value.values]
-    return (
-        getattr(value, which)
-        if which in ("string_value", "int_value", "double_value", "bool_value")
-        else None
-    )

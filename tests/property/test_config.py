@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.control.admin.redact import redacted
-from edge.control.config import Artefacts, Loaded, Problem, build, load
+from edge.control.config.build import Artefacts, build
+from edge.control.config.load import Loaded, load
+from edge.control.config.problem import Problem
 
 WORDS = """
 version admin address listeners name protocols h1 tls certificates certFile keyFile hostnames

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
-from edge.cli.app import EXIT_FAILED
-from edge.cli.compiling import compile_progress
-from edge.cli.demo.authority import Files, local_certificate
+from edge.cli.demo.authority import local_certificate
 from edge.cli.demo.setup import write_config
 from edge.cli.demo.shop import Shop
 from edge.cli.demo.tour import tour
+from edge.cli.run import drafted, refused
 from edge.cli.state import state_directory
-from edge.control.config import Loaded, load
-from edge.control.supervisor import Options, Supervisor
+from edge.control.draft import Draft
+
+if TYPE_CHECKING:
+    from edge.control.supervisor import Supervisor
 
 GRACE_S = 2.0
 
@@ -27,18 +30,13 @@ def run_demo(state_dir: Path | None) -> int:
     state = state_directory(state_dir)
     folder = state / "demo"
     folder.mkdir(mode=0o700, exist_ok=True)
-    return uvloop.run(_serve(state, folder, local_certificate(folder)))
-
-
-async def _serve(state: Path, folder: Path, files: Files) -> int:
+    files = local_certificate(folder)
     shops = [Shop("v1"), Shop("v2")]
-    for shop in shops:
-        await shop.start()
-    loaded = load(write_config(folder, files, shops[0].port, shops[1].port))
-    if not isinstance(loaded, Loaded):
-        for problem in loaded:
-            print(problem.text(), file=sys.stderr)
-        return EXIT_FAILED
+    config = write_config(folder, files, shops[0].port, shops[1].port)
+    print("edge: starting; the first start compiles the filters", file=sys.stderr, flush=True)
+    outcome, descriptors = drafted(config, state)
+    if not isinstance(outcome, Draft):
+        return refused(outcome, config)
 
     def announce(supervisor: Supervisor) -> None:
         ports = {bound.name: bound.address.port for bound in supervisor.bound}
@@ -48,9 +46,19 @@ async def _serve(state: Path, folder: Path, files: Files) -> int:
             flush=True,
         )
 
-    print("edge: starting; the first start compiles the filters", file=sys.stderr, flush=True)
-    try:
-        return await Supervisor(loaded, Options(state, GRACE_S, announce, compile_progress())).run()
-    finally:
+    async def serve() -> int:
+        from edge.control.supervisor import Options, Supervisor
+
         for shop in shops:
-            shop.stop()
+            await shop.start()
+        try:
+            return await Supervisor(outcome, descriptors, Options(GRACE_S, announce)).run()
+        finally:
+            for shop in shops:
+                shop.stop()
+
+    try:
+        return uvloop.run(serve())
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)

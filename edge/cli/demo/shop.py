@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 
 HEAD_LIMIT = 64 << 10
 IDLE_S = 65.0
@@ -11,22 +12,23 @@ IDLE_S = 65.0
 
 
 class Shop:
-    """One version of the shop on a free port of loopback."""
+    """One version of the shop on a free `port` of loopback, known before it serves."""
 
     def __init__(self, version: str) -> None:
         self.version = version
-        self.port = 0
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Listen; `port` is known then."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=HEAD_LIMIT)
-        self.port = self._server.sockets[0].getsockname()[1]
+        """Accept."""
+        self._server = await asyncio.start_server(self._serve, sock=self._socket, limit=HEAD_LIMIT)
 
     def stop(self) -> None:
         """Close; what is under way is cut."""
         if self._server is not None:
             self._server.close()
+        self._socket.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

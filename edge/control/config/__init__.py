@@ -1,7 +1,5 @@
-"""The configuration file: load, check, build. Every error at once, each with its place."""
+"""The configuration file: load, check, build. Every error at once, each with its place.
 
-from edge.control.config.build import Artefacts, build, explicit_telemetry, used_modules
-from edge.control.config.load import Loaded, load
-from edge.control.config.problem import Problem
-
-__all__ = ["Artefacts", "Loaded", "Problem", "build", "explicit_telemetry", "load", "used_modules"]
+Nothing is re-exported: `problem` and `quantity` are small and used by the supervisor, the others
+bring pydantic and PyYAML, which it must not hold.
+"""

@@ -10,6 +10,7 @@ from edge.control.config.load import Loaded
 from edge.control.config.schema import Literal, Secret, opaque
 from edge.control.config.schema import filters as filter_schema
 from edge.control.config.schema import routes as route_schema
+from edge.control.config.schema.clusters import Cluster
 from edge.control.config.schema.listeners import Listener
 from edge.control.config.schema.root import Root
 
@@ -33,7 +34,7 @@ def build(loaded: Loaded, revision: int, ports: Mapping[str, int], artefacts: Ar
             for index, listener in enumerate(root.listeners)
         ],
         routes=[_route(route) for route in root.routes],
-        clusters=_clusters(root),
+        clusters=_clusters(loaded),
         chains=_chains(loaded, {module.digest: module.abi for module in artefacts.modules}),
         modules=artefacts.modules,
         inner_host_fd=artefacts.inner_host_fd,
@@ -65,7 +66,7 @@ def _listener(loaded: Loaded, index: int, listener: Listener, port: int) -> mode
     )
 
 
-def _clusters(root: Root) -> list[model.Cluster]:
+def _clusters(loaded: Loaded) -> list[model.Cluster]:
     return [
         model.Cluster(
             name=cluster.name,
@@ -76,9 +77,18 @@ def _clusters(root: Root) -> list[model.Cluster]:
             connect_timeout_s=cluster.timeout.tcp.connect_timeout,
             idle_timeout_s=cluster.timeout.http.connection_idle_timeout,
             max_connections=cluster.circuit_breaker.max_connections,
+            protocol=cluster.protocol,
+            tls=_upstream_tls(loaded, index, cluster),
         )
-        for cluster in root.clusters
+        for index, cluster in enumerate(loaded.root.clusters)
     ]
+
+
+def _upstream_tls(loaded: Loaded, index: int, cluster: Cluster) -> model.UpstreamTls | None:
+    if cluster.tls is None:
+        return None
+    ca_pem = loaded.authorities.get(("clusters", index, "tls", "caFile"), b"")
+    return model.UpstreamTls(sni=cluster.tls.sni or "", ca_pem=ca_pem)
 
 
 def _route(route: route_schema.Route) -> model.Route:

@@ -7,6 +7,7 @@ from pathlib import Path as FilePath
 
 from pydantic import ValidationError
 
+from edge.control.config.authorities import read_authorities
 from edge.control.config.certificates import Pair, read_certificates
 from edge.control.config.check import check
 from edge.control.config.document import Document, parse
@@ -25,6 +26,7 @@ class Loaded:
     document: Document
     root: Root
     certificates: dict[Path, Pair]
+    authorities: dict[Path, bytes]
     modules: dict[str, Source]
     secrets: dict[str, str]
     warnings: list[Problem]
@@ -54,10 +56,11 @@ def load(file: str | FilePath, content: bytes | None = None) -> Loaded | list[Pr
         problems += explain(document, error)
     problems += check(document)
     certificates, certificate_problems = read_certificates(document, folder)
+    authorities, authority_problems = read_authorities(document, folder)
     modules, module_problems = read_modules(document, folder)
     secrets, secret_problems = read_secrets(document, folder)
-    problems += certificate_problems + module_problems + secret_problems
+    problems += certificate_problems + authority_problems + module_problems + secret_problems
     problems.sort(key=lambda problem: (problem.line, problem.column))
     if root is None or any(problem.severity == "error" for problem in problems):
         return problems
-    return Loaded(folder.resolve(), document, root, certificates, modules, secrets, problems)
+    return Loaded(folder.resolve(), document, root, certificates, authorities, modules, secrets, problems)

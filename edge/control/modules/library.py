@@ -105,12 +105,23 @@ class ModuleLibrary:
         return fds
 
     def _open(self, key: ArtefactKey, parts: list[tuple[str, bytes]]) -> list[int] | None:
+        """All of them or none."""
         fds: list[int] = []
-        for part, _ in parts:
-            fd = self._store.open_sealed(key, part)
-            if fd is None:
-                for opened in fds:
-                    os.close(opened)
-                return None
-            fds.append(fd)
-        return fds
+        try:
+            for part, _ in parts:
+                fd = self._store.open_sealed(key, part)
+                if fd is None:
+                    break
+                fds.append(fd)
+            else:
+                return fds
+        except BaseException:
+            _close(fds)
+            raise
+        _close(fds)
+        return None
+
+
+def _close(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

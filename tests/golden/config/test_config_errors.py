@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from edge.control.config import Loaded, load
+from edge.control.config.load import Loaded, load
 
 HERE = Path(__file__).parent / "cases"
 MODULES = Path(__file__).parent / "modules"

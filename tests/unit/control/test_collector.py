@@ -7,13 +7,15 @@ import asyncio
 import pytest
 
 from edge import model, wire
-from edge.control.collector import Collector, from_environment
+from edge.control.collector import Collector
+from edge.control.draft import Export
+from edge.telemetry.environment import Environment, ExportSettings
 
-TELEMETRY = model.Telemetry(otlp_endpoint="http://127.0.0.1:1")
+EXPORT = Export(settings=ExportSettings(url="http://127.0.0.1:1/v1/traces"), framing=(b"", b""))
 
 
 def test_counters_of_a_worker_become_metrics_and_outlive_it() -> None:
-    collector = Collector(model.Telemetry(), None)
+    collector = Collector(None)
     collector.take(wire.Counters(0, [("edge.worker.unhandled", [], [2.0])]))
     assert b"edge_worker_unhandled_total 2.0" in collector.metrics.render()
     collector.metrics.retire(0)
@@ -35,8 +37,7 @@ def test_counters_of_a_worker_become_metrics_and_outlive_it() -> None:
 )
 def test_nothing_a_worker_sends_breaks_it(message: wire.Up) -> None:
     async def main() -> None:
-        _, settings = from_environment(TELEMETRY, frozenset(), lambda line: None)
-        collector = Collector(TELEMETRY, settings)
+        collector = Collector(EXPORT)
         collector.take(message)
         assert collector.ring.traces() == []
         assert b"\n} 1" not in collector.metrics.render()
@@ -47,26 +48,19 @@ def test_nothing_a_worker_sends_breaks_it(message: wire.Up) -> None:
 
 
 def test_spans_that_workers_dropped_are_counted() -> None:
-    collector = Collector(model.Telemetry(), None)
+    collector = Collector(None)
     collector.take(wire.Spans(0, 4, b""))
     collector.take(wire.Spans(0, 3, b""))
     assert collector.dropped() == 7
 
 
-def test_the_file_wins_over_the_environment_where_it_says_something(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OTEL_SERVICE_NAME", "from-env")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318")
+def test_the_file_wins_over_the_environment_where_it_says_something() -> None:
+    environment = Environment(
+        {"OTEL_SERVICE_NAME": "from-env", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
+    )
     file = model.Telemetry(service_name="from-file")
-    silent, settings = from_environment(file, frozenset(), lambda line: None)
+    silent = environment.telemetry(file)
+    settings = environment.export(silent)
     assert silent.service_name == "from-env"
     assert settings is not None and settings.url == "http://collector:4318/v1/traces"
-    explicit, _ = from_environment(file, frozenset({"service_name"}), lambda line: None)
-    assert explicit.service_name == "from-file"
-
-
-def test_a_variable_that_is_not_understood_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "often")
-    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "traceidratio")
-    told: list[str] = []
-    from_environment(model.Telemetry(), frozenset(), told.append)
-    assert any("often" in line for line in told)
+    assert environment.telemetry(file, frozenset({"service_name"})).service_name == "from-file"

@@ -9,8 +9,9 @@ import pytest
 import trustme
 
 from edge import builtin, model
-from edge.control.config import Artefacts, Loaded, build, explicit_telemetry, load, used_modules
+from edge.control.config.build import Artefacts, build, explicit_telemetry, used_modules
 from edge.control.config.certificates import covers
+from edge.control.config.load import Loaded, load
 
 FULL = """\
 version: 1

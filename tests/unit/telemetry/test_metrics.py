@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,6 +141,15 @@ def test_guests_cannot_forge_lines_of_the_page() -> None:
         == 1
     )
     assert not any(name.startswith("forged") for name, _ in shown)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), st.floats())
+def test_any_label_and_any_number_are_read_back(label: str, value: float) -> None:
+    registry, merged = Registry(), Merged()
+    FilterMetrics(registry, label).memory.value = value
+    merged.update(message(0, registry))
+    shown = page(merged)["edge_filter_memory_bytes", (("edge_filter_name", label),)]
+    assert shown == value or (math.isnan(shown) and math.isnan(value))
 
 
 def test_samples_nobody_knows_are_skipped_and_counted() -> None:

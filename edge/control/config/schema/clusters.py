@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from edge.control.config.quantity import HostPort
+from edge.control.config.quantity import HostPort, is_host_name, is_ip
 from edge.control.config.schema.base import Address, Count, Duration, Name, Section, between, choice, fault
 
 
@@ -14,6 +14,12 @@ def _has_port(address: HostPort) -> HostPort:
     if not address.port:
         raise fault("wrong-value", "an endpoint needs a port")
     return address
+
+
+def _host_name(value: str) -> str:
+    if not is_host_name(value) or is_ip(value):
+        raise fault("wrong-value", f"'{value}' is no host name")
+    return value
 
 
 class Endpoint(Section):
@@ -53,10 +59,25 @@ class CircuitBreaker(Section):
     max_connections: Count = 1024
 
 
-class Cluster(Section):
+class Tls(Section):
+    """TLS to the endpoints. `sni`: the name asked for and verified, else the endpoint's host.
+
+    `caFile`: PEM of the authorities that are trusted, else the system's.
+    """
+
     later: ClassVar = {
-        "protocol": "upstreams are spoken to in HTTP/1.1; leave it out",
-        "tls": "upstream TLS is not supported yet",
+        "insecureSkipVerify": "the certificate is always verified; give caFile",
+        "certFile": "client certificates are not sent yet; leave it out",
+        "keyFile": "client certificates are not sent yet; leave it out",
+    }
+    sni: Annotated[str, AfterValidator(_host_name)] | None = None
+    ca_file: str | None = None
+
+
+class Cluster(Section):
+    """`protocol` h2 is chosen by ALPN where `tls` is set, else it is h2c with prior knowledge."""
+
+    later: ClassVar = {
         "loadBalancer": "endpoints are taken in turn (RoundRobin); leave it out",
         "healthCheck": "health checks are not supported yet; leave it out",
         "retry": "one silent retry on a reused connection is made; leave it out",
@@ -65,3 +86,5 @@ class Cluster(Section):
     discovery: Discovery
     timeout: Timeout = Timeout()
     circuit_breaker: CircuitBreaker = CircuitBreaker()
+    protocol: Annotated[str, choice("h1", "h2")] = "h1"
+    tls: Tls | None = None

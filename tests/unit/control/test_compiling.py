@@ -7,7 +7,7 @@ import io
 
 import pytest
 
-from edge.cli import compiling
+from edge.control import compiling
 
 
 class Terminal(io.StringIO):

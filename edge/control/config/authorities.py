@@ -1,0 +1,32 @@
+"""Authorities that clusters trust: PEM files the configuration names, read once."""
+
+from __future__ import annotations
+
+from pathlib import Path as FilePath
+
+from cryptography import x509
+
+from edge.control.config.certificates import read_file
+from edge.control.config.check import ANY, find
+from edge.control.config.document import Document
+from edge.control.config.problem import Path, Problem
+
+
+def read_authorities(document: Document, folder: FilePath) -> tuple[dict[Path, bytes], list[Problem]]:
+    """PEM by the path of its `caFile`, and what is wrong with the others."""
+    found: dict[Path, bytes] = {}
+    problems: list[Problem] = []
+    for path, name in find(document.data, ("clusters", ANY, "tls", "caFile")):
+        if not isinstance(name, str):
+            continue
+        content = read_file(document, path, folder, name, problems)
+        if content is None:
+            continue
+        try:
+            x509.load_pem_x509_certificates(content)
+        except ValueError:
+            hint = "it must hold -----BEGIN CERTIFICATE-----"
+            problems.append(document.problem(path, "certificate", "holds no PEM certificate", hint))
+            continue
+        found[path] = content
+    return found, problems
