@@ -100,6 +100,17 @@ class Endpoint(_Data, frozen=True):
     port: int
 
 
+class UpstreamTls(_Data, frozen=True):
+    """How a cluster is spoken to in TLS; its certificate is always verified.
+
+    `sni` is the name asked for and verified, empty = the endpoint's host. `ca_pem` holds the
+    authorities that are trusted, empty = the system's.
+    """
+
+    sni: str = ""
+    ca_pem: bytes = b""
+
+
 class Cluster(_Data, frozen=True):
     """A set of endpoints behind one name. Connections are per worker and endpoint."""
 
@@ -108,6 +119,9 @@ class Cluster(_Data, frozen=True):
     connect_timeout_s: float = 1.0
     idle_timeout_s: float = 60.0
     max_connections: int = 1024
+    protocol: str = "h1"
+    """`h1` or `h2`; h2 without `tls` is h2c with prior knowledge."""
+    tls: UpstreamTls | None = None
 
 
 class Allow(_Data, frozen=True):
