@@ -4,10 +4,11 @@
 """
 
 from tests.tools.cache import ToolMissing, require, root
+from tests.tools.clients import curl_cffi, h3load, pycurl, sslyze
 from tests.tools.collector import jaeger, jaeger_config
 from tests.tools.debian import chromium, curl, h2load, wrk
 from tests.tools.ports import free_port
-from tests.tools.toolchains import asc, cargo, zig
+from tests.tools.toolchains import asc, cargo, h2spec, zig
 from tests.tools.wheels import caddy, envoy, nginx, traefik, wasm_tools
 
 __all__ = [
@@ -17,14 +18,19 @@ __all__ = [
     "cargo",
     "chromium",
     "curl",
+    "curl_cffi",
     "envoy",
     "free_port",
     "h2load",
+    "h2spec",
+    "h3load",
     "jaeger",
     "jaeger_config",
     "nginx",
+    "pycurl",
     "require",
     "root",
+    "sslyze",
     "traefik",
     "wasm_tools",
     "wrk",
