@@ -39,7 +39,7 @@ class _Host:
             found = _first(self.prefix.get(prefix), head)
             if found is not None or not prefix:
                 return found
-            prefix = prefix[: prefix.rindex(b"/")]
+            prefix = prefix.rpartition(b"/")[0]
 
 
 def _first(candidates: list[Candidate] | None, head: RequestHead) -> Candidate | None:
