@@ -47,8 +47,11 @@ class TargetRewrite:
         self._prefix = rewrite.prefix
 
     def apply(self, head: RequestHead, matched_prefix: bytes) -> None:
-        """Rewrite in place. Raises BadRequest when the result is not its own canonical form,
-        so that what the router matched and what upstream reads can never differ.
+        """Rewrite in place. A prefix is replaced only where the path still has it: a filter may have
+        changed the path, and `*` has none.
+
+        Raises BadRequest when the result is not its own canonical form, so that what the router
+        matched and what upstream reads can never differ.
         """
         if self._hostname is not None:
             head.authority = self._hostname
@@ -59,9 +62,12 @@ class TargetRewrite:
         if self._full is not None:
             path = self._full
         elif self._prefix is not None:
-            rest = path[len(matched_prefix.rstrip(b"/")) :].lstrip(b"/")
-            path = self._prefix.rstrip(b"/") + (b"/" + rest if rest else b"")
-            path = path or b"/"
+            matched = matched_prefix.rstrip(b"/")
+            if path != matched and not path.startswith(matched + b"/"):
+                head.touch()
+                return
+            rest = b"" if path == b"/" else path[len(matched) :]
+            path = self._prefix.rstrip(b"/") + rest or b"/"
         target = path + mark + query
         if canonical_path(target) != target:
             raise BadRequest(f"rewritten path {target[:80]!r} is not canonical")

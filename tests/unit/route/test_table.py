@@ -102,6 +102,13 @@ def test_a_host_without_a_matching_rule_leaves_the_request_to_less_specific_host
     assert winner(routes, get(b"/other", b"a.example")) == "any"
 
 
+def test_the_asterisk_of_options_matches_only_the_root_prefix():
+    head = get(b"*", method=b"OPTIONS")
+    assert winner(table(([], model.Match(path=b"/api"), "api")), head) is None
+    routes = table(([], model.Match(path=b"/api"), "api"), ([], model.Match(), "root"))
+    assert winner(routes, head) == "root"
+
+
 def test_no_rule_gives_none():
     assert winner(table((["a.example"], model.Match(), "a")), get(b"/", b"b.example")) is None
 
@@ -132,6 +139,12 @@ def test_setting_host_changes_the_authority():
         (b"/foo/", b"/xyz/", b"/foo/bar", b"/xyz/bar"),
         (b"/", b"/v2", b"/x", b"/v2/x"),
         (b"/", b"/v2", b"/", b"/v2"),
+        (b"/foo", b"/xyz", b"/foo/", b"/xyz/"),
+        (b"/foo", b"", b"/foo/", b"/"),
+        (b"/foo", b"/", b"/foo/", b"/"),
+        (b"/foo", b"/xyz", b"/set/by/a/filter", b"/set/by/a/filter"),
+        (b"/foo", b"/xyz", b"/food", b"/food"),
+        (b"/", b"/xyz", b"*", b"*"),
     ],
 )
 def test_replace_prefix_match(prefix, replacement, path, expected):
