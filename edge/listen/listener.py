@@ -14,6 +14,7 @@ from hypercorn.config import Config, Sockets
 
 from edge import model
 from edge.listen import seam, tls
+from edge.listen.last_call import refuse_handshakes
 
 HANDSHAKE_TIMEOUT_S = 10.0
 """A client that opens and sends no ClientHello is cut (case 98)."""
@@ -88,6 +89,7 @@ class Listener:
         """Accept no more; connections that stand go on, and those the kernel has taken are served."""
         with self._sock.dup() as rest:
             rest.setblocking(False)
+            refuse_handshakes(rest)
             self._stop.set()
             if self._task is not None:
                 await self._task
@@ -95,7 +97,7 @@ class Listener:
             self._take_in(rest)
 
     def _take_in(self, rest: socket.socket) -> None:
-        """Accept until nothing waits. The caller closes `rest` at once: what comes between is reset."""
+        """Accept until nothing waits."""
         loop = asyncio.get_running_loop()
         while True:
             try:
