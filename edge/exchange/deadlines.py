@@ -34,6 +34,8 @@ class Deadlines:
         self._clock = clock
         self._call_later = call_later
         self._slots: dict[int, set[Watched]] = {}
+        self._passed = 0
+        """The last slot worked off; nothing is filed in it or before it while the timer runs."""
         self._ticking = False
 
     def watch(self, item: Watched) -> None:
@@ -45,32 +47,56 @@ class Deadlines:
         if deadline == inf or item.filed <= deadline:
             return
         if item.filed != inf:
-            self._slots.get(int(item.filed / TICK_S), set()).discard(item)
-        item.filed = deadline
-        self._slots.setdefault(int(deadline / TICK_S), set()).add(item)
+            self.forget(item)
         if not self._ticking:
             self._ticking = True
+            self._passed = int(self._clock() / TICK_S) - 1
             self._call_later(TICK_S, self._tick)
+        slot = int(deadline / TICK_S)
+        if slot <= self._passed:
+            slot = self._passed + 1
+            deadline = (slot + 0.5) * TICK_S
+        item.filed = deadline
+        self._slots.setdefault(slot, set()).add(item)
 
     def forget(self, item: Watched) -> None:
         """Drop `item` now, so that nothing keeps it alive."""
         if item.filed != inf:
-            slot = self._slots.get(int(item.filed / TICK_S))
+            number = int(item.filed / TICK_S)
+            item.filed = inf
+            slot = self._slots.get(number)
             if slot is not None:
                 slot.discard(item)
-            item.filed = inf
+                if not slot:
+                    del self._slots[number]
 
     def _tick(self) -> None:
         now = self._clock()
-        last = int(now / TICK_S)
-        for slot in [s for s in self._slots if s <= last]:
-            for item in self._slots.pop(slot):
-                item.filed = inf
-                if item.deadline > now:
+        due: set[Watched] = set()
+        try:
+            for number in range(self._passed + 1, int(now / TICK_S) + 1):
+                self._passed = number
+                due = self._slots.pop(number, due)
+                while due:
+                    item = due.pop()
+                    if not _is_filed(item, number):
+                        continue  # forgotten, or filed anew, by one that expired before it
+                    item.filed = inf
+                    if item.deadline > now:
+                        self.watch(item)
+                    else:
+                        item.expired()
+        finally:
+            # After a fault in `expired` too: what is behind it must not wait for ever.
+            for item in due:
+                if _is_filed(item, self._passed):
+                    item.filed = inf
                     self.watch(item)
-                else:
-                    item.expired()
-        if self._slots:
-            self._call_later(TICK_S, self._tick)
-        else:
-            self._ticking = False
+            if self._slots:
+                self._call_later(TICK_S, self._tick)
+            else:
+                self._ticking = False
+
+
+def _is_filed(item: Watched, slot: int) -> bool:
+    return item.filed != inf and int(item.filed / TICK_S) == slot

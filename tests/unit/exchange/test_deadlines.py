@@ -127,3 +127,76 @@ def test_a_missed_tick_does_not_lose_items():
     wheel.now += 30
     wheel.advance(1)
     assert [item.times for item in items] == [1] * 19
+
+
+def test_an_item_forgotten_by_one_that_expires_with_it_is_not_called():
+    wheel = Wheel()
+    items: list[Item] = []
+
+    class First(Item):
+        def expired(self) -> None:
+            super().expired()
+            for other in items:
+                if other is not self:
+                    wheel.deadlines.forget(other)
+
+    items += [First(wheel.now + 0.5) for _ in range(8)]
+    for item in items:
+        wheel.deadlines.watch(item)
+    wheel.advance(2)
+    assert sum(item.times for item in items) == 1
+
+
+def test_an_item_filed_anew_by_one_that_expires_with_it_waits_for_its_new_time():
+    wheel = Wheel()
+    items: list[Item] = []
+
+    class First(Item):
+        def expired(self) -> None:
+            super().expired()
+            for other in items:
+                if other is not self and other.times == 0:
+                    wheel.deadlines.forget(other)
+                    other.deadline = wheel.now + 5.0
+                    wheel.deadlines.watch(other)
+
+    items += [First(wheel.now + 0.5) for _ in range(3)]
+    for item in items:
+        wheel.deadlines.watch(item)
+    wheel.advance(4)
+    assert sum(item.times for item in items) == 1
+    wheel.advance(12)
+    assert sum(item.times for item in items) == 3
+
+
+def test_a_fault_in_one_item_costs_no_other_its_deadline():
+    wheel = Wheel()
+
+    class Faulty(Item):
+        def expired(self) -> None:
+            super().expired()
+            raise ValueError("a fault of ours")
+
+    items = [Faulty(wheel.now + 0.5) for _ in range(3)] + [Item(wheel.now + 0.5), Item(wheel.now + 2.0)]
+    for item in items:
+        wheel.deadlines.watch(item)
+    faults = 0
+    for _ in range(6):
+        try:
+            wheel.advance(1)
+        except ValueError:
+            faults += 1
+    assert [item.times for item in items] == [1] * 5
+    assert faults == 3
+
+
+def test_idle_connections_that_come_and_go_leave_nothing_behind():
+    wheel = Wheel()
+    for _ in range(1000):
+        item = Item(wheel.now + 3600.0)
+        wheel.deadlines.watch(item)
+        wheel.deadlines.forget(item)
+        wheel.now += 0.1
+    wheel.advance(1)
+    assert wheel.deadlines._slots == {}
+    assert wheel.timers == []
