@@ -9,10 +9,11 @@ from typing import Final, TypeVar
 
 from edge import model
 from edge.abi.proxy_wasm import (
+    Group,
     InnerHost,
-    ProxyWasmFilter,
     ProxyWasmModule,
-    bind_filter,
+    bind_group,
+    grouped,
     load_inner,
     load_module,
 )
@@ -27,18 +28,18 @@ _log: Final = logging.getLogger("edge.worker")
 
 
 class _Bound:
-    """A filter in use, and by how many chains."""
+    """A group of filters in use, and by how many chains."""
 
-    __slots__ = ("filter", "model", "users")
+    __slots__ = ("group", "models", "users")
 
-    def __init__(self, made: model.Filter, bound: ProxyWasmFilter) -> None:
-        self.model = made
-        self.filter = bound
+    def __init__(self, models: tuple[model.Filter, ...], group: Group) -> None:
+        self.models = models
+        self.group = group
         self.users = 0
 
 
 class FilterHost:
-    """Makes the chains of a model and keeps what equal filters of revisions share."""
+    """Makes the chains of a model and keeps what equal groups of filters of revisions share."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, services: WorkerServices) -> None:
         self._loop = loop
@@ -57,19 +58,19 @@ class FilterHost:
             await self._on_warm(lambda: self._load(made, descriptors))
         result: Chains = {}
         for chain in made.chains:
-            filters: list[BoundFilter] = [await self._filter(spec) for spec in chain.filters]
-            result[chain.name] = ChainPlan(tuple(filters))
+            groups = [await self._group(specs) for specs in grouped(chain.filters)]
+            result[chain.name] = ChainPlan(bound for group in groups for bound in group.filters)
         return result
 
     def retire(self, chains: Chains) -> None:
         """The revision of these chains is over."""
         gone = [bound for chain in chains.values() for bound in chain]
         for known in list(self._bound):
-            known.users -= sum(1 for bound in gone if bound is known.filter)
+            known.users -= sum(1 for bound in gone if bound is known.group.filters[0])
             if known.users <= 0:
                 self._bound.remove(known)
-                known.filter.retire()
-        in_use = {known.model.module for known in self._bound}
+                known.group.retire()
+        in_use = {spec.module for known in self._bound for spec in known.models}
         self._modules = {digest: module for digest, module in self._modules.items() if digest in in_use}
 
     def _load(self, made: model.Model, descriptors: list[int]) -> None:
@@ -79,12 +80,13 @@ class FilterHost:
             if module.digest not in self._modules:
                 self._modules[module.digest] = load_module(module, descriptors, self._inner)
 
-    async def _filter(self, spec: model.Filter) -> ProxyWasmFilter:
+    async def _group(self, specs: tuple[model.Filter, ...]) -> Group:
         for known in self._bound:
-            if known.model == spec:
+            if known.models == specs:
                 known.users += 1
-                return known.filter
-        known = _Bound(spec, bind_filter(spec, self._modules[spec.module], self._services))
+                return known.group
+        modules = [self._modules[spec.module] for spec in specs]
+        known = _Bound(specs, bind_group(specs, modules, self._services))
         known.users = 1
         self._bound.append(known)
         started = self._loop.create_future()
@@ -93,11 +95,11 @@ class FilterHost:
             if not started.done():
                 started.set_result(error)
 
-        known.filter.prepare(done)
+        known.group.prepare(done)
         error = await started
         if error is not None:
-            _log.error("filter %s cannot be started: %s", spec.name, error)
-        return known.filter
+            _log.error("filter %s cannot be started: %s", known.group.name, error)
+        return known.group
 
     async def _on_warm(self, job: Callable[[], T]) -> T:
         future: asyncio.Future[T | Exception] = self._loop.create_future()

@@ -1,8 +1,9 @@
 """The bridge: a tiny module generated for each guest, between its memory and the inner host's.
 
-It imports both memories and the guest's callbacks, and fills slots of the inner host's table with
-checked copies, the guest's allocator and its callbacks. Callbacks of an older arity get an
-adapter; slots of callbacks that a guest lacks keep the inner host's own answers.
+It imports both memories and the guest's callbacks, and fills the guest's slots of the inner host's
+table with checked copies, the guest's allocator and its callbacks. Where they begin it asks the
+inner host when it starts, so one bridge fits a guest in whatever place of a Store. Callbacks of an
+older arity get an adapter; slots of callbacks that a guest lacks keep the inner host's own answers.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-BRIDGE_VERSION: Final = 1
+BRIDGE_VERSION: Final = 2
 """Part of every artefact's key: change it when `generate` gives other code."""
 
 ALLOCATORS: Final = ("malloc", "proxy_on_memory_allocate")
@@ -89,8 +90,16 @@ def generate(inspection: Inspection) -> bytes:
         else:
             code.append(_adapter(slot, params, found, callback))
             slots.append((slot, f"$a{slot}"))
-    elements = "\n".join(f"(elem (table $t) (i32.const {slot}) func {target})" for slot, target in slots)
-    return _MODULE.format(imports="\n".join(imports), code="\n".join(code), elements=elements).encode()
+    elements = "\n".join(f"(elem $e{slot} func {target})" for slot, target in slots)
+    fills = "\n".join(_fill(slot, 1) for slot, _ in slots)
+    return _MODULE.format(
+        imports="\n".join(imports), code="\n".join(code), elements=elements, fills=fills
+    ).encode()
+
+
+def _fill(slot: int, count: int) -> str:
+    at = f"(i32.add (local.get $b) (i32.const {slot}))"
+    return f"(table.init $t $e{slot} {at} (i32.const 0) (i32.const {count}))"
 
 
 def _type(params: str, results: str) -> str:
@@ -123,6 +132,7 @@ _P, _N, _Q = "(local.get $p)", "(local.get $n)", "(local.get $q)"
 _MODULE: Final = f"""(module
 (import "s" "memory" (memory $s 1))
 (import "s" "__indirect_function_table" (table $t 21 funcref))
+(import "s" "table_base" (func $base (result i32)))
 (import "g" "memory" (memory $g 0))
 {{imports}}
 (func $in (param $d i32) (param $p i32) (param $n i32) (result i32)
@@ -139,6 +149,10 @@ _MODULE: Final = f"""(module
   {_outside(_P, "(i32.const 8)")}
   (i64.store $g {_P} (local.get $v)) (i32.const 0))
 {{code}}
-(elem (table $t) (i32.const {SLOT_COPY_IN}) func $in $out $pair $wide)
-{{elements}})
+(elem $e{SLOT_COPY_IN} func $in $out $pair $wide)
+{{elements}}
+(func $fill (local $b i32) (local.set $b (call $base))
+{_fill(SLOT_COPY_IN, 4)}
+{{fills}})
+(start $fill))
 """

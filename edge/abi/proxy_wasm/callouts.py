@@ -50,7 +50,7 @@ def start(instance: Instance, name_size: int, headers_size: int, trailers_size: 
     timeout_s = control[Control.A0 + 1] / 1000
     body = instance.pushed if control[Control.A0] else b""
     send = partial(_send, instance, context, token, cluster, head, body, trailers, timeout_s)
-    if instance.starting:
+    if instance.cell.starting:
         instance.held.append(partial(_send_held, instance, context, token, send))
     elif not send():
         return Status.BAD_ARGUMENT

@@ -31,6 +31,7 @@ _CONTINUE, _PAUSE, _REPLY, _RESET, _FAIL = (
 _BODY_FACTOR: Final = 4
 _ONLY_OPS: Final = (RETURNED | Flag.OPS) >> 8
 _OPS_COUNT: Final = int(Control.OPS)
+_GUEST: Final = int(Control.GUEST)
 _HALF: Final = 0xFFFFFFFF
 
 
@@ -44,8 +45,9 @@ class StreamContext(Surface):
 
     def __init__(self, instance: Instance, port: Port) -> None:
         self.instance = instance
-        self.id = number = instance.next_id
-        instance.next_id = number + 1
+        cell = instance.cell
+        self.id = number = cell.next_id
+        cell.next_id = number + 1
         instance.contexts[number] = self
         self._port = port
         self.left = instance.allowance
@@ -161,6 +163,7 @@ class StreamContext(Surface):
         budget = instance.budget
         budget.call += 1
         wide = instance.wide
+        instance.control[_GUEST] = instance.slot
         wide[0] = self.left
         wide[1] = instance.now_ns()
         error = bound()
@@ -257,10 +260,11 @@ class StreamContext(Surface):
                 port.resume(each)
         return _PAUSE if paused else _CONTINUE
 
-    def die(self, failure: FilterError) -> None:
-        """The instance trapped in another's call."""
+    def die(self, failure: FilterError, entered: StreamContext | None) -> None:
+        """The cell's end in another's call; the exchange of `entered` hears of it by that call's answer."""
         self.failure = failure
-        self._port.fail(failure)
+        if entered is None or entered._port.request is not self._port.request:
+            self._port.fail(failure)
 
     def _refuse_bytes(self, direction: Direction) -> Action:
         """nonUtf8: reject."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
-from weakref import WeakSet
+from typing import TYPE_CHECKING
 
 from edge import model
 from edge.abi.life import Life
 from edge.abi.proxy_wasm.exchange import StreamContext
 from edge.abi.proxy_wasm.host import ProxyWasmModule
-from edge.abi.proxy_wasm.instance import Instance
 from edge.abi.services import HostServices
 from edge.chain.filter import Phase, Port
 from edge.errors import FilterError, FilterUnavailable
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from edge.abi.proxy_wasm.cell import Cell
+    from edge.abi.proxy_wasm.group import Group
 
 _PHASES = {
     "proxy_on_request_headers": Phase.REQUEST_HEAD,
@@ -57,14 +57,18 @@ def _transcoded_part(part: bytes) -> bytes:
 
 
 class ProxyWasmFilter:
-    """Everything a revision decides about one filter, and its instances.
+    """Everything a revision decides about one filter.
 
     `allowance` packs the budget of host calls (low 32 bits) and bytes copied (high 32 bits).
     """
 
-    def __init__(self, made: model.Filter, module: ProxyWasmModule, services: HostServices) -> None:
+    def __init__(
+        self, made: model.Filter, module: ProxyWasmModule, services: HostServices, slot: int
+    ) -> None:
         limits = made.limits
         self.name = made.name
+        self.slot = slot
+        """Which guest of its group's cells it is."""
         self.module = module
         self.services = services
         self.limits = limits
@@ -82,6 +86,7 @@ class ProxyWasmFilter:
         self.digest = made.module
         self.abi = made.abi
         self.allowance = min(limits.bytes_copied, 0xFFFFFFFF) << 32 | min(limits.host_calls, 0xFFFFFFFF)
+        self.traps = 0
         self.lines_dropped = 0
         self.metrics_dropped = 0
         self.own_properties = {
@@ -90,63 +95,35 @@ class ProxyWasmFilter:
             b"plugin_vm_id": made.vm_id.encode(),
         }
         self._non_utf8 = made.non_utf8
-        self._instances: WeakSet[Instance] = WeakSet()
-        self._shared = made.isolation == "Shared"
-        self._retired = False
-        self.life: Life[Instance] = Life(
-            made.name, self._make, _Attaching(self, services), services, self._shared
-        )
 
-    # Instances
+    # Its group
+
+    def join(self, group: Group) -> None:
+        """Once, before anything else."""
+        self.group = group
+        self.life: Life[Cell] = group.life
 
     def prepare(self, done: Callable[[Exception | None], None]) -> None:
         """Start the first instance on `warm`; `done` gets why it could not be started, or None."""
-        self.life.prepare(done)
-
-    def _make(self, inline: bool) -> Instance:
-        instance = Instance(self, inline)
-        self._instances.add(instance)
-        return instance
-
-    def delivered(self, result: object) -> None:
-        """The life has taken what `warm` made; a trial of Request isolation is over with that."""
-        if isinstance(result, Instance) and not self._shared:
-            result.discard()
-        self.attach_current()
-
-    def attach_current(self) -> None:
-        """Whatever the life put in charge begins to serve."""
-        current = self.life.current
-        if current is not None and not current.attached and not self._retired:
-            current.attach()
-
-    def instance_trapped(self, instance: Instance) -> None:
-        """Called once by an instance that just died."""
-        self.life.trapped(instance)
-        self.attach_current()
+        self.group.prepare(done)
 
     def retire(self) -> None:
-        """No new exchange will come; instances end with their last one."""
-        self._retired = True
-        self.life.retire()
-        for instance in list(self._instances):
-            instance.retire()
+        """No new exchange will come; instances end with their last one. Holds for the whole group."""
+        self.group.retire()
 
     # Exchanges
 
     def open(self, port: Port) -> StreamContext | FilterError:
-        instance = self.life.current
-        if instance is None or not instance.attached:
-            found = self.life.acquire()
+        cell = self.life.current
+        if cell is None or not cell.attached:
+            found = self.group.acquire(port.request, self.slot)
             if isinstance(found, FilterUnavailable):
                 return found
-            instance = found
-            if not instance.attached:
-                instance.attach()
-        stream = StreamContext(instance, port)
-        if instance.start_ns:
+            cell = found
+        stream = StreamContext(cell.instances[self.slot], port)
+        if cell.start_ns:
             # Started inside this exchange: that counts against its budget.
-            stream.noted().cpu_ns, instance.start_ns = instance.start_ns, 0
+            stream.noted().cpu_ns, cell.start_ns = cell.start_ns, 0
         return stream
 
     # What guests see
@@ -163,23 +140,3 @@ class ProxyWasmFilter:
         if data.isascii() or self._non_utf8 == "raw":
             return data
         return _transcoded(data)
-
-
-class _Attaching:
-    """The warm thread as the life sees it: what it put in charge is attached on the loop."""
-
-    def __init__(self, owner: ProxyWasmFilter, services: HostServices) -> None:
-        self._owner = owner
-        self._warm = services.warm
-
-    def submit(self, job: Callable[[], T], done: Callable[[T | Exception], None]) -> None:
-        def delivered(result: T | Exception) -> None:
-            done(result)
-            self._owner.delivered(result)
-
-        self._warm.submit(job, delivered)
-
-
-def bind_filter(made: model.Filter, module: ProxyWasmModule, services: HostServices) -> ProxyWasmFilter:
-    """A filter of a chain over its module; call `prepare` before the revision serves."""
-    return ProxyWasmFilter(made, module, services)

@@ -1,35 +1,42 @@
-"""One instance: a Store with inner host, guest and bridge, its start, its driver calls, its end."""
+"""One guest of a cell: its start, its driver calls, its end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import count
 from typing import TYPE_CHECKING, Final
-from weakref import ref
 
-from edge.abi.proxy_wasm import callouts, drain, world
+from edge.abi.proxy_wasm import callouts, drain
 from edge.abi.proxy_wasm.context import Context, RootContext
-from edge.abi.proxy_wasm.layout import RETURNED, STRINGS_BYTES, TRAPS, Area, Control, Flag, Root
+from edge.abi.proxy_wasm.layout import (
+    RETURNED,
+    STRINGS_BYTES,
+    TRAPS,
+    Area,
+    Control,
+    Flag,
+    Own,
+    Root,
+)
 from edge.abi.proxy_wasm.traps import describe
 from edge.errors import FilterTrap, FilterUnavailable
-from edge.wasm.budget import Budget
-from edge.wasm.store import RawInstance, Store, StoreLimits
+from edge.wasm.store import Extern, RawInstance
 from edge.wasm.trap import Trap
 
 if TYPE_CHECKING:
+    from edge.abi.proxy_wasm.cell import Cell
     from edge.abi.proxy_wasm.exchange import StreamContext
     from edge.abi.proxy_wasm.filter import ProxyWasmFilter
     from edge.abi.proxy_wasm.surface import Surface
 
-_DRIVERS: Final = (
+DRIVERS: Final = (
     *(("request_head", 5), ("request_data", 4), ("request_trailers", 3)),
     *(("response_head", 5), ("response_data", 4), ("response_trailers", 3)),
     *(("end", 1), ("root_call", 3), ("call_response", 5)),
 )
-_NUMBERS: Final = count(1)
-_GUEST_TABLES: Final = 4
-_INNER_MEMORY_BYTES: Final = 2 << 20
+"""Names and numbers of arguments; those that act on the guest that `Control.GUEST` names."""
+
 _OPS_COUNT, _OPS_SIZE = int(Control.OPS), int(Control.OPS_BYTES)
+_GUEST: Final = int(Control.GUEST)
 _LEFT: Final = Control.CALLS // 2
 _NOW: Final = Control.NOW // 2
 _LEFTOVER: Final = int(Flag.LOGS | Flag.METRICS | Flag.NOTES)
@@ -37,7 +44,7 @@ _OPS: Final = int(Flag.OPS)
 
 
 class Instance:
-    """Lives on one thread at a time: on `warm` until it has started, then on the loop.
+    """What a guest has of its own, and the cell's things within reach.
 
     `current` is the effective context, `touched` the contexts whose actions wait for the end of
     the driver call under way.
@@ -45,12 +52,11 @@ class Instance:
 
     __slots__ = (
         *("__weakref__", "_guest_memory", "_ops", "addresses", "allowance", "answer", "args", "attached"),
-        *("budget", "call_response", "callout", "contexts", "control", "current", "dead", "end"),
-        *("held", "host_ns", "inline", "last_call", "memory", "next_id", "now_ns", "number", "op_words"),
-        *("owner", "pushed", "request_arena", "request_data", "request_head", "request_trailers"),
-        *("response_arena", "response_data", "response_head", "response_trailers", "retiring"),
-        *("root", "root_call", "series", "series_ids", "services", "start_ns", "starting", "store"),
-        *("timed", "touched", "wide"),
+        *("budget", "call_response", "callout", "cell", "contexts", "control", "current", "dead", "end"),
+        *("gone", "held", "host_ns", "last_call", "memory", "now_ns", "op_words", "owner", "pushed"),
+        *("request_arena", "request_data", "request_head", "request_trailers", "response_arena"),
+        *("response_data", "response_head", "response_trailers", "root", "root_call", "series"),
+        *("series_ids", "services", "slot", "store", "timed", "touched", "wide"),
     )
 
     request_head: Callable[[], int]
@@ -63,19 +69,18 @@ class Instance:
     root_call: Callable[[], int]
     call_response: Callable[[], int]
 
-    def __init__(self, owner: ProxyWasmFilter, inline: bool) -> None:
-        """Instantiate and start. Raises FilterUnavailable with the reason when the guest will not."""
+    def __init__(
+        self, cell: Cell, owner: ProxyWasmFilter, slot: int, drivers: dict[str, Callable[[], int]]
+    ) -> None:
+        self.cell = cell
         self.owner = owner
+        self.slot = slot
         self.services = owner.services
         self.now_ns = owner.services.now_ns
         self.allowance = owner.allowance
-        self.number = next(_NUMBERS)
-        self.inline = inline
-        self.attached = self.dead = self.retiring = self.timed = False
-        self.starting = True
+        self.attached = self.dead = self.gone = self.timed = False
         self.held: list[Callable[[], None]] = []
         self.contexts: dict[int, StreamContext] = {}
-        self.next_id = 2
         self.last_call = 0
         self.callout: callouts.Answer | None = None
         self.answer = self.pushed = b""
@@ -85,48 +90,33 @@ class Instance:
         self.host_ns = 0
         self.root = RootContext(self)
         self.current: Context = self.root
-        world.LIVE[self.number] = ref(self)
-        limits = owner.limits
-        self.budget = Budget(int(limits.cpu_per_call_s * 1e9), int(limits.cpu_per_request_s * 1e9))
-        if inline:
-            self.budget.start_inline()
-        memory_bytes = max(limits.memory_bytes, _INNER_MEMORY_BYTES)
-        self.store = Store(StoreLimits(1, memory_bytes, _GUEST_TABLES), self.budget)
-        try:
-            self._start()
-        except Trap as trap:
-            reason = self.explain(trap)
-            self._last_words(self.root)
-            self.discard()
-            raise FilterUnavailable(f"start: {reason}", owner.name, trap.code) from None
-        except FilterUnavailable:
-            self.discard()
-            raise
-        finally:
-            self.starting = False
-        self.start_ns = self.budget.take_used() if inline else 0
-        self.budget.serve()
+        self._guest_memory: Extern | None = None
+        self._reach(cell)
+        for name, bound in drivers.items():
+            setattr(self, name, bound)
 
-    def __del__(self) -> None:
-        world.LIVE.pop(self.number, None)
+    def _reach(self, cell: Cell) -> None:
+        """The cell's things, for one look-up less on the way of each call."""
+        self.store, self.budget, self.args = cell.store, cell.budget, cell.args
+        self.memory, self.control, self.wide = cell.memory, cell.control, cell.wide
+        self.addresses = at = cell.addresses
+        self.op_words = cell.memory[at[Area.OPS_WORDS] : at[Area.OPS_WORDS] + 1024].cast("I")
+        self._ops = at[Area.OPS_BYTES]
+        self.request_arena = at[Area.MAPS]
+        self.response_arena = at[Area.MAPS + 2]
 
     # Start
 
-    def _start(self) -> None:
-        store, module = self.store, self.owner.module
-        inner = store.instantiate(module.inner.module, [store.define(world.FUNCTION, self.number)])
-        self._look_in(inner)
+    def start(self, inner: RawInstance) -> None:
+        """Guest and bridge into the Store, then the guest's own start. Raises Trap, FilterUnavailable."""
+        store, module, owner = self.store, self.owner.module, self.owner
         self._fill_control()
         guest = store.instantiate(module.guest, [(inner, name) for name in module.guest_imports])
         self._guest_memory = store.extern(guest, b"memory")
         sides = [(inner if own else guest, name) for own, name in module.bridge_imports]
         store.instantiate(module.bridge, sides)
-        for name, arguments in _DRIVERS:
-            setattr(self, name, store.bind(store.extern(inner, name.encode()), arguments))
-        enter = store.extern(inner, b"enter_context")
-        store.call(enter, 0)
+        store.call(store.extern(inner, b"enter_context"), 0)
         self._run_start(guest)
-        owner = self.owner
         self._root(Root.CREATE)
         for call, size, what in (
             (Root.VM_START, len(owner.vm_config), "proxy_on_vm_start"),
@@ -136,19 +126,6 @@ class Instance:
             if not self._root(call, size) & 0xFF:
                 raise FilterUnavailable(f"{what} answered false", owner.name, "configuration_refused")
 
-    def _look_in(self, inner: RawInstance) -> None:
-        store = self.store
-        self.addresses = at = self.owner.module.inner.addresses(store, inner)
-        self.memory = memory = store.memory(store.extern(inner, b"memory"))
-        block = memory[at[Area.CONTROL] : at[Area.CONTROL] + 4 * Control.WORDS]
-        self.control = block.cast("I")
-        self.wide = block.cast("Q")
-        self.op_words = memory[at[Area.OPS_WORDS] : at[Area.OPS_WORDS] + 1024].cast("I")
-        self._ops = at[Area.OPS_BYTES]
-        self.request_arena = at[Area.MAPS]
-        self.response_arena = at[Area.MAPS + 2]
-        self.args = store.args
-
     def _fill_control(self) -> None:
         owner, control = self.owner, self.control
         arguments = [owner.name.encode()]
@@ -157,12 +134,14 @@ class Instance:
         variables = b"".join(text.replace(b"\0", b"") + b"\0" for text in environment)
         if len(strings) + len(variables) > STRINGS_BYTES:
             raise FilterUnavailable("env is larger than 16 KiB", owner.name, "configuration_refused")
-        at = self.addresses[Area.STRINGS]
+        at = self.addresses[Area.STRINGS] + self.slot * STRINGS_BYTES
         self.memory[at : at + len(strings) + len(variables)] = strings + variables
-        control[Control.ARGC], control[Control.ARGV_BYTES] = 1, len(strings)
-        control[Control.ENVC], control[Control.ENV_BYTES] = len(environment), len(variables)
-        control[Control.ABI] = owner.module.level
+        own = Control.OWN + self.slot * Own.WORDS
+        control[own + Own.ARGC], control[own + Own.ARGV_BYTES] = 1, len(strings)
+        control[own + Own.ENVC], control[own + Own.ENV_BYTES] = len(environment), len(variables)
+        control[own + Own.ABI] = owner.module.level
         control[Control.LOG_LEVEL] = self.services.log_level
+        control[_GUEST] = self.slot
         self.wide[_LEFT] = owner.allowance
         self.wide[_NOW] = self.services.now_ns()
 
@@ -186,7 +165,7 @@ class Instance:
         drain.drain(self, word, self.root)
 
     def attach(self) -> None:
-        """On the loop, when the instance begins to serve: timers run, callouts of the start go out."""
+        """See `Cell.attach`."""
         self.attached = True
         held, self.held = self.held, []
         for start in held:
@@ -198,6 +177,7 @@ class Instance:
     def run(self, left: int, bound: Callable[[], int]) -> int:
         """One driver call, its arguments set; gives its word. Raises Trap."""
         wide = self.wide
+        self.control[_GUEST] = self.slot
         wide[_LEFT] = left
         wide[_NOW] = self.now_ns()
         self.budget.call += 1
@@ -209,7 +189,8 @@ class Instance:
 
     def memory_bytes(self) -> int:
         """What the guest's memory has grown to."""
-        return self.store.memory_size(self._guest_memory)
+        memory = self._guest_memory
+        return 0 if memory is None else self.store.memory_size(memory)
 
     def settle(self, word: int, entered: Context) -> None:
         """After a call whose word says so: edits, logs, metrics, then actions on other contexts."""
@@ -276,55 +257,38 @@ class Instance:
         return describe(trap, self.control[Control.TRAP], self.control[Control.TRAP_DETAIL])
 
     def trapped(self, trap: Trap, entered: StreamContext | None = None) -> FilterTrap:
-        """The instance is dead: a fresh one takes over, the exchanges in it fail."""
+        """The whole cell is dead; its other exchanges are told, that of `entered` has the failure."""
         code = TRAPS.get(self.control[Control.TRAP], trap.code)
         failure = FilterTrap(self.explain(trap), self.owner.name, code)
-        self._last_words(entered or self.root)
-        contexts, self.contexts = self.contexts, {}
-        self.discard()
-        self.owner.instance_trapped(self)
-        for context in contexts.values():
-            if context is not entered:
-                context.die(failure)
+        self.last_words(entered or self.root)
+        self.owner.traps += 1
+        self.cell.trapped(failure, entered)
         return failure
 
-    def _last_words(self, entered: Context) -> None:
+    def last_words(self, entered: Context) -> None:
         """What the guest logged before it trapped says most about why."""
         if self.control[Control.LOG_BYTES]:
             drain.drain(self, int(Flag.LOGS), entered)
 
     def discard(self) -> None:
-        """It will not be called again. Undoes the cycles, so that its memory goes at once."""
-        if not self.dead:
-            self.dead = True
-            self.root.disarm()
-            self.touched = []
-            self.held = []
-            self.current = self.root
-            del self.root.instance
+        """See `Cell.discard`."""
+        self.dead = True
+        self.root.disarm()
+        self.touched = []
+        self.held = []
+        self.current = self.root
+        del self.root.instance
 
     def forget(self, context: StreamContext) -> None:
-        """An exchange is over. In a dead instance nobody is known any more."""
+        """An exchange is over. In a dead cell nobody is known any more."""
         self.contexts.pop(context.id, None)
         self.current = self.root
-        if not self.contexts and not self.dead:
-            if self.inline:
-                self.discard()
-            elif self.retiring:
-                self.finish()
-
-    def retire(self) -> None:
-        """No new exchange will come."""
-        self.retiring = True
-        if not self.contexts:
-            self.finish()
+        if self.cell.closing:
+            self.cell.left()
 
     def finish(self) -> None:
         """on_done and on_delete of the root context; false from on_done waits for proxy_done."""
-        if self.dead:
-            return
-        if not self.attached:
-            self.discard()
+        if self.dead or self.gone:
             return
         try:
             if self._root(Root.DONE) & 0xFF:
@@ -335,10 +299,12 @@ class Instance:
             self.trapped(trap)
 
     def delete_root(self) -> None:
-        if self.dead:
+        if self.dead or self.gone:
             return
+        self.gone = True
         try:
             self._root(Root.DELETE)
-            self.discard()
         except Trap as trap:
             self.trapped(trap)
+        else:
+            self.cell.finished()

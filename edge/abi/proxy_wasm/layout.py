@@ -28,7 +28,7 @@ class Control(IntEnum):
     BYTES = 1
     NOW = 2
     CONTEXT = 4
-    ABI = 5
+    GUEST = 5
     LOG_LEVEL = 6
     RECORDING = 7
     TRAP = 8
@@ -40,15 +40,28 @@ class Control(IntEnum):
     COUNT = 14
     WRITABLE = 15
     RESULT = 16
-    ARGC = 18
-    ARGV_BYTES = 19
-    ENVC = 20
-    ENV_BYTES = 21
+    GUESTS = 18
+    MARK_OPS = 19
+    MARK_BYTES = 20
+    STOP = 21
     METRICS = 22
     LOGS_DROPPED = 23
     LATE_EDITS = 24
     A0 = 26
-    WORDS = 32
+    OWN = 32
+    LEFT = 96
+    WORDS = 112
+
+
+class Own(IntEnum):
+    """Words (u32) of each guest, from `Control.OWN` on."""
+
+    ABI = 0
+    ARGC = 1
+    ARGV_BYTES = 2
+    ENVC = 3
+    ENV_BYTES = 4
+    WORDS = 8
 
 
 class Area(IntEnum):
@@ -154,6 +167,8 @@ MAP_LIMIT_BYTES: Final = 122_880
 MAP_LIMIT_FIELDS: Final = 1024
 RECORD_LIMIT: Final = 1024
 STRINGS_BYTES: Final = 16_384
+GUESTS_LIMIT: Final = 8
+"""In one Store."""
 SERIES_LIMIT: Final = 128
 
 TRAPS: Final = {

@@ -31,14 +31,16 @@ from edge.chain.filter import LocalReply
 from edge.wasm.host_function import HostFunction
 
 if TYPE_CHECKING:
+    from edge.abi.proxy_wasm.cell import Cell
     from edge.abi.proxy_wasm.instance import Instance
 
 SERIES_PER_FILTER: Final = 100
-LIVE: Final[dict[int, ref[Instance]]] = {}
-"""Instances by the number that the callback gets as its environment."""
+LIVE: Final[dict[int, ref[Cell]]] = {}
+"""Cells by the number that the callback gets as its environment."""
 
 # Plain integers: a member of an enum costs a look-up on the way.
 _ARGUMENTS, _WINDOW = int(Area.ARGUMENTS), int(Area.WINDOW)
+_GUEST: Final = int(Control.GUEST)
 
 
 def _argument(instance: Instance, start: int, size: int) -> bytes:
@@ -269,9 +271,10 @@ _BY_NUMBER: Final = tuple(_ANSWERS.get(number, _refuse) for number in range(32))
 
 
 def _world(number: int, values: Any) -> None:
-    instance = LIVE[number]()
-    if instance is None:
-        raise LookupError("a call from an instance that is gone")
+    cell = LIVE[number]()
+    if cell is None:
+        raise LookupError("a call from a cell that is gone")
+    instance = cell.instances[cell.control[_GUEST]]
     answer = _BY_NUMBER[values[0] & WORD]
     if not instance.timed:
         values[0] = answer(instance, values[2] & WORD, values[4] & WORD, values[6] & WORD)

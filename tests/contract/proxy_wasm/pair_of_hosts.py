@@ -25,7 +25,7 @@ class Twins:
         allow = {"backends": BACKENDS, "callouts": CALLOUTS}
         self.bound = started(build.module(wasm), self.services, config=config, allow=_allow(allow))
         self.oracle = Oracle(wasm, self.oracle_services, config, frozenset(BACKENDS), frozenset(CALLOUTS))
-        self.bound.attach_current()
+        self.bound.group.attach_current()
         self.port, self.oracle_port = FakePort(request), FakePort(copy.deepcopy(request))
         opened = self.bound.open(self.port)
         assert not isinstance(opened, Exception), opened

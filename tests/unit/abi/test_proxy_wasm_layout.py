@@ -40,6 +40,7 @@ def defined(name: str) -> int:
     ("file", "name", "prefix", "python"),
     [
         ("inner.h", "control", "CTL_", layout.Control),
+        ("inner.h", "own", "OWN_", layout.Own),
         ("inner.h", "world_call", "WORLD_", layout.World),
         ("maps.h", "op", "OP_", layout.Op),
     ],

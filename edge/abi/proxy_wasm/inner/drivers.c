@@ -35,7 +35,7 @@ EXPORT(address) u32 address(u32 of) {
     return of >= 16 && of < 24 ? (u32)map_arena(of - 16) : 0;
 }
 
-static u64 finish(u32 answer) {
+u64 finish(u32 answer) {
     u64 word = RETURNED | (answer > 255 ? 255 : answer);
     if (control[CTL_OPS]) word |= HAS_OPS;
     if (control[CTL_LOG_BYTES]) word |= HAS_LOGS;

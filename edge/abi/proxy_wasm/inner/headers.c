@@ -27,7 +27,7 @@ static u32 get_value(u32 type, u32 from, u32 size, u32 at_pointer, u32 at_size) 
     if (status == INVALID_MEMORY) return status;
     Map *map = status == OK ? map_of(type) : 0;
     i32 at = map ? find(map, name.bytes, name.size, 0) : -1;
-    if (at < 0) return control[CTL_ABI] == 100 ? answer_pair(at_pointer, 0, at_size, 0) : NOT_FOUND;
+    if (at < 0) return OWN(OWN_ABI) == 100 ? answer_pair(at_pointer, 0, at_size, 0) : NOT_FOUND;
     return give(map->arena + map->entries[at].value, map->entries[at].value_size, at_pointer, at_size);
 }
 

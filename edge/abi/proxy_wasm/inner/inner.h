@@ -1,6 +1,6 @@
-/* The inner host: a Proxy-Wasm host that lives in WASM, beside the guest, in one Store.
+/* The inner host: a Proxy-Wasm host that lives in WASM, beside its guests, in one Store.
  *
- * It owns its memory; the guest can name neither that memory nor the drivers. Guest memory is
+ * It owns its memory; guests can name neither that memory nor the drivers. Guest memory is
  * reached only through the checked copies that the bridge puts into the table (slots.h). What
  * needs the world goes through one import, `world`. Python's side of this contract is layout.py.
  */
@@ -24,7 +24,7 @@ enum control {
     CTL_BYTES = 1,          /* bytes that may still be copied between the memories */
     CTL_NOW = 2,            /* u64: wall clock in ns, fixed for a driver call */
     CTL_CONTEXT = 4,        /* effective context id */
-    CTL_ABI = 5,            /* 100 = 0.1.0, 200, 201 */
+    CTL_GUEST = 5,          /* which guest runs, or is to run: 0 .. GUESTS - 1 */
     CTL_LOG_LEVEL = 6,
     CTL_RECORDING = 7,
     CTL_TRAP = 8,           /* enum trap, set before the trap */
@@ -36,15 +36,27 @@ enum control {
     CTL_COUNT = 14,         /* answer of WORLD_LOAD: number of pairs */
     CTL_WRITABLE = 15,      /* answer of WORLD_LOAD: edits count */
     CTL_RESULT = 16,        /* u64: second answer of a world call */
-    CTL_ARGC = 18,
-    CTL_ARGV_BYTES = 19,
-    CTL_ENVC = 20,
-    CTL_ENV_BYTES = 21,
+    CTL_GUESTS = 18,        /* how many there are */
+    CTL_MARK_OPS = 19,      /* of the edits waiting, how many are of guests before the one that runs */
+    CTL_MARK_BYTES = 20,
+    CTL_STOP = 21,          /* a group driver goes no further than the guest that runs */
     CTL_METRICS = 22,       /* metric changes waiting */
     CTL_LOGS_DROPPED = 23,
     CTL_LATE_EDITS = 24,    /* edits of a head that has already gone on */
     CTL_A0 = 26,            /* further arguments of a world call, up to CTL_A0 + 5 */
-    CTL_WORDS = 32
+    CTL_OWN = 32,           /* OWN_WORDS for each guest, see enum own */
+    CTL_LEFT = 96,          /* u64 for each guest: what an exchange's group drivers left of CALLS and BYTES */
+    CTL_WORDS = 112
+};
+
+/* Words of one guest's own, from CTL_OWN on. */
+enum own {
+    OWN_ABI = 0, /* 100 = 0.1.0, 200, 201 */
+    OWN_ARGC = 1,
+    OWN_ARGV_BYTES = 2,
+    OWN_ENVC = 3,
+    OWN_ENV_BYTES = 4,
+    OWN_WORDS = 8
 };
 
 enum trap {
@@ -93,7 +105,9 @@ enum function {
     FN_CONFIGURATION, FN_ROUTE_CACHE, FN_WASI
 };
 
+#define GUESTS 8u
 #define WINDOW_BYTES 65536u
+#define STRINGS_BYTES 16384u
 #define MAP_LIMIT_BYTES 122880u /* twice the wire's limit of a head */
 #define MAP_LIMIT_FIELDS 1024u
 #define NAME_LIMIT_BYTES 4096u
@@ -103,6 +117,7 @@ enum function {
 #define RECORD_LIMIT 1024u
 
 extern u32 control[CTL_WORDS];
+#define OWN(word) control[CTL_OWN + control[CTL_GUEST] * OWN_WORDS + (word)]
 extern u8 window[WINDOW_BYTES];
 extern u32 window_used; /* set by whoever overwrites the window while the guest allocates */
 extern u8 arguments[ARENA_BYTES + 16384];

@@ -36,6 +36,9 @@ static void loaded(Map *map, u32 type, u32 count, u32 length, u32 writable) {
 /* The map of the phase: already in its arena, and open to edits. */
 void set_map(u32 type, u32 count, u32 length) { loaded(place(type), type, count, length, 1); }
 
+/* Of the phase's map, as it is now. */
+u32 count_of(u32 type) { return place(type)->count; }
+
 /* Entries are four words in the order of the encoding, so NULs fill them one after another. */
 static int cut(Map *map) {
     typedef u8 vector __attribute__((vector_size(16), aligned(1)));
@@ -97,12 +100,22 @@ i32 find(const Map *map, const u8 *name, u32 size, u32 from) {
     return -1;
 }
 
+/* What the guest after this one could not take as it lies here: changes that may fail, and values
+ * that Python shows transcoded. */
+static int stands_alone(u32 op, const u8 *value, u32 size) {
+    if (op == OP_SPECIAL) return 1;
+    for (u32 i = 0; i < size; i++)
+        if (value[i] & 0x80) return 1;
+    return 0;
+}
+
 static void tell(Map *map, u32 op, u32 index, const u8 *name, u32 name_size, const u8 *value, u32 value_size) {
     u32 at = control[CTL_OPS_BYTES];
     if (control[CTL_OPS] == OPS_LIMIT || at + name_size + value_size + 2 > OPS_BYTES) {
         world(WORLD_FLUSH, 0, 0, 0);
-        control[CTL_OPS] = control[CTL_OPS_BYTES] = at = 0;
+        control[CTL_OPS] = control[CTL_OPS_BYTES] = control[CTL_MARK_OPS] = control[CTL_MARK_BYTES] = at = 0;
     }
+    if (stands_alone(op, value, value_size)) control[CTL_STOP] = 1;
     op_words[control[CTL_OPS]++] = op << 28 | map->type << 24 | index;
     memcpy(op_bytes + at, name, name_size);
     at += name_size;

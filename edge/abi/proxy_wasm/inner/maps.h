@@ -25,6 +25,7 @@ typedef struct {
 } Map;
 
 Map *map_of(u32 type);
+u32 count_of(u32 type);
 i32 find(const Map *map, const u8 *name, u32 size, u32 from);
 int is_special(const Map *map, const u8 *name, u32 size);
 int reserve(Map *map, u32 size);

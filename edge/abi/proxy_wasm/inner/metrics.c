@@ -11,7 +11,7 @@ enum change { CHANGE_ADD = 0, CHANGE_SET = 1, CHANGE_OBSERVE = 2 };
 typedef struct { u32 id, change; i64 value; } Change;
 
 static Change changes[CHANGES_LIMIT];
-static u8 defined[SERIES_LIMIT]; /* type + 1 */
+static u8 defined[GUESTS][SERIES_LIMIT]; /* type + 1 */
 
 u32 *metric_changes(void) { return (u32 *)changes; }
 
@@ -20,7 +20,7 @@ static u32 define(u32 type, u32 from, u32 size, u32 at_id) {
     if (!take(arguments, from, size)) return INVALID_MEMORY;
     u32 index = world(WORLD_METRIC, type, size, 0);
     if (index >= SERIES_LIMIT) return BAD_ARGUMENT;
-    defined[index] = type + 1;
+    defined[control[CTL_GUEST]][index] = type + 1;
     return answer_word(at_id, index << 2 | type);
 }
 
@@ -29,7 +29,7 @@ EXPORT(proxy_define_metric) u32 proxy_define_metric(u32 type, u32 from, u32 size
     return record(FN_DEFINE_METRIC, define(type, from, size, at_id), type);
 }
 
-static int is_defined(u32 id) { return (id >> 2) < SERIES_LIMIT && defined[id >> 2] == (id & 3) + 1; }
+static int is_defined(u32 id) { return (id >> 2) < SERIES_LIMIT && defined[control[CTL_GUEST]][id >> 2] == (id & 3) + 1; }
 
 static void change(u32 id, u32 kind, i64 value) {
     u32 count = control[CTL_METRICS];

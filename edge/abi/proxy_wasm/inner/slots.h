@@ -1,6 +1,6 @@
-/* Slots of the table. The bridge overwrites them with checked copies between the two memories,
- * the guest's allocator and the guest's callbacks; until then, and for callbacks a guest lacks,
- * the answers of slots.c stand. The numbers are constants of bridge.py as well.
+/* Slots of the table, SLOTS of them for each guest. Its bridge overwrites them with checked copies
+ * between the two memories, its allocator and its callbacks; until then, and for callbacks it
+ * lacks, the answers of slots.c stand. The numbers are constants of bridge.py as well.
  */
 #ifndef EDGE_SLOTS_H
 #define EDGE_SLOTS_H
@@ -14,10 +14,13 @@ enum slot {
     SLOT_CALL_RESPONSE, SLOT_DONE, SLOT_LOG, SLOT_DELETE, SLOT_END
 };
 
-#define CALL1(slot, a) ((u32 (*)(u32))(slot))(a)
-#define CALL2(slot, a, b) ((u32 (*)(u32, u32))(slot))(a, b)
-#define CALL3(slot, a, b, c) ((u32 (*)(u32, u32, u32))(slot))(a, b, c)
-#define CALL4(slot, a, b, c, d) ((u32 (*)(u32, u32, u32, u32))(slot))(a, b, c, d)
-#define CALL5(slot, a, b, c, d, e) ((u32 (*)(u32, u32, u32, u32, u32))(slot))(a, b, c, d, e)
-#define CALL_WIDE(slot, a, b) ((u32 (*)(u32, u64))(slot))(a, b)
+#define SLOTS (SLOT_END - 1u)
+#define OF_GUEST(slot) (control[CTL_GUEST] * SLOTS + (slot))
+
+#define CALL1(slot, a) ((u32 (*)(u32))OF_GUEST(slot))(a)
+#define CALL2(slot, a, b) ((u32 (*)(u32, u32))OF_GUEST(slot))(a, b)
+#define CALL3(slot, a, b, c) ((u32 (*)(u32, u32, u32))OF_GUEST(slot))(a, b, c)
+#define CALL4(slot, a, b, c, d) ((u32 (*)(u32, u32, u32, u32))OF_GUEST(slot))(a, b, c, d)
+#define CALL5(slot, a, b, c, d, e) ((u32 (*)(u32, u32, u32, u32, u32))OF_GUEST(slot))(a, b, c, d, e)
+#define CALL_WIDE(slot, a, b) ((u32 (*)(u32, u64))OF_GUEST(slot))(a, b)
 #endif

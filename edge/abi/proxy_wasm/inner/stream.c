@@ -19,7 +19,7 @@ static u32 switch_to(u32 id) {
     if (id == control[CTL_CONTEXT]) return OK;
     u32 status = world(WORLD_CONTEXT, id, 0, 0);
     if (status) return status;
-    control[CTL_OPS] = control[CTL_OPS_BYTES] = 0;
+    control[CTL_OPS] = control[CTL_OPS_BYTES] = control[CTL_MARK_OPS] = control[CTL_MARK_BYTES] = 0;
     control[CTL_CONTEXT] = id;
     forget_stream_maps();
     return OK;

@@ -13,14 +13,14 @@ enum errno { SUCCESS = 0, EBADF = 8, EFAULT = 21, EINVAL = 28, EISDIR_ = 20, ENO
         return record(FN_WASI, errno, 0); \
     }
 
-static u8 strings[16384]; /* argv, then environ, NUL-terminated; written by Python before the start */
+static u8 strings[GUESTS][STRINGS_BYTES]; /* argv, then environ, NUL-terminated; written by Python before the start */
 
-u8 *string_bytes(void) { return strings; }
+u8 *string_bytes(void) { return strings[0]; }
 
 static u32 fault(u32 failed) { return failed ? EFAULT : SUCCESS; }
 
 static u32 list(u32 count, u32 bytes, u32 skipped, u32 at_pointers, u32 at_bytes) {
-    const u8 *from = strings + skipped;
+    const u8 *from = strings[control[CTL_GUEST]] + skipped;
     if (bytes && !put(at_bytes, from, bytes)) return EFAULT;
     for (u32 i = 0, at = 0; i < count; i++) {
         if (answer_word(at_pointers + 4 * i, at_bytes + at)) return EFAULT;
@@ -31,22 +31,22 @@ static u32 list(u32 count, u32 bytes, u32 skipped, u32 at_pointers, u32 at_bytes
 
 WASI(args_get)(u32 at_pointers, u32 at_bytes) {
     enter_any();
-    return record(FN_WASI, list(control[CTL_ARGC], control[CTL_ARGV_BYTES], 0, at_pointers, at_bytes), 1);
+    return record(FN_WASI, list(OWN(OWN_ARGC), OWN(OWN_ARGV_BYTES), 0, at_pointers, at_bytes), 1);
 }
 
 WASI(args_sizes_get)(u32 at_count, u32 at_bytes) {
     enter_any();
-    return record(FN_WASI, fault(answer_pair(at_count, control[CTL_ARGC], at_bytes, control[CTL_ARGV_BYTES])), 2);
+    return record(FN_WASI, fault(answer_pair(at_count, OWN(OWN_ARGC), at_bytes, OWN(OWN_ARGV_BYTES))), 2);
 }
 
 WASI(environ_get)(u32 at_pointers, u32 at_bytes) {
     enter_any();
-    return record(FN_WASI, list(control[CTL_ENVC], control[CTL_ENV_BYTES], control[CTL_ARGV_BYTES], at_pointers, at_bytes), 3);
+    return record(FN_WASI, list(OWN(OWN_ENVC), OWN(OWN_ENV_BYTES), OWN(OWN_ARGV_BYTES), at_pointers, at_bytes), 3);
 }
 
 WASI(environ_sizes_get)(u32 at_count, u32 at_bytes) {
     enter_any();
-    return record(FN_WASI, fault(answer_pair(at_count, control[CTL_ENVC], at_bytes, control[CTL_ENV_BYTES])), 4);
+    return record(FN_WASI, fault(answer_pair(at_count, OWN(OWN_ENVC), at_bytes, OWN(OWN_ENV_BYTES))), 4);
 }
 
 static u32 write_lines(u32 fd, u32 vectors, u32 count, u32 at_written) {

@@ -1,0 +1,173 @@
+"""A cell: one Store with the inner host, its guests and their bridges, which live and die together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import TYPE_CHECKING, Final, Protocol
+from weakref import ref
+
+from edge.abi.proxy_wasm import world
+from edge.abi.proxy_wasm.instance import DRIVERS, Instance
+from edge.abi.proxy_wasm.layout import Area, Control
+from edge.errors import FilterTrap, FilterUnavailable
+from edge.wasm.budget import START_CPU_NS, START_WALL_NS, Budget
+from edge.wasm.store import RawInstance, Store, StoreLimits
+from edge.wasm.trap import Trap
+
+if TYPE_CHECKING:
+    from edge.abi.proxy_wasm.exchange import StreamContext
+    from edge.abi.proxy_wasm.group import Group
+
+_GROUP_DRIVERS: Final = (("group_request_head", 5), ("group_response_head", 6), ("group_end", 2))
+_NUMBERS: Final = count(1)
+_GUEST_TABLES: Final = 4
+_INNER_MEMORY_BYTES: Final = 2304 << 10
+
+
+class Lane(Protocol):
+    """An exchange that all guests of a cell serve in one crossing a phase, as the cell sees it."""
+
+    def die(self, failure: FilterTrap) -> None:
+        """A guest trapped in another exchange's call."""
+
+
+class Cell:
+    """Lives on one thread at a time: on `warm` until it has started, then on the loop.
+
+    `lane` is the express run whose driver call is under way, `lanes` are those that are open.
+    `closing` says that it ends with its last user.
+    """
+
+    __slots__ = (
+        *("__weakref__", "addresses", "args", "attached", "budget", "closing", "control", "dead"),
+        *("group", "group_end", "group_request_head", "group_response_head", "inline", "instances"),
+        *("lane", "lanes", "memory", "next_id", "number", "start_ns", "starting", "store", "wide"),
+    )
+
+    group_request_head: Callable[[], int]
+    group_response_head: Callable[[], int]
+    group_end: Callable[[], int]
+
+    def __init__(self, group: Group, inline: bool) -> None:
+        """Instantiate and start. Raises FilterUnavailable with the reason when a guest will not."""
+        self.group = group
+        self.number = next(_NUMBERS)
+        self.inline = self.closing = inline
+        self.attached = self.dead = False
+        self.starting = True
+        self.next_id = 2
+        self.lane: Lane | None = None
+        self.lanes: dict[int, Lane] = {}
+        self.instances: tuple[Instance, ...] = ()
+        world.LIVE[self.number] = ref(self)
+        filters = group.filters
+        limits = filters[0].limits
+        self.budget = Budget(int(limits.cpu_per_call_s * 1e9), int(limits.cpu_per_request_s * 1e9))
+        if inline:
+            self.budget.start_inline()
+        else:
+            self.budget.allow(len(filters) * START_CPU_NS, len(filters) * START_WALL_NS)
+        memory_bytes = max(limits.memory_bytes, _INNER_MEMORY_BYTES)
+        limited = StoreLimits(len(filters), memory_bytes, _GUEST_TABLES * len(filters))
+        self.store = Store(limited, self.budget)
+        try:
+            self._start()
+        except FilterUnavailable:
+            self.discard()
+            raise
+        finally:
+            self.starting = False
+        self.start_ns = self.budget.take_used() if inline else 0
+        self.budget.serve()
+
+    def __del__(self) -> None:
+        world.LIVE.pop(self.number, None)
+
+    # Start
+
+    def _start(self) -> None:
+        store, filters = self.store, self.group.filters
+        host = filters[0].module.inner
+        inner = store.instantiate(host.module, [store.define(world.FUNCTION, self.number)])
+        self.addresses = at = host.addresses(store, inner)
+        self.memory = memory = store.memory(store.extern(inner, b"memory"))
+        block = memory[at[Area.CONTROL] : at[Area.CONTROL] + 4 * Control.WORDS]
+        self.control = block.cast("I")
+        self.wide = block.cast("Q")
+        self.args = store.args
+        self.control[Control.GUESTS] = len(filters)
+        drivers = self._bound(inner, DRIVERS)
+        for name, bound in self._bound(inner, _GROUP_DRIVERS).items():
+            setattr(self, name, bound)
+        self.instances = tuple(Instance(self, owner, slot, drivers) for slot, owner in enumerate(filters))
+        for instance in self.instances:
+            try:
+                instance.start(inner)
+            except Trap as trap:
+                reason = instance.explain(trap)
+                instance.last_words(instance.root)
+                raise FilterUnavailable(f"start: {reason}", instance.owner.name, trap.code) from None
+
+    def _bound(
+        self, inner: RawInstance, drivers: tuple[tuple[str, int], ...]
+    ) -> dict[str, Callable[[], int]]:
+        store = self.store
+        return {name: store.bind(store.extern(inner, name.encode()), size) for name, size in drivers}
+
+    def attach(self) -> None:
+        """On the loop, when the cell begins to serve: timers run, callouts of the start go out."""
+        self.attached = True
+        for instance in self.instances:
+            instance.attach()
+
+    # End
+
+    def trapped(self, failure: FilterTrap, entered: StreamContext | None) -> None:
+        """A guest trapped: a fresh cell takes over, the exchanges in this one fail."""
+        contexts = [context for each in self.instances for context in each.contexts.values()]
+        for instance in self.instances:
+            instance.contexts = {}
+        lanes, self.lanes = self.lanes, {}
+        self.discard()
+        self.group.cell_trapped(self)
+        for lane in lanes.values():
+            lane.die(failure)
+        for context in contexts:
+            if context is not entered:
+                context.die(failure, entered)
+
+    def discard(self) -> None:
+        """It will not be called again. Undoes the cycles, so that its memory goes at once."""
+        if not self.dead:
+            self.dead = True
+            for instance in self.instances:
+                instance.discard()
+            self.instances = ()
+            self.lane = None
+
+    def left(self) -> None:
+        """A user is gone; only asked while `closing`."""
+        if self.dead or self.lanes or any(instance.contexts for instance in self.instances):
+            return
+        if self.inline:
+            self.discard()
+        else:
+            self._finish()
+
+    def retire(self) -> None:
+        """No new exchange will come."""
+        self.closing = True
+        self.left()
+
+    def _finish(self) -> None:
+        if not self.attached:
+            self.discard()
+            return
+        for instance in self.instances:
+            instance.finish()
+
+    def finished(self) -> None:
+        """One more root context is gone."""
+        if all(instance.gone for instance in self.instances):
+            self.discard()
