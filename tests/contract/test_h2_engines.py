@@ -378,6 +378,17 @@ def test_a_fault_of_the_connection_ends_it_with_a_goaway(
     assert client.seen() == []
 
 
+def test_a_client_that_measures_the_line_with_every_answer_is_no_flood(client: Client) -> None:
+    """As gRPC does: a PING and two WINDOW_UPDATEs for each small message it gets."""
+    client.send(client.head(1))
+    client.engine.send_head(1, OK, False)
+    for _ in range(4000):
+        client.engine.send_data(1, b"message", False)
+        client.take()
+        client.send(frame(6, b"12345678") + window(1, 7) + window(0, 7))
+    assert client.engine.over is None
+
+
 def test_an_overflow_of_a_stream_window_ends_the_stream_alone(client: Client) -> None:
     client.send(client.head(1, POST, False) + window(1, (1 << 31) - 1) + client.head(3))
     assert client.seen() == [("rst", 1, 3)]

@@ -231,6 +231,9 @@ class NativeEngine:
             return
 
     def send_data(self, stream_id: int, data: bytes, end: bool) -> None:
+        tap = self._tap
+        if tap.controls or tap.updates:
+            tap.answering()
         try:
             self._connection.send_data(stream_id, data, end_stream=end)
         except ngh2.NGH2Error:

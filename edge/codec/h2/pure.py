@@ -240,6 +240,9 @@ class PureEngine:
             self._sent(stream_id, out)
 
     def send_data(self, stream_id: int, data: bytes, end: bool) -> None:
+        tap = self._tap
+        if tap.controls or tap.updates:
+            tap.answering()
         out = self._out.get(stream_id)
         if out is not None:
             out.body += data

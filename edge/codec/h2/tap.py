@@ -30,6 +30,8 @@ PADDING_BYTES_PER_S: Final = 16384.0
 DECAY_S: Final = 0.25
 _FORGIVEN_PER_STREAM: Final = 0.5
 """A stream that was served to its end makes up for half a reset."""
+_FORGIVEN_PER_ANSWER: Final = 2
+"""A piece of body we sent makes up for so many PINGs, and for as many WINDOW_UPDATEs."""
 _SENT_BYTES_PER_UPDATE: Final = 256
 """What we sent allows a WINDOW_UPDATE for each so many bytes."""
 _ABANDONED: Final = 256
@@ -65,7 +67,6 @@ class Tap:
         "_block",
         "_block_bytes",
         "_continuations",
-        "_controls",
         "_decay_at",
         "_empty",
         "_held",
@@ -73,7 +74,7 @@ class Tap:
         "_padding",
         "_skip",
         "_skipped",
-        "_updates",
+        "controls",
         "fault",
         "kind",
         "last",
@@ -81,6 +82,7 @@ class Tap:
         "resets",
         "rest",
         "saw_reset",
+        "updates",
     )
 
     def __init__(self, block_bytes: int) -> None:
@@ -92,7 +94,7 @@ class Tap:
         self._open: set[int] = set()
         self._abandoned: deque[int] = deque()
         self._skipped: list[tuple[int, int]] = []
-        self._controls = self._updates = self._empty = self._padding = 0.0
+        self.controls = self.updates = self._empty = self._padding = 0.0
         self._decay_at = 0.0
         self.resets = 0.0
         self.saw_reset = False
@@ -159,8 +161,13 @@ class Tap:
 
     def sent(self, size: int) -> None:
         """`size` bytes went out: the client may update its windows for them."""
-        if self._updates:
-            self._updates = max(0.0, self._updates - size / _SENT_BYTES_PER_UPDATE)
+        if self.updates:
+            self.updates = max(0.0, self.updates - size / _SENT_BYTES_PER_UPDATE)
+
+    def answering(self) -> None:
+        """Body goes out: clients measure the line by a PING for each answer, and widen their windows."""
+        self.controls = max(0.0, self.controls - _FORGIVEN_PER_ANSWER)
+        self.updates = max(0.0, self.updates - _FORGIVEN_PER_ANSWER)
 
     def served(self) -> None:
         """A stream ended well."""
@@ -230,8 +237,8 @@ class Tap:
         return None
 
     def _window(self, stream_id: int, increment: int) -> Fault | None:
-        self._updates += 1
-        if self._updates > WINDOW_UPDATES:
+        self.updates += 1
+        if self.updates > WINDOW_UPDATES:
             return (0, Code.ENHANCE_YOUR_CALM)
         if increment >= _HUGE_INCREMENT and 0 < stream_id <= self.last:
             return (stream_id, increment)
@@ -247,8 +254,8 @@ class Tap:
             self._open.discard(stream_id)
             self.saw_reset = True
             return (0, Code.ENHANCE_YOUR_CALM) if self.charge() else None
-        self._controls += 1
-        return (0, Code.ENHANCE_YOUR_CALM) if self._controls > CONTROLS else None
+        self.controls += 1
+        return (0, Code.ENHANCE_YOUR_CALM) if self.controls > CONTROLS else None
 
     def _ended(self, stream_id: int) -> Fault:
         """A frame for a stream on which the client has said its last. Spec: RFC 9113 §5.1, §5.1.1."""
@@ -259,7 +266,7 @@ class Tap:
         passed = now - self._decay_at + DECAY_S
         self._decay_at = now + DECAY_S
         self.resets = max(0.0, self.resets - passed * RESETS_PER_S)
-        self._controls = max(0.0, self._controls - passed * CONTROLS_PER_S)
-        self._updates = max(0.0, self._updates - passed * WINDOW_UPDATES_PER_S)
+        self.controls = max(0.0, self.controls - passed * CONTROLS_PER_S)
+        self.updates = max(0.0, self.updates - passed * WINDOW_UPDATES_PER_S)
         self._empty = max(0.0, self._empty - passed * EMPTY_DATA_PER_S)
         self._padding = max(0.0, self._padding - passed * PADDING_BYTES_PER_S)
