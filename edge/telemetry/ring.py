@@ -1,6 +1,7 @@
 """The last traces, kept in the supervisor for people who have no collector.
 
-Batches are kept as they came and decoded only when somebody looks.
+Batches are kept as they came and decoded only while somebody looks: as plain data they take
+ten times the memory.
 """
 
 from __future__ import annotations
@@ -17,24 +18,13 @@ RING_BYTES: Final = 8 << 20
 Shown = dict[str, Any]
 
 
-class _Batch:
-    """One worker's batch; `shown` is made at the first look."""
-
-    __slots__ = ("count", "payload", "shown")
-
-    def __init__(self, batch: Spans) -> None:
-        self.count = batch.count
-        self.payload = batch.payload
-        self.shown: list[Shown] | None = None
-
-
 class Ring:
     """Holds the newest `limit_spans` spans or so (whole batches leave). `malformed` counts bad batches."""
 
     def __init__(self, limit_spans: int = RING_SPANS) -> None:
         self.malformed = 0
         self._limit = limit_spans
-        self._batches: deque[_Batch] = deque()
+        self._batches: deque[Spans] = deque()
         self._spans = 0
         self._bytes = 0
 
@@ -43,7 +33,7 @@ class Ring:
         if not is_sound(batch):
             self.malformed += 1
             return
-        self._batches.append(_Batch(batch))
+        self._batches.append(batch)
         self._spans += batch.count
         self._bytes += len(batch.payload)
         while len(self._batches) > 1 and (self._spans > self._limit or self._bytes > RING_BYTES):
@@ -56,31 +46,42 @@ class Ring:
 
         Each: `traceId, name, startMs` (Unix time), `durationMs, error, spans`; each span: `spanId,
         parentSpanId` (empty for a root), `name, kind, startMs, offsetMs` (from the trace's start),
-        `durationMs, error, attributes`. Server span first, then by start.
+        `durationMs, error, attributes`. Server span first, then by start. Of a trace with several
+        requests those far apart may be missing here; `trace` has them.
         """
         grouped: dict[str, list[Shown]] = {}
-        for batch in self._batches:
+        for batch in reversed(self._batches):
             for span in self._decoded(batch):
                 grouped.setdefault(span["traceId"], []).append(span)
+            if len(grouped) >= limit:
+                break  # a worker's batch holds whole exchanges, and what is left is older
         shown = [_trace(trace_id, spans) for trace_id, spans in grouped.items()]
         shown.sort(key=lambda trace: -float(trace["startMs"]))
         return shown[:limit]
 
     def trace(self, trace_id: str) -> Shown | None:
-        """One trace by its 32 hex digits."""
-        spans = [span for b in self._batches for span in self._decoded(b) if span["traceId"] == trace_id]
+        """All spans of one trace by its 32 hex digits."""
+        try:
+            raw = bytes.fromhex(trace_id)
+        except ValueError:
+            return None
+        spans = [
+            span
+            for batch in self._batches
+            if raw in batch.payload
+            for span in self._decoded(batch)
+            if span["traceId"] == trace_id
+        ]
         return _trace(trace_id, spans) if spans else None
 
-    def _decoded(self, batch: _Batch) -> list[Shown]:
-        if batch.shown is None:
-            from edge.telemetry.shown import shown_spans  # who never looks holds no protobuf
+    def _decoded(self, batch: Spans) -> list[Shown]:
+        from edge.telemetry.shown import shown_spans  # who never looks holds no protobuf
 
-            try:
-                batch.shown = shown_spans(batch.payload)
-            except ValueError:
-                self.malformed += 1
-                batch.shown = []
-        return batch.shown
+        try:
+            return shown_spans(batch.payload)
+        except ValueError:
+            self.malformed += 1
+            return []
 
 
 def _trace(trace_id: str, spans: list[Shown]) -> Shown:
