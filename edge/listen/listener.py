@@ -21,8 +21,8 @@ HANDSHAKE_TIMEOUT_S = 10.0
 
 BACKLOG = 1024
 
-_ALPN: Final = (("h2", "h2"), ("h1", "http/1.1"))
-"""Ours, in order of preference."""
+_ALPN: Final = (("h2", "h2"), ("h1", "http/1.1"), ("h1", "http/1.0"))
+"""Ours, in order of preference. Clients that are told to speak HTTP/1.0 offer nothing else."""
 
 
 class _Config(Config):
