@@ -30,6 +30,8 @@ Datagram = tuple[bytes, Any]
 
 GOAWAY_S: Final = 0.5
 """Between the GOAWAY that warns and the one that counts: requests under way must have arrived."""
+LINGER_S: Final = 2.0
+"""For acknowledgements of the last answer: a close on its heels would cut it off."""
 HANDSHAKE_S: Final = 10.0
 """A client that has not finished its handshake by then is forgotten."""
 
@@ -118,6 +120,8 @@ class H3Server(Accounts):
                 self._end()
             if len(transport._network_paths) > 1:
                 self._migrated()
+            if self._going is not None:
+                self._close_if_idle()
             if self.slow:
                 for stream in list(self.slow):
                     stream.acknowledged()
@@ -327,20 +331,30 @@ class H3Server(Accounts):
         self.wrote(0)
 
     def expired(self) -> None:
-        """The handshake took too long, or the second GOAWAY is due."""
+        """The handshake took too long, the second GOAWAY is due, or nobody acknowledges the last answer."""
         if self._closing:
             return
         if self._session is None or not self._established:
             self._terminated()
             self.wake()
             return
-        self._going = self._next
-        self._session.go_away(self._next)
-        self.wrote(0)
-        self._close_if_idle()
+        if self._going is None:
+            self._going = self._next
+            self._session.go_away(self._next)
+            self.wrote(0)
+            self._close_if_idle()
+        elif not self._streams:
+            self.close(Code.NO_ERROR, "")
 
     def _close_if_idle(self) -> None:
-        if not self._streams and not self._closing:
+        """Close when the last answer has arrived, or LINGER_S after it was written."""
+        if self._streams or self._closing:
+            return
+        if self.transport.unacknowledged():
+            if self.deadline <= self.context.clock():
+                self.deadline = self.context.clock() + LINGER_S
+                self.context.deadlines.watch(self)
+        else:
             self.close(Code.NO_ERROR, "")
 
     def close(self, code: Code, reason: str) -> None:

@@ -344,6 +344,11 @@ class Transport(QuicConnection):
                 return False
         return not self._datagrams_pending
 
+    def unacknowledged(self) -> bool:
+        """Whether an answer is not known to have arrived."""
+        streams = self._streams.items()
+        return any(not stream.sender.is_finished for stream_id, stream in streams if not stream_id & 3)
+
     def release(self) -> None:
         """Break the reference cycles aioquic makes, so that a dead connection is freed at once."""
         self._handlers.clear()
