@@ -1,143 +1,33 @@
-"""Header lists of HTTP/2 requests to heads, and of heads to responses. Spec: RFC 9113 §8.2, §8.3.
+"""Header lists of HTTP/2 requests to heads. Spec: RFC 9113 §8.3, RFC 8441.
 
-Engines check some of this too; nothing here relies on it. What breaks HTTP/2 itself raises
-`Malformed`, for which the stream is reset; what is well-formed and still refused raises a plain
-BadRequest, which is answered with its status.
+Engines check some of this too; nothing here relies on it.
 """
 
 from __future__ import annotations
 
 import re
-from enum import IntEnum
 from itertools import chain
 from typing import Any, Final
 
+from edge.codec.h2.fields import CACHE_ENTRIES, CACHE_FIELD_BYTES, KnownFields, Malformed, framing_fields
+from edge.codec.h2.fields import authority as authority_of
 from edge.errors import BadRequest
-from edge.head import Field, Fields, RequestHead, ResponseHead
+from edge.head import Field, Fields, RequestHead
 from edge.model import Limits
-from edge.syntax import (
-    ALWAYS_SINGLE,
-    NEVER_IN_TRAILERS,
-    TOKEN,
-    canonical_authority,
-    canonical_path,
-    is_field_value,
-    is_forwarding,
-    is_token,
-)
+from edge.syntax import canonical_path, is_token
 
-CACHE_ENTRIES: Final = 4096
-CACHE_FIELD_BYTES: Final = 256
-TRAILER_BYTES: Final = 16 << 10
-TRAILER_FIELDS: Final = 100
 PROTOCOL: Final = "HTTP/2"
 WEBSOCKET: Final = b"websocket"
 _FIELD_OVERHEAD: Final = 4
 """What a field costs beyond name and value where it is forwarded: `: ` and CRLF."""
 
 
-class Malformed(BadRequest):
-    """Not HTTP/2: the stream is reset with PROTOCOL_ERROR. Spec: RFC 9113 §8.1.1."""
-
-
-class Kind(IntEnum):
-    """What becomes of a field."""
-
-    PLAIN = 0
-    SINGLE = 1
-    DROP = 2
-    FRAME = 3
-    """Leaves the fields; a second one is an error."""
-    CRUMB = 4
-
-
-_CONNECTION_FIELDS: Final = frozenset(
-    (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
-)
-_KINDS: Final = {
-    **dict.fromkeys(ALWAYS_SINGLE, Kind.SINGLE),
-    b"content-length": Kind.FRAME,
-    b"host": Kind.FRAME,
-    b"expect": Kind.FRAME,
-    b"te": Kind.SINGLE,
-    b"cookie": Kind.CRUMB,
-    b"http2-settings": Kind.DROP,
-}
-_FRAMING_NAMES: Final = _CONNECTION_FIELDS | set(_KINDS)
-_SECRET: Final = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
-_UNIQUE: Final = (b"traceparent", b"x-request-id", b"x-b3-traceid", b"x-b3-spanid", b"b3", b"uber-trace-id")
-_UNKEPT: Final = _SECRET.union(_UNIQUE)
-_lower_name: Final = re.compile(rb"(?:(?![A-Z])" + TOKEN + rb")++").fullmatch
-_digits: Final = re.compile(rb"[0-9]{1,18}").fullmatch
 _target: Final = re.compile(rb"/[\x21\x22\x24-\x7e]*+").fullmatch
 _flat: Final = chain.from_iterable
-
-Noted = tuple[Kind, bytes, Field | None, Any]
-"""Kind, name, the field if it stays one, what its value means."""
 _Start = tuple[bytes, bytes | None, bytes, bytes | None]
 """Method, authority, canonical path, protocol of an extended CONNECT."""
 
-
-class _KnownFields(dict[Field, Field | None]):
-    """Field as it came → the field it is, for fields that were judged before and mean nothing more."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.noted: list[Noted] = []
-
-    def __missing__(self, field: Field) -> Field | None:
-        name, value = field
-        kind = _kind(name)
-        if value and not is_field_value(value):
-            raise Malformed("malformed field value")
-        kept = (name, value)
-        if kind is Kind.PLAIN:
-            if len(name) + len(value) <= CACHE_FIELD_BYTES and name not in _UNKEPT:
-                if len(self) >= CACHE_ENTRIES:
-                    self.clear()
-                self[kept] = kept
-            return kept
-        if kind is Kind.DROP:
-            return None
-        if kind is Kind.SINGLE:
-            if name == b"te" and value.lower() != b"trailers":
-                raise Malformed("te other than trailers")
-            self.noted.append((kind, name, kept, None))
-            return kept
-        self.noted.append((kind, name, None, _meaning(name, value)))
-        return None
-
-
-def _kind(name: bytes) -> Kind:
-    if _lower_name(name) is None:
-        raise Malformed("malformed field name")
-    if name in _CONNECTION_FIELDS:
-        raise Malformed("field of an HTTP/1 connection")
-    if is_forwarding(name):
-        return Kind.DROP
-    if b"_" in name and name.replace(b"_", b"-") in _FRAMING_NAMES:
-        raise BadRequest("underscored spelling of a field that frames or routes")
-    return _KINDS.get(name, Kind.PLAIN)
-
-
-def _meaning(name: bytes, value: bytes) -> Any:
-    if name == b"content-length":
-        if _digits(value) is None:
-            raise Malformed("malformed content-length")
-        return int(value)
-    if name == b"host":
-        return _authority(value)
-    return value
-
-
-def _authority(value: bytes) -> bytes:
-    try:
-        return canonical_authority(value)
-    except BadRequest as error:
-        raise Malformed(error.detail) from None
-
-
-_known: Final = _KnownFields()
+_known: Final = KnownFields()
 _field: Final = _known.__getitem__
 _starts: Final[dict[tuple[Field, ...], _Start]] = {}
 _known_start: Final = _starts.get
@@ -175,7 +65,7 @@ def parse_request(
         raise BadRequest("head too large", 431)
     noted = _known.noted = []
     kept: Fields = list(filter(None, map(_field, tail)))
-    found = _framing_fields(noted)
+    found = framing_fields(noted)
     crumbs = found.pop(b"cookie", None)
     if crumbs is not None:
         kept.append((b"cookie", b"; ".join(crumbs)))
@@ -225,7 +115,7 @@ def _parse_start(listed: tuple[Field, ...], limits: Limits) -> tuple[_Start, tup
     if protocol is not None and protocol.lower() != WEBSOCKET:
         raise BadRequest("only WebSocket is tunnelled", 501)
     given = found.get(b":authority")
-    start = (method, None if given is None else _authority(given), path, protocol)
+    start = (method, None if given is None else authority_of(given), path, protocol)
     count = len(found)
     if count == _PSEUDO and given is not None and sum(map(len, _flat(listed[:count]))) <= CACHE_FIELD_BYTES:
         if len(_starts) >= CACHE_ENTRIES:
@@ -242,23 +132,6 @@ def _path(method: bytes, target: bytes, limits: Limits) -> bytes:
     if _target(target) is None:
         raise Malformed("target is not an absolute path")
     return canonical_path(target)
-
-
-def _framing_fields(noted: list[Noted]) -> dict[bytes, Any]:
-    """What the fields noted mean together; crumbs as a list under `cookie`."""
-    found: dict[bytes, Any] = {}
-    singles: set[bytes] = set()
-    for kind, name, _, meaning in noted:
-        if kind is Kind.CRUMB:
-            found.setdefault(name, []).append(meaning)
-        elif name in found or name in singles:
-            error = Malformed if kind is Kind.FRAME else BadRequest
-            raise error(f"two {name.decode()} fields")
-        elif kind is Kind.SINGLE:
-            singles.add(name)
-        else:
-            found[name] = meaning
-    return found
 
 
 def _upgrade(head: RequestHead, found: dict[bytes, Any]) -> None:
@@ -281,28 +154,3 @@ def _frame(head: RequestHead, found: dict[bytes, Any], end: bool) -> None:
         if expect.lower() != b"100-continue":
             raise BadRequest("unknown expectation", 417)
         head.expect_continue = not end
-
-
-def parse_trailers(listed: tuple[Field, ...]) -> Fields:
-    """The trailer fields that may be forwarded. Raises Malformed. Spec: RFC 9113 §8.1, RFC 9110 §6.5.1."""
-    if len(listed) > TRAILER_FIELDS or sum(map(len, _flat(listed))) > TRAILER_BYTES:
-        raise Malformed("too many or too large trailers")
-    kept: Fields = []
-    for name, value in listed:
-        if _lower_name(name) is None or (value and not is_field_value(value)) or name in _CONNECTION_FIELDS:
-            raise Malformed("malformed trailer")
-        if name == b"content-length":
-            raise Malformed("content-length after the body")
-        if name.replace(b"_", b"-") not in NEVER_IN_TRAILERS and not is_forwarding(name):
-            kept.append((name, value))
-    return kept
-
-
-_statuses: Final = {status: (b":status", b"%d" % status) for status in range(100, 600)}
-
-
-def response_fields(head: ResponseHead, with_length: bool) -> Fields:
-    """The header list of a response; `with_length` = a content-length is told if there is one."""
-    if with_length and head.length is not None:
-        return [_statuses[head.status], *head.fields, (b"content-length", b"%d" % head.length)]
-    return [_statuses[head.status], *head.fields]

@@ -9,7 +9,8 @@ from typing import Final
 from edge.codec.context import ListenerContext
 from edge.codec.h2.codes import Code
 from edge.codec.h2.engine import Engine, MakeEngine
-from edge.codec.h2.head import Malformed, Repeat, parse_request, parse_trailers, response_fields
+from edge.codec.h2.fields import Malformed, parse_trailers, response_fields
+from edge.codec.h2.head import Repeat, parse_request
 from edge.codec.h2.stream import Form, Stream
 from edge.errors import BadRequest, DownstreamClosed, EdgeError
 from edge.head import Field, Fields, ResponseHead
@@ -22,6 +23,26 @@ _TO_HEAD: Final[Field] = (b":method", b"HEAD")
 
 class Intake:
     """Implements `Connection` and `EngineSink`; `edge.codec.h2.turn.Turn` adds what goes out."""
+
+    __slots__ = (
+        "_abandoned",
+        "_answered",
+        "_blocked",
+        "_context",
+        "_repeat",
+        "_resumed",
+        "_streams",
+        "_woken",
+        "client",
+        "deadline",
+        "engine",
+        "filed",
+        "id",
+        "local",
+        "peer",
+        "sni",
+        "tls_version",
+    )
 
     def __init__(self, context: ListenerContext, make_engine: MakeEngine) -> None:
         self._context = context

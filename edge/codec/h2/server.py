@@ -28,6 +28,18 @@ class H2Server(Turn, asyncio.Protocol):
 
     _transport: asyncio.Transport
 
+    __slots__ = (
+        "_drain_due",
+        "_draining",
+        "_dropped",
+        "_end_due",
+        "_head_due",
+        "_idle_since",
+        "_named_last",
+        "_read_due",
+        "_transport",
+    )
+
     def __init__(self, context: ListenerContext, make_engine: MakeEngine = NativeEngine) -> None:
         super().__init__(context, make_engine)
         self._draining = False

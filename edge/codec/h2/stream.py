@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from edge.codec.h2.codes import Code
 from edge.codec.h2.engine import Engine
-from edge.codec.h2.head import response_fields
+from edge.codec.h2.fields import response_fields
 from edge.errors import EdgeError
 from edge.exchange.seams import ExchangeRequest
 from edge.head import Fields, RequestHead, ResponseHead

@@ -23,6 +23,13 @@ _GONE: Final = Form.GONE
 class Turn(Intake):
     """Adds what streams ask for; `edge.codec.h2.server.H2Server` adds the transport's side."""
 
+    __slots__ = (
+        "_call_soon",
+        "_finished",
+        "_write",
+        "_write_paused",
+    )
+
     def __init__(self, context: ListenerContext, make_engine: MakeEngine) -> None:
         super().__init__(context, make_engine)
         self._call_soon: Callable[[Callable[[], None]], object] | None = context.call_soon

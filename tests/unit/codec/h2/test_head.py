@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edge.codec.h2 import head as head_module
-from edge.codec.h2.head import Malformed, Repeat, parse_request, parse_trailers, response_fields
+from edge.codec.h2.fields import CACHE_ENTRIES, Malformed, parse_trailers, response_fields
+from edge.codec.h2.head import Repeat, parse_request
 from edge.errors import BadRequest
 from edge.head import Field, RequestHead, ResponseHead
 from edge.model import Limits
@@ -98,10 +99,10 @@ def test_secrets_are_not_remembered() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    for i in range(head_module.CACHE_ENTRIES + 10):
+    for i in range(CACHE_ENTRIES + 10):
         _parse((b"x-n", b"%d" % i), start=(*START[:2], (b":path", b"/%d" % i), START[3]))
-    assert len(head_module._known) <= head_module.CACHE_ENTRIES
-    assert len(head_module._starts) <= head_module.CACHE_ENTRIES
+    assert len(head_module._known) <= CACHE_ENTRIES
+    assert len(head_module._starts) <= CACHE_ENTRIES
 
 
 def test_trailers_lose_what_may_not_come_late() -> None:
@@ -128,3 +129,7 @@ def test_a_response_tells_its_length_only_where_it_counts() -> None:
     head = ResponseHead(200, [(b"x", b"y")], 5)
     assert response_fields(head, True) == [(b":status", b"200"), (b"x", b"y"), (b"content-length", b"5")]
     assert response_fields(head, False) == [(b":status", b"200"), (b"x", b"y")]
+
+
+def test_the_promise_to_take_trailers_is_spelt_one_way() -> None:
+    assert _parse((b"te", b"Trailers")).fields == [(b"te", b"trailers")]
