@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -422,6 +424,25 @@ def test_what_a_client_owes_is_known(client: Client) -> None:
     assert client.engine.receiving_head()
     client.send(frame(9, b"", 3, 4))
     assert not client.engine.receiving_head()
+
+
+def test_a_closed_engine_tells_nothing_and_lets_its_sink_go(make: MakeEngine) -> None:
+    client = Client(make)
+    client.send(client.head(1))
+    engine, gone = client.engine, weakref.ref(client)
+    client.told()
+    engine.close()
+    engine.receive(client.head(3))
+    engine.send_head(1, OK, True)
+    engine.take()
+    told = client.told()
+    assert told == []
+    gc.disable()
+    try:
+        del client
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_without_a_preface_a_head_is_owed(make: MakeEngine) -> None:

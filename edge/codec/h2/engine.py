@@ -84,5 +84,27 @@ class Engine(Protocol):
     def receiving_head(self) -> bool:
         """Whether the client owes the rest of its preface, of a header block or of a frame header."""
 
+    def close(self) -> None:
+        """The transport is gone: nothing is told any more, and the sink is let go by count."""
+
+
+class Nobody:
+    """The sink of a closed engine."""
+
+    def on_request(self, stream_id: int, fields: tuple[Field, ...], end: bool) -> None:
+        return
+
+    def on_data(self, stream_id: int, data: bytes, credit: int, end: bool) -> None:
+        return
+
+    def on_trailers(self, stream_id: int, fields: tuple[Field, ...]) -> None:
+        return
+
+    def on_closed(self, stream_id: int, code: int, by_peer: bool) -> None:
+        return
+
+    def on_ping_answered(self) -> None:
+        return
+
 
 MakeEngine = Callable[[EngineSink, Limits, Callable[[], float]], Engine]

@@ -30,7 +30,7 @@ from edge.codec.h2.codes import (
     own_settings,
     settings_frame,
 )
-from edge.codec.h2.engine import EngineSink
+from edge.codec.h2.engine import EngineSink, Nobody
 from edge.codec.h2.tap import CONTINUATIONS, Tap
 from edge.head import Field
 from edge.model import Limits
@@ -282,3 +282,8 @@ class NativeEngine:
 
     def receiving_head(self) -> bool:
         return self._tap.receiving_head()
+
+    def close(self) -> None:
+        if self.over is None:
+            self.over = Code.NO_ERROR
+        self._sink = Nobody()

@@ -23,7 +23,7 @@ from edge.codec.h2.codes import (
     goaway_frame,
     own_settings,
 )
-from edge.codec.h2.engine import EngineSink
+from edge.codec.h2.engine import EngineSink, Nobody
 from edge.codec.h2.tap import Tap
 from edge.head import Field
 from edge.model import Limits
@@ -287,3 +287,8 @@ class PureEngine:
 
     def receiving_head(self) -> bool:
         return self._tap.receiving_head()
+
+    def close(self) -> None:
+        if self.over is None:
+            self.over = Code.NO_ERROR
+        self._sink = Nobody()

@@ -107,6 +107,7 @@ class H2Server(Turn, asyncio.Protocol):
         context.deadlines.forget(self)
         self._finished = True
         self._fail_all(DownstreamClosed("the client closed the connection"))
+        self.engine.close()
 
     def shutdown(self) -> None:
         """Two steps: announce, and once the client has seen that, name the last stream served."""
