@@ -42,12 +42,16 @@ class Pipeline:
         assert revision is not None
         revision.active += 1
         exchange = Exchange(services, revision, self._listener, connection, downstream, head, end)
-        peer = connection.peer[0]
-        head.fields += self._forwarded.get(peer) or self._forwarded_fields(peer, head.scheme)
-        head.fields.append((b"x-request-id", exchange.request_id))
-        if revision.tracing is not None:
-            revision.tracing.begin(exchange, head)
-        exchange.route(end)
+        try:
+            peer = connection.peer[0]
+            head.fields += self._forwarded.get(peer) or self._forwarded_fields(peer, head.scheme)
+            head.fields.append((b"x-request-id", exchange.request_id))
+            if revision.tracing is not None:
+                revision.tracing.begin(exchange, head)
+            exchange.route(end)
+        except Exception:
+            exchange.abandon()
+            raise
         return exchange
 
     def _forwarded_fields(self, peer: str, scheme: bytes) -> Fields:
@@ -144,21 +148,7 @@ class Exchange(Ending):
         if self.upstream is not None:
             self.upstream.send_trailers(fields)
 
-    def request_needs_body(self) -> None:
-        """A filter waits for the body: a client that waits for a 100 must get it from us."""
-        if self.head.expect_continue and not self.response_out:
-            self.head.expect_continue = False
-            self.downstream.send_informational(ResponseHead(100, []))
-
     # ---- the response, on its way out
-
-    def response_informational(self, head: ResponseHead) -> None:
-        if not self.response_out and not self.closing:
-            if head.status == 100:
-                if not self.head.expect_continue:
-                    return
-                self.head.expect_continue = False
-            self.downstream.send_informational(head)
 
     def response_head(self, head: ResponseHead, end: bool) -> None:
         """The final head from upstream."""
@@ -170,10 +160,13 @@ class Exchange(Ending):
         if candidate is not None and candidate.rule.response_edit is not None:
             candidate.rule.response_edit.apply(head)
         self.response = head
-        if self.chain is not None:
-            self.chain.response_head(head, end)
-        else:
-            self.forward_response_head(head, end)
+        try:
+            if self.chain is not None:
+                self.chain.response_head(head, end)
+            else:
+                self.forward_response_head(head, end)
+        except Exception as error:
+            self.fault(error)
 
     def response_whole(self, head: ResponseHead, body: bytes) -> None:
         """Head and body came at once, and leave in one write if the filters let both pass at once."""
@@ -190,16 +183,22 @@ class Exchange(Ending):
             return
         if end:
             self._upstream_over()
-        if self.chain is not None and not self.tunnel:
-            self.chain.response_data(data, end)
-        else:
-            self.forward_response_data(data, end)
+        try:
+            if self.chain is not None and not self.tunnel:
+                self.chain.response_data(data, end)
+            else:
+                self.forward_response_data(data, end)
+        except Exception as error:
+            self.fault(error)
 
     def response_trailers(self, fields: Fields) -> None:
         if self.closing:
             return
         self._upstream_over()
-        if self.chain is not None:
-            self.chain.response_trailers(fields)
-        else:
-            self.forward_response_trailers(fields)
+        try:
+            if self.chain is not None:
+                self.chain.response_trailers(fields)
+            else:
+                self.forward_response_trailers(fields)
+        except Exception as error:
+            self.fault(error)

@@ -18,6 +18,20 @@ class Ending(Flow):
 
     __slots__ = ()
 
+    def response_informational(self, head: ResponseHead) -> None:
+        if not self.response_out and not self.closing:
+            if head.status == 100:
+                if not self.head.expect_continue:
+                    return
+                self.head.expect_continue = False
+            self.downstream.send_informational(head)
+
+    def request_needs_body(self) -> None:
+        """A filter waits for the body: a client that waits for a 100 must get it from us."""
+        if self.head.expect_continue and not self.response_out:
+            self.head.expect_continue = False
+            self.downstream.send_informational(ResponseHead(100, []))
+
     def forward_response_head(self, head: ResponseHead, end: bool) -> None:
         """The head has passed every filter: out to the client."""
         self.response = head
@@ -65,7 +79,10 @@ class Ending(Flow):
     def upstream_failed(self, error: EdgeError) -> None:
         """No response, or no complete one, will come."""
         self._upstream_over()
-        self._fail(error)
+        try:
+            self._fail(error)
+        except Exception as fault:
+            self.fault(fault)
 
     def downstream_failed(self, error: EdgeError) -> None:
         """The client is gone, or its body is malformed (the codec answers that itself)."""
@@ -117,8 +134,25 @@ class Ending(Flow):
             return
         self._note(error)
         self._stop_upstream()
-        self.downstream.reset(error)
-        self._finish()
+        try:
+            self.downstream.reset(error)
+        finally:
+            self._finish()
+
+    def fault(self, error: Exception) -> None:
+        """Something of ours failed: this exchange ends, and no other."""
+        try:
+            self.abandon()
+        except Exception as another:
+            self.services.unhandled(another)
+        self.services.unhandled(error)
+
+    def abandon(self) -> None:
+        """Let go of an exchange whose state cannot be trusted any more."""
+        if not self.response_out:
+            self.status = EdgeError.status
+            self.reply_source = "edge"
+        self.reset_exchange(EdgeError("a fault inside edge"))
 
     def _note(self, error: EdgeError) -> None:
         if self.error is None:
@@ -145,10 +179,15 @@ class Ending(Flow):
         if self.filed != inf:
             self.services.deadlines.forget(self)
         chain = self.chain
-        if chain is not None:
-            if chain.failure is not None:
-                self._note(chain.failure)
-            chain.done()
+        try:
+            if chain is not None:
+                if chain.failure is not None:
+                    self._note(chain.failure)
+                chain.done()
+        finally:
+            self._report()
+
+    def _report(self) -> None:
         revision = self.revision
         if self.sampled and revision.tracing is not None:
             revision.tracing.finish(self)
@@ -157,6 +196,9 @@ class Ending(Flow):
         # Both point back at us: let them go by count, not by the collector.
         self.upstream = None
         self.chain = None
+
+    def _time_out(self) -> None:
+        self._fail(UpstreamTimeout("the request took longer than timeouts.request"))
 
     def set_pause_deadline(self, deadline_in_s: float | None) -> None:
         self.pause_at = inf if deadline_in_s is None else self.services.clock() + deadline_in_s
@@ -173,10 +215,10 @@ class Ending(Flow):
         now = self.services.clock()
         if self.request_timeout_at <= now:
             self.request_timeout_at = inf
-            self._fail(UpstreamTimeout("the request took longer than timeouts.request"))
+            self._guarded(self._time_out)
         elif self.pause_at <= now and self.chain is not None:
             self.pause_at = inf
-            self.chain.pause_expired()
+            self._guarded(self.chain.pause_expired)
         if not self.finished:
             self._set_deadline()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from edge.exchange import properties
 from edge.exchange.state import ExchangeState
@@ -64,7 +65,17 @@ class Flow(ExchangeState):
         self.response_held = held
 
     def call_soon(self, callback: Callable[[], None]) -> None:
-        self.services.call_soon(callback)
+        self.services.call_soon(partial(self._guarded, callback))
+
+    def _guarded(self, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception as error:
+            self.fault(error)
+
+    def fault(self, error: Exception) -> None:
+        """Something of ours failed: this exchange ends, and no other."""
+        raise NotImplementedError
 
     def now(self) -> float:
         return self.services.clock()

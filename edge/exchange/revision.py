@@ -83,6 +83,7 @@ class Revision:
 class Services:
     """What a worker gives to every exchange. Clocks: `clock` monotonic seconds, read once per
     loop turn (≥ 1 ms coarse); `wall_ns` and `clock_ns` exact, for sampled exchanges only.
+    `unhandled` is told of every exception that ended an exchange on its way back.
     """
 
     __slots__ = (
@@ -93,6 +94,7 @@ class Services:
         "deadlines",
         "next_request_id",
         "revision",
+        "unhandled",
         "wall_ns",
     )
 
@@ -112,5 +114,10 @@ class Services:
         self.call_soon = call_soon
         self.next_request_id = next_request_id
         self.revision: Revision | None = None
+        self.unhandled: Callable[[BaseException], None] = _raise
         self.alt_svc: dict[str, Field] = {}
         """By listener: the field that tells clients of HTTP/3, while it is really there."""
+
+
+def _raise(error: BaseException) -> None:
+    raise error

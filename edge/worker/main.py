@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,7 @@ import uvloop
 from edge import listen, model, wire
 from edge.codec.context import ListenerContext
 from edge.codec.h1.server import H1Server
+from edge.errors import EdgeError
 from edge.exchange.deadlines import Deadlines
 from edge.exchange.revision import Revision, Services
 from edge.pipeline import Pipeline
@@ -80,6 +82,7 @@ class Worker:
         self._link = WorkerLink(arguments.wire_fd, self._on_message, self._on_closed)
         self._tracer = Tracer(Encoder(ids), self._link.send, loop.call_later)
         self._unhandled = self._registry.counter("edge.worker.unhandled")
+        self.services.unhandled = self._on_unhandled
         loop.set_exception_handler(self._on_loop_error)
         self._beat()
 
@@ -138,7 +141,7 @@ class Worker:
         for listener in made.listeners:
             if listener.name not in self._sockets:
                 raise ValueError(f"listener {listener.name!r} has no socket")
-        return Prepared(made, revision, clusters, chains)
+        return Prepared(made, revision, clusters, chains, reports)
 
     def _access_log(self, target: str) -> AccessLog | None:
         if not target:
@@ -187,6 +190,7 @@ class Worker:
             clock=self.services.clock,
             next_id=self._next_connection,
             unhandled=self._on_unhandled,
+            refused=partial(self._on_refused, listener.name),
         )
         self._contexts[listener.name] = context
         made = listen.Listener(listener, self._socket(listener.name), _codecs(listener, context))
@@ -249,6 +253,10 @@ class Worker:
         exchanges = active.revision.active if active else 0
         self._link.send(wire.Health(self._number, number, self._connections(), exchanges))
         self._link.send(wire.Counters(self._number, self._registry.samples()))
+
+    def _on_refused(self, listener: str, error: EdgeError, client: bytes = b"", protocol: str = "") -> None:
+        if self._active is not None:
+            self._active.reports.refused(listener, error, client, protocol)
 
     def _on_unhandled(self, error: BaseException) -> None:
         self._unhandled.value += 1

@@ -118,6 +118,7 @@ class World:
         self.now = 1000.0
         self.timers: list[tuple[float, object]] = []
         self.soon: list[object] = []
+        self.faults: list[BaseException] = []
         deadlines = Deadlines(
             lambda: self.now, lambda delay, call: self.timers.append((self.now + delay, call))
         )
