@@ -18,12 +18,21 @@ class Drainable(Protocol):
         """Close now if idle, else after the exchange under way."""
 
 
+class Refused(Protocol):
+    """Hears of every request that no exchange ever saw, and of every connection turned away."""
+
+    def __call__(self, error: EdgeError, client: bytes = b"", protocol: str = "") -> None:
+        """`client` as `Connection.client`, `protocol` as in `RequestHead`, empty when not known.
+
+        `error.status` is what the client was told; 0 = nothing, the connection was cut.
+        """
+
+
 class ListenerContext:
     """Built by the worker, one per listener; `limits` may be replaced, the next head sees it.
 
     `clock` is monotonic seconds, as coarse as a loop turn. `unhandled` is told of every
-    exception that ended a connection, `refused` of every malformed head, which no exchange
-    ever saw. `call_soon` is the running loop's unless given.
+    exception that ended a connection. `call_soon` is the running loop's unless given.
     """
 
     __slots__ = (
@@ -49,7 +58,7 @@ class ListenerContext:
         clock: Callable[[], float],
         next_id: Callable[[], int],
         unhandled: Callable[[BaseException], None],
-        refused: Callable[[EdgeError], None] | None = None,
+        refused: Refused | None = None,
         call_soon: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
         self.accept = accept

@@ -38,6 +38,9 @@ CATALOGUE: Final[dict[str, Entry]] = {
     "http.server.active_requests": Entry(Kind.GAUGE, "{request}", "Requests under way"),
     "edge.server.request.bytes": Entry(Kind.COUNTER, "By", "Request body bytes received"),
     "edge.server.response.bytes": Entry(Kind.COUNTER, "By", "Response body bytes sent"),
+    "edge.server.refused": Entry(
+        Kind.COUNTER, "{request}", "Requests refused before routing, and connections (status 0), by reason"
+    ),
     "edge.server.connections": Entry(Kind.GAUGE, "{connection}", "Client connections open"),
     "http.client.request.duration": Entry(
         Kind.HISTOGRAM, "s", "Time of tries at upstreams; status 0 = no response"

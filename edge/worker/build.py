@@ -18,7 +18,7 @@ ChainMaker = Callable[[model.Chain], tuple[BoundFilter, ...]]
 class Prepared:
     """A built revision and what must be let go when it is over."""
 
-    __slots__ = ("chains", "clusters", "model", "revision")
+    __slots__ = ("chains", "clusters", "model", "reports", "revision")
 
     def __init__(
         self,
@@ -26,7 +26,9 @@ class Prepared:
         revision: Revision,
         clusters: Clusters,
         chains: dict[str, tuple[BoundFilter, ...]],
+        reports: Reports,
     ) -> None:
+        self.reports = reports
         self.model = made
         self.revision = revision
         self.clusters = clusters

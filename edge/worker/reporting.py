@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Final
 
 from edge.chain.filter import BoundFilter
-from edge.errors import FilterError
+from edge.errors import EdgeError, FilterError
 from edge.exchange.state import ExchangeState
 from edge.head import RequestHead
 from edge.model import Telemetry
@@ -126,6 +127,21 @@ class Reports:
             head.get(b"user-agent") or b"",
             ready(exchange.reply_filter) if exchange.reply_filter else _NONE,
         )
+
+    def refused(self, listener: str, error: EdgeError, client: bytes, protocol: str) -> None:
+        """A request that no exchange saw, or a connection turned away: count and log."""
+        labels = (
+            ("edge.listener.name", listener),
+            ("error.type", type(error).__name__),
+            ("http.response.status_code", str(error.status)),
+        )
+        self._registry.counter("edge.server.refused", labels).value += 1
+        if self._log is None:
+            return
+        self._log.write(
+            time.time(), b"", client, b"", b"", b"", protocol.encode(), error.status, error.flag.encode(),
+            0, 0, 0.0, _NONE, _NONE, b"", 0, b"", b"", False, b"",
+        )  # fmt: skip
 
     def _filter_failed(self, error: FilterError) -> None:
         kind = error.code or type(error).__name__

@@ -146,6 +146,7 @@ class Edge:
         self.exchanges: list[FakeExchange] = []
         self.unhandled: list[BaseException] = []
         self.refused: list[EdgeError] = []
+        self.refused_clients: list[tuple[bytes, str]] = []
         self._soon: list[Callable[[], None]] = []
         self._timers: list[tuple[float, Callable[[], None]]] = []
         self._make = make
@@ -157,12 +158,16 @@ class Edge:
             clock=lambda: self.now,
             next_id=lambda: 1,
             unhandled=self.unhandled.append,
-            refused=self.refused.append,
+            refused=self._refused,
             call_soon=self._soon.append,
         )
         self.transport = FakeTransport(tls)
         self.server = H1Server(self.context)
         self.server.connection_made(self.transport)
+
+    def _refused(self, error: EdgeError, client: bytes = b"", protocol: str = "") -> None:
+        self.refused.append(error)
+        self.refused_clients.append((client, protocol))
 
     def _accept(
         self, connection: Connection, downstream: Downstream, head: RequestHead, end: bool

@@ -10,7 +10,7 @@ from edge.codec.context import ListenerContext
 from edge.codec.h1.answer import Form
 from edge.codec.h1.intake import DRAIN_BYTES, HELD_BYTES, Intake, Mode
 from edge.codec.h1.render import render_response
-from edge.errors import DownstreamClosed, DownstreamError, DownstreamTimeout, EdgeError
+from edge.errors import DownstreamClosed, DownstreamError, DownstreamTimeout, EdgeError, LimitExceeded
 from edge.head import Field, ResponseHead
 
 LINGER_S: Final = 1.0
@@ -46,22 +46,26 @@ class H1Server(Intake, asyncio.Protocol):
         """After the handshake, where there is one."""
         context = self._context
         self._transport = made = cast(asyncio.Transport, transport)
+        self.peer = host, port = _address(made.get_extra_info("peername"))
+        self.client = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
         if len(context.connections) >= context.limits.max_connections:
-            self._mode = Mode.CLOSED
-            made.abort()
+            self._turn_away()
             return
         context.connections.add(self)
-        self.peer = _address(made.get_extra_info("peername"))
         self.local = _address(made.get_extra_info("sockname"))
-        host, port = self.peer
-        self.client = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
-        self.client = b"%b:%d" % (self.peer[0].encode(), self.peer[1])
         tls = made.get_extra_info("ssl_object")
         if tls is not None:
             self.tls_version = tls.version() or ""
             self.sni = getattr(tls, "edge_sni", "")
         made.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
         self._arm(FIRST_REQUEST_S if context.draining else context.limits.head_timeout_s)
+
+    def _turn_away(self) -> None:
+        """One connection too many: no word, no work."""
+        self._mode = Mode.CLOSED
+        self._transport.abort()
+        if self._context.refused is not None:
+            self._context.refused(LimitExceeded("too many connections", 0), self.client)
 
     def data_received(self, data: bytes) -> None:
         if self._held:
@@ -247,7 +251,7 @@ class H1Server(Intake, asyncio.Protocol):
     def _refuse(self, error: DownstreamError) -> None:
         answerable = self._form is Form.OPEN or self._mode is Mode.HEAD
         if self._exchange is None and self._mode is Mode.HEAD and self._context.refused is not None:
-            self._context.refused(error)
+            self._context.refused(error, self.client, "HTTP/1.1")
         if answerable:
             self._form = Form.GONE
             self._write_refusal(error.status)

@@ -260,7 +260,18 @@ def test_a_refusal_is_reported_and_says_little() -> None:
     edge.feed(get(b"X-A: \0secret"))
     ((status, _, body),) = responses(edge.transport.written)
     assert (status, body) == (400, b"400 Bad Request\n")
-    assert len(edge.refused) == 1
+    (error,) = edge.refused
+    assert (error.status, error.flag) == (400, "DPE")
+    assert edge.refused_clients == [(edge.server.client, "HTTP/1.1")]
+
+
+def test_a_connection_too_many_is_cut_and_reported() -> None:
+    edge = Edge(limits=Limits(max_connections=0))
+    assert edge.transport.aborted and not edge.context.connections
+    (error,) = edge.refused
+    assert (error.status, error.flag) == (0, "LM")
+    assert edge.refused_clients == [(edge.server.client, "")]
+    assert edge.server.client.rpartition(b":")[0]
 
 
 def test_one_empty_line_before_a_request_is_tolerated_and_no_more() -> None:
