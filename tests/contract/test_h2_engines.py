@@ -37,10 +37,9 @@ class Client:
     def __init__(self, make: MakeEngine, client_settings: dict[int, int] | None = None) -> None:
         self.calls: list[Call] = []
         self.frames: list[Any] = []
-        self.now = 0.0
         self.head = Heads()
         self._decoder = Decoder()
-        self.engine: Engine = make(self, Limits(), lambda: self.now)
+        self.engine: Engine = make(self, Limits(), lambda: 0.0)
         self.send(PREFACE + settings(client_settings) + frame(4, b"", 0, 1))
         self.greeting, self.frames = self.frames, []
 
