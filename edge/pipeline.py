@@ -115,7 +115,9 @@ class Exchange(Ending):
         self.cluster_name = cluster.name
         if self.sampled:
             self.upstream_sent_ns = self.services.wall_ns()
-        self.upstream = cluster.dispatch(self, head, end, rule.backend_timeout_s)
+        upstream = cluster.dispatch(self, head, end, rule.backend_timeout_s)
+        if not self.finished:
+            self.upstream = upstream
 
     def request_data(self, data: bytes, end: bool) -> None:
         """Body bytes from the codec."""

@@ -44,6 +44,7 @@ class Ending(Flow):
                 head.fields.append(field)
         if head.status == SWITCHING:
             self.tunnel = True
+            self.request_timeout_at = inf
         elif self.joining and not end:
             self.head_held = head
             return
@@ -73,6 +74,7 @@ class Ending(Flow):
             self.downstream.send_head(held, False)
 
     def forward_response_trailers(self, fields: Fields) -> None:
+        self._release_head()
         self.downstream.send_trailers(fields)
         self._finish()
 
@@ -175,7 +177,11 @@ class Ending(Flow):
         if self.finished:
             return
         self.finished = self.closing = True
-        self._stop_upstream()
+        if self.tunnel and self.upstream is not None:
+            # Upstream may have ended its half only: the client's half ends with the exchange.
+            self.upstream.cancel()
+        else:
+            self._stop_upstream()
         if self.filed != inf:
             self.services.deadlines.forget(self)
         chain = self.chain

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from edge import model
-from edge.errors import BadRequest, ConnectFailed, DownstreamClosed, UpstreamClosed
+from edge.chain.filter import Action
+from edge.errors import BadRequest, ConnectFailed, DownstreamClosed, NoEndpoint, UpstreamClosed
 from edge.exchange import properties
 from edge.head import ResponseHead
+from tests.unit.chain.scripted import RESPONSE, Scripted, ScriptedFilter
 from tests.unit.exchange.fakes import FakeCluster, World
 
 
@@ -135,7 +137,7 @@ def test_a_tunnel_passes_bytes_both_ways_after_101():
     exchange.request_data(b"ping", False)
     exchange.response_data(b"pong", False)
     exchange.response_data(b"", True)
-    assert world.upstream.events[-1] == ("data", b"ping", False)
+    assert world.upstream.events[-2:] == [("data", b"ping", False), ("cancel",)]
     assert world.client.events == [("head", 101, False), ("data", b"pong", False), ("data", b"", True)]
     assert len(world.notes.finished_exchanges) == 1
 
@@ -233,3 +235,24 @@ def test_properties_read_what_the_exchange_knows():
         b"no\0such": None,
     }
     assert {path: properties.read(exchange, path) for path in expected} == expected
+
+
+def test_a_filter_that_turns_a_whole_body_into_trailers_does_not_swallow_the_head():
+    def replace(it: ScriptedFilter) -> Action:
+        it.port.body(RESPONSE).splice(0, it.size, b"")
+        it.port.set_response_trailers([(b"x-sum", b"0")])
+        return Action.CONTINUE
+
+    world = World(chain=(Scripted(response_data=[replace]),))
+    exchange = world.request()
+    head = ResponseHead(200, [])
+    exchange.response_whole(head, b"ok")
+    assert world.client.events == [("head", 200, False), ("trailers", [(b"x-sum", b"0")])]
+    assert len(world.notes.finished_exchanges) == 1
+
+
+def test_an_exchange_that_ends_inside_dispatch_holds_no_upstream():
+    world = World(cluster=FakeCluster(refuse=NoEndpoint("none")))
+    exchange = world.request()
+    assert exchange.finished
+    assert exchange.upstream is None, "they would keep each other alive until a collection"
