@@ -12,7 +12,7 @@ from edge.codec.h2.engine import MakeEngine
 from edge.codec.h2.native import NativeEngine
 from edge.codec.h2.stream import Form, Stream
 from edge.codec.h2.turn import Turn
-from edge.errors import BadRequest, DownstreamClosed, DownstreamTimeout, EdgeError
+from edge.errors import BadRequest, DownstreamClosed, DownstreamTimeout, EdgeError, LimitExceeded
 
 WRITE_HIGH_BYTES: Final = 256 << 10
 LINGER_S: Final = 1.0
@@ -55,14 +55,16 @@ class H2Server(Turn, asyncio.Protocol):
         """After the handshake, where there is one."""
         context = self._context
         self._transport = made = cast(asyncio.Transport, transport)
+        self.peer = host, port = _address(made.get_extra_info("peername"))
+        self.client = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
         if len(context.connections) >= context.limits.max_connections:
             self._finished = True
             made.abort()
+            if context.refused is not None:
+                context.refused(LimitExceeded("too many connections", 0), self.client)
             return
         context.connections.add(self)
-        self.peer = _address(made.get_extra_info("peername"))
         self.local = _address(made.get_extra_info("sockname"))
-        self.client = b"%b:%d" % (self.peer[0].encode(), self.peer[1])
         tls = made.get_extra_info("ssl_object")
         if tls is not None:
             self.tls_version = tls.version() or ""
