@@ -34,6 +34,7 @@ class Accounts:
         "_sent",
         "_served",
         "awake",
+        "client",
         "context",
         "slow",
         "transport",
@@ -44,6 +45,7 @@ class Accounts:
         self.context = context
         self.transport = transport
         self.awake = False
+        self.client = b""
         self.urgent = True
         self.slow: set[Answer] = set()
         self._later: list[Callable[[], None]] = []
@@ -120,7 +122,7 @@ class Accounts:
     def refused(self, error: EdgeError) -> None:
         """A head no exchange ever saw."""
         if self.context.refused is not None:
-            self.context.refused(error)
+            self.context.refused(error, self.client, "HTTP/3")
 
     # ---- floods
 

@@ -66,7 +66,6 @@ class H3Server(Accounts):
         "_path",
         "_session",
         "_streams",
-        "client",
         "deadline",
         "decoder",
         "filed",
@@ -128,7 +127,7 @@ class H3Server(Accounts):
         except ConnectionFault as fault:
             self.close(fault.code, fault.reason)
         except Exception as error:
-            self._crashed(error)
+            self.crashed(error)
         if self.urgent or transport.must_send(now):
             self.wake()
 
@@ -138,7 +137,7 @@ class H3Server(Accounts):
             self.transport.handle_timer(now)
             self._pump()
         except Exception as error:
-            self._crashed(error)
+            self.crashed(error)
         self.wake()
 
     def turn(self) -> None:
@@ -150,7 +149,7 @@ class H3Server(Accounts):
                 try:
                     callback()
                 except Exception as error:
-                    self._crashed(error)
+                    self.crashed(error)
 
     def transmit(self, now: float) -> list[Datagram]:
         """Datagrams to send now, with where to."""
@@ -159,7 +158,7 @@ class H3Server(Accounts):
             if self.transport._events:
                 self._pump()
         except Exception as error:
-            self._crashed(error)
+            self.crashed(error)
             return []
         self.urgent = not self._established
         return datagrams
@@ -389,7 +388,8 @@ class H3Server(Accounts):
         self._end()
         self.transport.release()
 
-    def _crashed(self, error: Exception) -> None:
+    def crashed(self, error: Exception) -> None:
+        """Something of ours failed: this connection ends, and no other."""
         self.context.unhandled(error)
         try:
             self.close(Code.INTERNAL_ERROR, "")

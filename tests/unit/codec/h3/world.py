@@ -151,7 +151,7 @@ class World:
             clock=loop.time,
             next_id=lambda: next(ids),
             unhandled=self.unhandled.append,
-            refused=self.refused.append,
+            refused=lambda error, client=b"", protocol="": self.refused.append(error),
         )
         self.door = Door(transport or settings())
         self.host = QuicHost(self.context, self.door, loop)  # type: ignore[arg-type]
