@@ -26,7 +26,7 @@ class Retry(Enum):
     IF_REUSED = "if_reused"
     """Once, silently, when a pooled connection closed before its first response byte."""
     YES = "yes"
-    """Nothing was sent: any other endpoint may be tried."""
+    """Nothing was sent, or nothing was done with it: any other endpoint may be tried."""
 
 
 class EdgeError(Exception):
@@ -124,6 +124,14 @@ class UpstreamTimeout(UpstreamError):
 
     status = 504
     flag = "UT"
+
+
+class UpstreamRefused(UpstreamError):
+    """The endpoint said that it has not begun with the request: REFUSED_STREAM, or GOAWAY before it."""
+
+    retry = Retry.YES
+    status = 503
+    flag = "UR"
 
 
 class BadResponse(UpstreamError):

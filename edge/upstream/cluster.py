@@ -13,9 +13,10 @@ from edge.exchange.seams import ExchangeResponse
 from edge.head import RequestHead
 from edge.upstream.balancer import Balancer, RoundRobin
 from edge.upstream.dialer import Dialer
-from edge.upstream.pool import Pool, Settings
+from edge.upstream.pool import H1Pool, Pool, Settings
 from edge.upstream.queue import Queue
 from edge.upstream.request import PooledRequest
+from edge.upstream.shared_pool import SharedPool
 
 
 class Verdict(Enum):
@@ -25,6 +26,8 @@ class Verdict(Enum):
     """Take the pool's idle connection."""
     DIAL = "dial"
     """Make a new connection in the pool."""
+    JOIN = "join"
+    """Wait for the connection that is being made: it has room for this request too."""
     EVICT = "evict"
     """As DIAL, after closing an idle connection: the pool is at its cap."""
     WAIT = "wait"
@@ -47,14 +50,19 @@ class Cluster:
         clock: Callable[[], float],
         limits: model.Limits,
         balancer: Balancer | None = None,
+        call_soon: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
         self.name = cluster.name
         self.model = cluster
         self.limits = limits
         self._clock = clock
         self.queue = Queue(self._admit, deadlines, clock)
-        settings = Settings(cluster, dialer, deadlines, clock, limits)
-        self.pools = [Pool(i, endpoint, settings, self.queue) for i, endpoint in enumerate(cluster.endpoints)]
+        settings = Settings(cluster, dialer, deadlines, clock, limits, call_soon)
+        make = SharedPool if cluster.protocol == "h2" else H1Pool
+        self.pools: list[Pool] = [
+            make(i, endpoint, settings, self.queue) for i, endpoint in enumerate(cluster.endpoints)
+        ]
+        self.shared = make.shared
         self._all_tried = (1 << len(self.pools)) - 1
         self._pick = (balancer or RoundRobin(len(self.pools))).pick
 
@@ -77,10 +85,12 @@ class Cluster:
         if pool.idle and not fresh:
             return _USE, pool
         for _ in range(len(self.pools)):
+            if pool.joinable:
+                return Verdict.JOIN, pool
             if pool.open < pool.cap:
                 return Verdict.DIAL, pool
             if pool.idle:
-                return (Verdict.EVICT if fresh else _USE), pool
+                return (Verdict.EVICT if fresh and not pool.shared else _USE), pool
             tried |= 1 << pool.index
             index = self._pick(tried)
             if index < 0:
@@ -101,12 +111,13 @@ class Cluster:
         if timeout_s:
             request.attempt_deadline = self._clock() + timeout_s
         if verdict is _USE:
-            request.use(pool.idle.pop(), pool.address)
+            request.use(pool.take(), pool.address)
             return
         if verdict is Verdict.EVICT:
             pool.evict()
         request.tried |= 1 << pool.index
-        request.dialling(pool.dial(request, timeout_s), pool.address)
+        start = pool.join if verdict is Verdict.JOIN else pool.dial
+        request.dialling(start(request, timeout_s), pool.address)
 
     def _no_pool(self, request: PooledRequest, verdict: Verdict) -> None:
         if verdict is Verdict.REFUSE:

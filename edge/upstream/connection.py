@@ -13,7 +13,9 @@ from edge.errors import ConnectFailed, EdgeError, UpstreamClosed, UpstreamTimeou
 from edge.exchange.deadlines import Deadlines
 from edge.exchange.seams import ExchangeResponse
 from edge.head import Fields, RequestHead
+from edge.upstream.carrier import Caller
 from edge.upstream.dialer import Dialer
+from edge.upstream.tls import ClientTls
 
 WRITE_HIGH_BYTES: Final = 256 << 10
 """Unsent bytes over which the sender of the request body is paused."""
@@ -32,23 +34,6 @@ CHUNKED: Final = 4
 CLOSE: Final = 5
 TUNNEL: Final = 6
 CLOSED: Final = 7
-
-
-class Caller(Protocol):
-    """The request a connection carries. After `finished` or `failed` the two have parted."""
-
-    receiver: ExchangeResponse
-    head: RequestHead
-
-    def connected(self, address: str) -> None:
-        """Dialling is done: `begin` may be called now."""
-
-    def failed(self, error: EdgeError, untouched: bool) -> None:
-        """`untouched` = no byte of a response was seen."""
-
-    def finished(self) -> None: ...
-    def writable(self, yes: bool) -> None:
-        """The connection's write buffer passed its high or its low mark."""
 
 
 class Owner(Protocol):
@@ -113,14 +98,20 @@ class Connection(asyncio.Protocol):
         self.write_paused = False
 
     def dial(
-        self, caller: Caller, connect_s: float, attempt_s: float, dialer: Dialer, endpoint: model.Endpoint
+        self,
+        caller: Caller,
+        connect_s: float,
+        attempt_s: float,
+        dialer: Dialer,
+        endpoint: model.Endpoint,
+        tls: ClientTls | None,
     ) -> None:
         """Connect for `caller`. `attempt_s` (0 = none) bounds connecting and waiting together."""
         self._caller = caller
         self._attempt_ends_dial = 0 < attempt_s < connect_s
         self.deadline = self._clock() + (attempt_s if self._attempt_ends_dial else connect_s)
         self._deadlines.watch(self)
-        self._give_up = dialer.dial(endpoint.host, endpoint.port, self, self._dial_failed)
+        self._give_up = dialer.dial(endpoint.host, endpoint.port, self, self._dial_failed, tls)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -132,7 +123,7 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
         self._state = IDLE
         self._caller = None
-        caller.connected(self._owner.address or _peer(self._transport))
+        caller.connected(self._owner.address or peer_address(self._transport))
 
     def _body_deadline(self) -> None:
         if LENGTH <= self._state <= CLOSE:
@@ -282,7 +273,8 @@ class Connection(asyncio.Protocol):
         self._owner.gone(self, state == IDLE)
 
 
-def _peer(transport: asyncio.Transport) -> str:
+def peer_address(transport: asyncio.BaseTransport) -> str:
+    """`ip:port` of the peer, IPv6 in brackets; empty when it is not known any more."""
     peer = transport.get_extra_info("peername")
     if not peer:
         return ""

@@ -6,14 +6,21 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from edge.upstream.tls import ClientTls
+
 
 class Dialer(Protocol):
     """Connects a protocol to an address."""
 
     def dial(
-        self, host: str, port: int, protocol: asyncio.Protocol, failed: Callable[[str], None]
+        self,
+        host: str,
+        port: int,
+        protocol: asyncio.Protocol,
+        failed: Callable[[str], None],
+        tls: ClientTls | None = None,
     ) -> Callable[[], None]:
-        """Start connecting and return a function that gives up.
+        """Start connecting and return a function that gives up. With `tls` the handshake is part of it.
 
         Success is `protocol.connection_made`; failure is `failed(reason)`, once. Neither comes
         before this returned. After giving up, `failed` never comes, `connection_made` may.
@@ -28,9 +35,14 @@ class TcpDialer:
         self.tasks: set[asyncio.Task[None]] = set()
 
     def dial(
-        self, host: str, port: int, protocol: asyncio.Protocol, failed: Callable[[str], None]
+        self,
+        host: str,
+        port: int,
+        protocol: asyncio.Protocol,
+        failed: Callable[[str], None],
+        tls: ClientTls | None = None,
     ) -> Callable[[], None]:
-        task = self._loop.create_task(self._connect(host, port, protocol, failed))
+        task = self._loop.create_task(self._connect(host, port, protocol, failed, tls))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
@@ -40,9 +52,19 @@ class TcpDialer:
         return give_up
 
     async def _connect(
-        self, host: str, port: int, protocol: asyncio.Protocol, failed: Callable[[str], None]
+        self,
+        host: str,
+        port: int,
+        protocol: asyncio.Protocol,
+        failed: Callable[[str], None],
+        tls: ClientTls | None,
     ) -> None:
         try:
-            await self._loop.create_connection(lambda: protocol, host, port)
+            if tls is None:
+                await self._loop.create_connection(lambda: protocol, host, port)
+            else:
+                await self._loop.create_connection(
+                    lambda: protocol, host, port, ssl=tls.context, server_hostname=tls.name(host)
+                )
         except (OSError, UnicodeError) as error:
             failed(str(error) or type(error).__name__)

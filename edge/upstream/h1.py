@@ -11,7 +11,8 @@ from edge.codec.h1.render import chunk, last_chunk, render_request
 from edge.errors import BadResponse, EdgeError
 from edge.exchange.seams import ExchangeResponse
 from edge.head import Fields, RequestHead
-from edge.upstream.connection import CHUNKED, CLOSE, HEAD, IDLE, LENGTH, TUNNEL, Caller, Connection
+from edge.upstream.carrier import Caller
+from edge.upstream.connection import CHUNKED, CLOSE, HEAD, IDLE, LENGTH, TUNNEL, Connection
 
 INFORMATIONAL_MAX: Final = 16
 """1xx heads one response may have before its final head; more is a flood."""

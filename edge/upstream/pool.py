@@ -1,23 +1,26 @@
-"""The connections of one endpoint: which are idle, how many there are."""
+"""The connections of one endpoint: which can take a request, how many there are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from math import inf
 from typing import Protocol
 
 from edge import model
 from edge.exchange.deadlines import Deadlines
-from edge.upstream.connection import Caller, Connection
+from edge.upstream.carrier import Caller, Carrier
+from edge.upstream.connection import Connection
 from edge.upstream.dialer import Dialer
 from edge.upstream.h1 import H1Client
+from edge.upstream.tls import client_tls
 
 
 class Settings:
     """What all connections of a cluster share."""
 
-    __slots__ = ("clock", "deadlines", "dialer", "limits", "model")
+    __slots__ = ("call_soon", "clock", "deadlines", "dialer", "limits", "model", "tls")
 
     def __init__(
         self,
@@ -26,12 +29,15 @@ class Settings:
         deadlines: Deadlines,
         clock: Callable[[], float],
         limits: model.Limits,
+        call_soon: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
         self.model = cluster
         self.dialer = dialer
         self.deadlines = deadlines
         self.clock = clock
         self.limits = limits
+        self.call_soon = call_soon
+        self.tls = client_tls(cluster)
 
 
 class Queue(Protocol):
@@ -43,7 +49,7 @@ class Queue(Protocol):
 
 
 class Pool:
-    """Idle connections last in, first out: the ones not needed age and are closed."""
+    """What `Cluster.decide` asks of the pools of any protocol."""
 
     __slots__ = (
         "_queue",
@@ -56,7 +62,16 @@ class Pool:
         "idle_timeout_s",
         "index",
         "open",
+        "take",
     )
+
+    shared = False
+    """Whether a connection carries many requests at once."""
+
+    idle: Sequence[object]
+    """Connections that can take a request now."""
+    take: Callable[[], Carrier]
+    """Take the place of the last of `idle`."""
 
     def __init__(self, index: int, endpoint: model.Endpoint, settings: Settings, queue: Queue) -> None:
         self.index = index
@@ -65,23 +80,54 @@ class Pool:
         self._settings = settings
         self._queue = queue
         self.idle_timeout_s = settings.model.idle_timeout_s
-        self.idle: list[Connection] = []
         self.cap = settings.model.max_connections
         self.open = 0
         """Connections that are being made, busy, or idle."""
         self.closing = False
 
-    def dial(self, caller: Caller, timeout_s: float) -> Connection:
+    @property
+    def joinable(self) -> bool:
+        """Whether a connection is being made that has room for one more request."""
+        return False
+
+    def join(self, caller: Caller, timeout_s: float) -> Carrier:
+        """A place on the connection that is being made."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def dial(self, caller: Caller, timeout_s: float) -> Carrier:
         """Start a connection for `caller`; it gets `connected` or `failed` later."""
+
+    @abstractmethod
+    def evict(self) -> None:
+        """Close the connection that is idle for longest, to make room for a new one."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close what is idle now and the rest as it comes back."""
+
+
+class H1Pool(Pool):
+    """Idle connections last in, first out: the ones not needed age and are closed."""
+
+    __slots__ = ()
+
+    idle: list[Connection]
+
+    def __init__(self, index: int, endpoint: model.Endpoint, settings: Settings, queue: Queue) -> None:
+        super().__init__(index, endpoint, settings, queue)
+        self.idle = []
+        self.take = self.idle.pop
+
+    def dial(self, caller: Caller, timeout_s: float) -> Connection:
         settings = self._settings
         self.open += 1
         client = H1Client(self, settings.deadlines, settings.clock, settings.limits)
         connect_s = settings.model.connect_timeout_s or inf
-        client.dial(caller, connect_s, timeout_s, settings.dialer, self.endpoint)
+        client.dial(caller, connect_s, timeout_s, settings.dialer, self.endpoint, settings.tls)
         return client
 
     def evict(self) -> None:
-        """Close the connection that is idle for longest, to make room for a new one."""
         self.idle[0].close()
 
     def idle_again(self, client: Connection) -> None:
@@ -102,7 +148,6 @@ class Pool:
             self._queue.room()
 
     def close(self) -> None:
-        """Close what is idle now and the rest as it comes back."""
         self.closing = True
         for client in list(self.idle):
             client.close()

@@ -6,16 +6,19 @@ from math import inf
 from time import time_ns
 from typing import TYPE_CHECKING, Final
 
-from edge.errors import EdgeError, Retry
+from edge.errors import EdgeError, Retry, UpstreamRefused
 from edge.exchange.seams import ExchangeResponse
 from edge.head import Fields, RequestHead
-from edge.upstream.connection import Connection
+from edge.upstream.carrier import Carrier
 
 if TYPE_CHECKING:
     from edge.upstream.cluster import Cluster
 
 HELD_MAX_BYTES: Final = 64 << 10
 """Request body kept while no connection is there; past it the sender is paused."""
+
+REFUSED_MAX: Final = 3
+"""Refusals of one request after which it fails: an endpoint that refuses may do so for ever."""
 
 IDEMPOTENT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"))
 """RFC 9110 §9.2.2: may be sent again when the first try got no answer."""
@@ -41,6 +44,9 @@ class PooledRequest:
         "_held_bytes",
         "_over",
         "_paused",
+        "_refused",
+        "_replay",
+        "_replay_bytes",
         "_retried",
         "_trailers",
         "address",
@@ -68,20 +74,23 @@ class PooledRequest:
         self.tried = 0
         """Bit n = endpoint n had an attempt that found no connection."""
         self.attempt_deadline = inf
-        self._client: Connection | None = None
+        self._client: Carrier | None = None
         self._end = end
         self._ended = end
         self._over = False
         self._paused = False
         self._retried = False
+        self._refused = 0
         self._body_sent = False
+        self._replay: list[bytes] | None = [] if cluster.shared else None
+        self._replay_bytes = 0
         self._held: list[bytes] | None = None
         self._held_bytes = 0
         self._trailers: Fields | None = None
 
     # -- called by the cluster and the connection ------------------------------------------
 
-    def use(self, client: Connection, address: str) -> None:
+    def use(self, client: Carrier, address: str) -> None:
         """An idle connection was chosen."""
         self.address = address
         self.reused = True
@@ -92,7 +101,7 @@ class PooledRequest:
         else:
             self._send_on(client)
 
-    def dialling(self, client: Connection, address: str) -> None:
+    def dialling(self, client: Carrier, address: str) -> None:
         """A new connection is being made."""
         self.address = address
         self.reused = False
@@ -105,15 +114,15 @@ class PooledRequest:
         if self._client is not None:
             self._send_on(self._client)
 
-    def _send_on(self, client: Connection) -> None:
+    def _send_on(self, client: Carrier) -> None:
         self._client = client
         held = self._held
         self._held = None
         client.begin(self, self.head, self._end, self.attempt_deadline)
         if held:
             self._held_bytes = 0
-            self._body_sent = True
             for data in held:
+                self._sent(data)
                 client.send_data(data, False)
         if self._ended and not self._end and self._client is client:
             if self._trailers is not None:
@@ -141,6 +150,8 @@ class PooledRequest:
 
     def _may_retry(self, error: EdgeError, untouched: bool) -> bool:
         if error.retry is Retry.YES:
+            if isinstance(error, UpstreamRefused):
+                return self._may_repeat()
             return self._cluster.untried(self.tried)
         if (
             error.retry is Retry.IF_REUSED
@@ -153,6 +164,19 @@ class PooledRequest:
             self._retried = True
             return True
         return False
+
+    def _may_repeat(self) -> bool:
+        """After a refusal nothing was done with the request: it may go anywhere, even there again."""
+        self._refused += 1
+        if self._refused >= REFUSED_MAX or (self._body_sent and self._replay is None):
+            return False
+        if self._replay:
+            self._held = self._replay
+            self._held_bytes = self._replay_bytes
+            self._replay = []
+            self._replay_bytes = 0
+            self._body_sent = False
+        return True
 
     def give_up(self, error: EdgeError) -> None:
         """No attempt is left."""
@@ -172,10 +196,20 @@ class PooledRequest:
         self._ended = end
         if self._held is None and self._client is not None:
             if data:
-                self._body_sent = True
+                self._sent(data)
             self._client.send_data(data, end)
         elif data:
             self._hold(data)
+
+    def _sent(self, data: bytes) -> None:
+        """Small bodies are kept where an endpoint may refuse a request after it got them."""
+        self._body_sent = True
+        replay = self._replay
+        if replay is not None:
+            replay.append(data)
+            self._replay_bytes += len(data)
+            if self._replay_bytes > HELD_MAX_BYTES:
+                self._replay = None
 
     def _hold(self, data: bytes) -> None:
         if self._held is None:

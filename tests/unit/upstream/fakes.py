@@ -12,6 +12,7 @@ from edge.exchange.deadlines import Deadlines
 from edge.head import Fields, RequestHead, ResponseHead
 from edge.upstream.cluster import Cluster
 from edge.upstream.request import PooledRequest
+from edge.upstream.tls import ClientTls
 
 
 class FakeTransport(asyncio.Transport):
@@ -85,7 +86,12 @@ class FakeDialer:
         self.dials: list[FakeDial] = []
 
     def dial(
-        self, host: str, port: int, protocol: asyncio.Protocol, failed: Callable[[str], None]
+        self,
+        host: str,
+        port: int,
+        protocol: asyncio.Protocol,
+        failed: Callable[[str], None],
+        tls: ClientTls | None = None,
     ) -> Callable[[], None]:
         dial = FakeDial(host, port, protocol, failed)
         self.dials.append(dial)
@@ -171,13 +177,26 @@ class Bench:
             endpoints=[model.Endpoint(host=f"10.0.0.{n + 1}", port=80) for n in range(endpoints)],
             **fields,
         )
-        self.cluster = Cluster(self.model, self.dialer, self.deadlines, self.time.clock, self.limits)
+        self.turn: list[Callable[[], None]] = []
+        self.cluster = Cluster(
+            self.model,
+            self.dialer,
+            self.deadlines,
+            self.time.clock,
+            self.limits,
+            call_soon=self.turn.append,
+        )
 
     def send(
         self, head: RequestHead, end: bool = True, timeout_s: float = 0.0
     ) -> tuple[PooledRequest, Recorder]:
         recorder = Recorder()
         return self.cluster.dispatch(recorder, head, end, timeout_s), recorder
+
+    def end_turn(self) -> None:
+        """Run what asked for the end of the loop's turn, and what that asks for."""
+        while self.turn:
+            self.turn.pop(0)()
 
     def connect(self, index: int = -1) -> FakeTransport:
         return self.dialer.dials[index].connect()

@@ -1,0 +1,102 @@
+"""Heads to header lists of HTTP/2 requests, and header lists of responses to heads.
+
+Spec: RFC 9113 §8.2, §8.3. The engine checks much of this too; nothing here relies on it.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import chain
+from typing import Final
+
+from edge.codec.h2.fields import parse_trailers as parse_request_trailers
+from edge.errors import BadRequest, BadResponse
+from edge.head import Field, Fields, RequestHead, ResponseHead
+from edge.model import Limits
+from edge.syntax import HOP_BY_HOP, TOKEN, is_field_value
+
+CACHE_ENTRIES: Final = 4096
+CACHE_FIELD_BYTES: Final = 256
+_UNKEPT: Final = frozenset((b"set-cookie", b"date", b"etag", b"x-request-id"))
+"""Secret, or seldom the same twice."""
+_lower_name: Final = re.compile(rb"(?:(?![A-Z])" + TOKEN + rb")++").fullmatch
+_digits: Final = re.compile(rb"[0-9]{1,18}").fullmatch
+_flat: Final = chain.from_iterable
+_FIELD_OVERHEAD: Final = 4
+_LENGTH: Final = b"content-length"
+_NO_LENGTH: Final = frozenset((*range(100, 200), 204))
+
+
+class _KnownFields(dict[Field, Field | None]):
+    """Field as it came → the field it is, for fields that were judged before; None leaves the fields."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._length: bytes | None = None
+
+    def length(self) -> int | None:
+        """The content-length of the list just judged; asking begins a new list."""
+        found, self._length = self._length, None
+        return None if found is None else int(found)
+
+    def __missing__(self, field: Field) -> Field | None:
+        name, value = field
+        if _lower_name(name) is None or (value and not is_field_value(value)):
+            raise BadResponse("malformed field")
+        if name == _LENGTH:
+            if self._length is not None or _digits(value) is None:
+                raise BadResponse("malformed content-length, or two")
+            self._length = value
+            return None
+        if name in HOP_BY_HOP:
+            raise BadResponse("field of an HTTP/1 connection")
+        kept = (name, value)
+        if len(name) + len(value) <= CACHE_FIELD_BYTES and name not in _UNKEPT:
+            if len(self) >= CACHE_ENTRIES:
+                self.clear()
+            self[kept] = kept
+        return kept
+
+
+_known: Final = _KnownFields()
+_field: Final = _known.__getitem__
+_statuses: Final = {(b":status", b"%d" % status): status for status in range(100, 600) if status != 101}
+
+
+def parse_response(listed: tuple[Field, ...], limits: Limits) -> ResponseHead:
+    """The head of a header list. A length is None for 1xx and 204. Raises BadResponse."""
+    status = _statuses.get(listed[0]) if listed else None
+    if status is None:
+        raise BadResponse("no status from 100 to 599, or a 101")
+    if sum(map(len, _flat(listed))) + _FIELD_OVERHEAD * len(listed) > limits.head_bytes:
+        raise BadResponse("response head too large")
+    _known.length()
+    kept: Fields = list(filter(None, map(_field, listed[1:])))
+    if len(kept) > limits.head_fields:
+        raise BadResponse("too many fields")
+    length = _known.length()
+    return ResponseHead(status, kept, None if status in _NO_LENGTH else length)
+
+
+def parse_trailers(listed: tuple[Field, ...]) -> Fields:
+    """The trailer fields that may be forwarded. Raises BadResponse."""
+    try:
+        return parse_request_trailers(listed)
+    except BadRequest as error:
+        raise BadResponse(error.detail) from None
+
+
+def request_fields(head: RequestHead, end: bool, scheme: Field) -> Fields:
+    """The header list of a request. `end` = no body follows; `scheme` is the connection's field."""
+    fields = [
+        (b":method", head.method),
+        scheme,
+        (b":authority", head.authority),
+        (b":path", head.path),
+        *head.fields,
+    ]
+    if head.length is not None:
+        fields.append((_LENGTH, b"0" if end else b"%d" % head.length))
+    if head.expect_continue and not end:
+        fields.append((b"expect", b"100-continue"))
+    return fields
