@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
+from itertools import chain
 from typing import Any, Final
 
 from edge.errors import BadRequest
 from edge.head import Field, Fields, ResponseHead
 from edge.syntax import (
     ALWAYS_SINGLE,
+    NEVER_IN_TRAILERS,
     TOKEN,
     canonical_authority,
     is_field_value,
@@ -22,6 +24,8 @@ from edge.syntax import (
 
 CACHE_ENTRIES: Final = 4096
 CACHE_FIELD_BYTES: Final = 256
+TRAILER_BYTES: Final = 16 << 10
+TRAILER_FIELDS: Final = 100
 
 
 class Malformed(BadRequest):
@@ -39,7 +43,7 @@ class Kind(IntEnum):
     CRUMB = 4
 
 
-CONNECTION_FIELDS: Final = frozenset(
+_CONNECTION_FIELDS: Final = frozenset(
     (b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade")
 )
 _KINDS: Final = {
@@ -51,12 +55,13 @@ _KINDS: Final = {
     b"cookie": Kind.CRUMB,
     b"http2-settings": Kind.DROP,
 }
-_FRAMING_NAMES: Final = CONNECTION_FIELDS | set(_KINDS)
+_FRAMING_NAMES: Final = _CONNECTION_FIELDS | set(_KINDS)
 _SECRET: Final = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
 _UNIQUE: Final = (b"traceparent", b"x-request-id", b"x-b3-traceid", b"x-b3-spanid", b"b3", b"uber-trace-id")
 _UNKEPT: Final = _SECRET.union(_UNIQUE)
-lower_name: Final = re.compile(rb"(?:(?![A-Z])" + TOKEN + rb")++").fullmatch
+_lower_name: Final = re.compile(rb"(?:(?![A-Z])" + TOKEN + rb")++").fullmatch
 _digits: Final = re.compile(rb"[0-9]{1,18}").fullmatch
+_flat: Final = chain.from_iterable
 _TE_TRAILERS: Final = (b"te", b"trailers")
 
 Noted = tuple[Kind, bytes, Field | None, Any]
@@ -96,9 +101,9 @@ class KnownFields(dict[Field, Field | None]):
 
 
 def _kind(name: bytes) -> Kind:
-    if lower_name(name) is None:
+    if _lower_name(name) is None:
         raise Malformed("malformed field name")
-    if name in CONNECTION_FIELDS:
+    if name in _CONNECTION_FIELDS:
         raise Malformed("field of an HTTP/1 connection")
     if is_forwarding(name):
         return Kind.DROP
@@ -140,6 +145,21 @@ def framing_fields(noted: list[Noted]) -> dict[bytes, Any]:
         else:
             found[name] = meaning
     return found
+
+
+def parse_trailers(listed: tuple[Field, ...]) -> Fields:
+    """The trailer fields that may be forwarded. Raises Malformed. Spec: RFC 9113 §8.1, RFC 9110 §6.5.1."""
+    if len(listed) > TRAILER_FIELDS or sum(map(len, _flat(listed))) > TRAILER_BYTES:
+        raise Malformed("too many or too large trailers")
+    kept: Fields = []
+    for name, value in listed:
+        if _lower_name(name) is None or (value and not is_field_value(value)) or name in _CONNECTION_FIELDS:
+            raise Malformed("malformed trailer")
+        if name == b"content-length":
+            raise Malformed("content-length after the body")
+        if name.replace(b"_", b"-") not in NEVER_IN_TRAILERS and not is_forwarding(name):
+            kept.append((name, value))
+    return kept
 
 
 _statuses: Final = {status: (b":status", b"%d" % status) for status in range(100, 600)}

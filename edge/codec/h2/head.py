@@ -1,4 +1,4 @@
-"""Header lists of HTTP/2 requests to heads and trailers. Spec: RFC 9113 §8.3, RFC 8441.
+"""Header lists of HTTP/2 requests to heads. Spec: RFC 9113 §8.3, RFC 8441.
 
 Engines check some of this too; nothing here relies on it.
 """
@@ -9,24 +9,15 @@ import re
 from itertools import chain
 from typing import Any, Final
 
-from edge.codec.h2.fields import (
-    CACHE_ENTRIES,
-    CACHE_FIELD_BYTES,
-    CONNECTION_FIELDS,
-    KnownFields,
-    Malformed,
-    framing_fields,
-    lower_name,
-)
+from edge.codec.h2.fields import CACHE_ENTRIES, CACHE_FIELD_BYTES, KnownFields, Malformed, framing_fields
 from edge.codec.h2.fields import authority as authority_of
+from edge.codec.h2.fields import parse_trailers as parse_trailers
 from edge.errors import BadRequest
 from edge.head import Field, Fields, RequestHead
 from edge.model import Limits
-from edge.syntax import NEVER_IN_TRAILERS, canonical_path, is_field_value, is_forwarding, is_token
+from edge.syntax import canonical_path, is_token
 
 PROTOCOL: Final = "HTTP/2"
-TRAILER_BYTES: Final = 16 << 10
-TRAILER_FIELDS: Final = 100
 WEBSOCKET: Final = b"websocket"
 _FIELD_OVERHEAD: Final = 4
 """What a field costs beyond name and value where it is forwarded: `: ` and CRLF."""
@@ -164,18 +155,3 @@ def _frame(head: RequestHead, found: dict[bytes, Any], end: bool) -> None:
         if expect.lower() != b"100-continue":
             raise BadRequest("unknown expectation", 417)
         head.expect_continue = not end
-
-
-def parse_trailers(listed: tuple[Field, ...]) -> Fields:
-    """The trailer fields that may be forwarded. Raises Malformed. Spec: RFC 9113 §8.1, RFC 9110 §6.5.1."""
-    if len(listed) > TRAILER_FIELDS or sum(map(len, _flat(listed))) > TRAILER_BYTES:
-        raise Malformed("too many or too large trailers")
-    kept: Fields = []
-    for name, value in listed:
-        if lower_name(name) is None or (value and not is_field_value(value)) or name in CONNECTION_FIELDS:
-            raise Malformed("malformed trailer")
-        if name == b"content-length":
-            raise Malformed("content-length after the body")
-        if name.replace(b"_", b"-") not in NEVER_IN_TRAILERS and not is_forwarding(name):
-            kept.append((name, value))
-    return kept

@@ -9,8 +9,8 @@ from typing import Final
 from edge.codec.context import ListenerContext
 from edge.codec.h2.codes import Code
 from edge.codec.h2.engine import Engine, MakeEngine
-from edge.codec.h2.fields import Malformed, response_fields
-from edge.codec.h2.head import Repeat, parse_request, parse_trailers
+from edge.codec.h2.fields import Malformed, parse_trailers, response_fields
+from edge.codec.h2.head import Repeat, parse_request
 from edge.codec.h2.stream import Form, Stream
 from edge.errors import BadRequest, DownstreamClosed, EdgeError
 from edge.head import Field, Fields, ResponseHead
@@ -203,7 +203,7 @@ class Intake:
 
     def _note_refused(self, error: EdgeError) -> None:
         if self._context.refused is not None:
-            self._context.refused(error, self.client, "HTTP/2")
+            self._context.refused(error)
 
     def _fail(self, stream: Stream, error: EdgeError) -> None:
         """Tell the exchange, if it still is one, that its client is gone."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edge.codec.h2 import head as head_module
-from edge.codec.h2.fields import CACHE_ENTRIES, Malformed, response_fields
-from edge.codec.h2.head import Repeat, parse_request, parse_trailers
+from edge.codec.h2.fields import CACHE_ENTRIES, Malformed, parse_trailers, response_fields
+from edge.codec.h2.head import Repeat, parse_request
 from edge.errors import BadRequest
 from edge.head import Field, RequestHead, ResponseHead
 from edge.model import Limits
