@@ -13,6 +13,8 @@ from edge.codec.h1.render import render_response
 from edge.errors import DownstreamClosed, DownstreamError, DownstreamTimeout, EdgeError, LimitExceeded
 from edge.head import Field, ResponseHead
 
+HALF_CLOSED_S: Final = 5.0
+"""How long an answer may take to begin for a client that has closed its side."""
 LINGER_S: Final = 1.0
 """How long a refused client may go on sending before it is cut: enough to read the answer."""
 FIRST_REQUEST_S: Final = 1.0
@@ -76,10 +78,14 @@ class H1Server(Intake, asyncio.Protocol):
             self._end_after_eof()
 
     def eof_received(self) -> bool:
-        """A client may close its side and still read the answer to a complete request."""
+        """A client may close its side and still read the answer to a complete request.
+
+        Most that do are gone, though: an answer that has not begun in `HALF_CLOSED_S` is given up.
+        """
         mode = self._mode
         if mode is Mode.WAIT or (mode is Mode.HEAD and self._held):
             self._eof = True
+            self._arm(HALF_CLOSED_S)
             if mode is Mode.HEAD:
                 self._soon()
             return True
@@ -301,6 +307,10 @@ class H1Server(Intake, asyncio.Protocol):
                 self._finish_connection()
         elif mode in (Mode.LENGTH, Mode.CHUNKED) and not self._request_paused:
             self._refuse(DownstreamTimeout("the body did not arrive in time"))
+        elif self._eof and mode is Mode.WAIT and self._form is Form.OPEN:
+            self._form = Form.GONE
+            self._transport.abort()
+            self._fail_exchange(DownstreamClosed("the client closed its side and no answer came"))
         else:
             self._arm(self._context.limits.idle_timeout_s)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import h11
 import pytest
 
+from edge.codec.h1.server import HALF_CLOSED_S
 from edge.errors import BadRequest, DownstreamClosed, UpstreamClosed
 from edge.exchange.seams import Downstream
 from edge.head import RequestHead, ResponseHead
@@ -183,6 +184,15 @@ def test_half_a_close_lets_complete_requests_be_answered() -> None:
     assert edge.ended
 
 
+def test_half_a_close_without_an_answer_in_time_ends_the_exchange() -> None:
+    edge = Edge(FakeExchange)
+    edge.feed(get())
+    edge.server.eof_received()
+    edge.wait(HALF_CLOSED_S + 0.2)
+    assert isinstance(edge.exchanges[0].failed, DownstreamClosed)
+    assert edge.ended
+
+
 def test_half_a_close_inside_a_request_ends_it() -> None:
     edge = Edge()
     edge.feed(post(b"Content-Length: 10", body=b"he"))
@@ -221,7 +231,7 @@ def test_draining_leaves_a_new_connection_time_for_its_first_request() -> None:
 
 def test_one_connection_too_many_is_cut_at_once() -> None:
     edge = Edge(limits=Limits(max_connections=0))
-    assert edge.transport.aborted
+    assert edge.ended
     assert edge.context.connections == set()
 
 
@@ -244,7 +254,7 @@ class FailingExchange(FakeExchange):
 def test_a_fault_of_ours_ends_its_connection_and_is_counted() -> None:
     edge = Edge(FailingExchange)
     edge.feed(get(target=b"/boom"))
-    assert edge.transport.aborted
+    assert edge.ended
     assert [str(error) for error in edge.unhandled] == ["boom"]
     edge = Edge(FailingExchange)
     edge.feed(post(b"Content-Length: 1", body=b"x"))
@@ -252,7 +262,7 @@ def test_a_fault_of_ours_ends_its_connection_and_is_counted() -> None:
     edge = Edge(FailingExchange)
     edge.feed(get())
     edge.server.pause_writing()
-    assert edge.transport.aborted
+    assert edge.ended
 
 
 def test_a_refusal_is_reported_and_says_little() -> None:
