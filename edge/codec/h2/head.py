@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from edge.codec.h2.fields import CACHE_ENTRIES, CACHE_FIELD_BYTES, KnownFields, Malformed, framing_fields
 from edge.codec.h2.fields import authority as authority_of
-from edge.codec.h2.fields import parse_trailers as parse_trailers
 from edge.errors import BadRequest
 from edge.head import Field, Fields, RequestHead
 from edge.model import Limits
