@@ -9,14 +9,15 @@ import re
 from itertools import chain
 from typing import Final
 
-from edge.codec.h2.fields import parse_trailers as parse_request_trailers
-from edge.errors import BadRequest, BadResponse
+from edge.errors import BadResponse
 from edge.head import Field, Fields, RequestHead, ResponseHead
 from edge.model import Limits
-from edge.syntax import HOP_BY_HOP, TOKEN, is_field_value
+from edge.syntax import HOP_BY_HOP, NEVER_IN_TRAILERS, TOKEN, is_field_value
 
 CACHE_ENTRIES: Final = 4096
 CACHE_FIELD_BYTES: Final = 256
+TRAILER_BYTES: Final = 16 << 10
+TRAILER_FIELDS: Final = 100
 _UNKEPT: Final = frozenset((b"set-cookie", b"date", b"etag", b"x-request-id"))
 """Secret, or seldom the same twice."""
 _lower_name: Final = re.compile(rb"(?:(?![A-Z])" + TOKEN + rb")++").fullmatch
@@ -79,11 +80,16 @@ def parse_response(listed: tuple[Field, ...], limits: Limits) -> ResponseHead:
 
 
 def parse_trailers(listed: tuple[Field, ...]) -> Fields:
-    """The trailer fields that may be forwarded. Raises BadResponse."""
-    try:
-        return parse_request_trailers(listed)
-    except BadRequest as error:
-        raise BadResponse(error.detail) from None
+    """The trailer fields that may be forwarded. Raises BadResponse. Spec: RFC 9110 §6.5.1."""
+    if len(listed) > TRAILER_FIELDS or sum(map(len, _flat(listed))) > TRAILER_BYTES:
+        raise BadResponse("too many or too large trailers")
+    kept: Fields = []
+    for name, value in listed:
+        if _lower_name(name) is None or (value and not is_field_value(value)) or name in HOP_BY_HOP:
+            raise BadResponse("malformed trailer")
+        if name.replace(b"_", b"-") not in NEVER_IN_TRAILERS:
+            kept.append((name, value))
+    return kept
 
 
 def request_fields(head: RequestHead, end: bool, scheme: Field) -> Fields:

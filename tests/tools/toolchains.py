@@ -10,6 +10,8 @@ from tests.tools.cache import ToolMissing, once, run
 
 ASSEMBLYSCRIPT = "0.28.20"
 _H2SPEC = "github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible"
+_GRPC = "google.golang.org/grpc/interop"
+_GRPC_VERSION = "v1.85.0"
 _TARGET = "wasm32-unknown-unknown"
 
 
@@ -50,3 +52,14 @@ def h2spec() -> Path:
         run(["go", "install", _H2SPEC], 600.0, env={"GOBIN": str(target)})
 
     return once("go/h2spec-2.2.1", install) / "h2spec"
+
+
+def grpc_interop() -> Path:
+    """The folder with grpc-go's interop `client` and `server`."""
+
+    def install(target: Path) -> None:
+        target.mkdir()
+        for part in ("client", "server"):
+            run(["go", "install", f"{_GRPC}/{part}@{_GRPC_VERSION}"], 900.0, env={"GOBIN": str(target)})
+
+    return once(f"go/grpc-interop-{_GRPC_VERSION}", install)
