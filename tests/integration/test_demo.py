@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import shlex
 import signal
 import ssl
 import subprocess
@@ -118,6 +119,24 @@ def test_tls_verifies_by_the_demos_authority(demo: Demo) -> None:
     assert body["headers"]["x-forwarded-proto"] == "https"
 
 
+@pytest.mark.parametrize("option", ["--http1.1", "--http2"])
+def test_every_curl_line_over_tls_gets_its_answer(demo: Demo, option: str) -> None:
+    line = next(line.strip() for line in demo.text.splitlines() if option in line)
+    done = subprocess.run(shlex.split(line), capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.startswith("HTTP/2 200" if option == "--http2" else "HTTP/1.1 200 OK")
+    assert '"x-consumer": "ada"' in done.stdout
+
+
+def test_the_python_line_gets_its_answer_over_http3(demo: Demo) -> None:
+    line = next(line.strip() for line in demo.text.splitlines() if "edge.cli.demo.h3" in line)
+    done = subprocess.run(
+        shlex.split(line), capture_output=True, text=True, timeout=30, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("HTTP/3\n:status: 200\n")
+    assert '"x-consumer": "ada"' in done.stdout
+
+
 def test_the_rule_without_filters_goes_straight_through(demo: Demo) -> None:
     status, headers, body = web(demo, "/open/hours")
     assert (status, body["version"]) == (200, "v1")
@@ -174,4 +193,4 @@ def test_the_files_it_names_are_there(demo: Demo) -> None:
 
 def test_stdout_is_the_tour_alone(demo: Demo) -> None:
     assert demo.text.startswith("edge demo is ready.")
-    assert demo.text.count("curl ") == 7
+    assert demo.text.count("     curl -") == 9

@@ -22,6 +22,7 @@ listeners:
   - {{name: web, address: "127.0.0.1:{http}"}}
   - name: websecure
     address: "127.0.0.1:{https}"
+    protocols: [h1, h2, h3]
     tls: {{certificates: [{{certFile: {certificate}, keyFile: {key}}}]}}
 modules:
   api-key: {{builtin: api-key}}                     # Rust

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from textwrap import dedent
 
@@ -26,7 +27,12 @@ def tour(http: int, https: int, admin: int, folder: Path, ca: Path) -> str:
         4. Your choice: split takes the version from x-choose-variant and sets the cookie.
              curl -i {web}/cart -H 'x-api-key: demo-key-bob' -H 'x-choose-variant: v2'
         5. The same over TLS, with the demo's own authority:
-             curl -i {secure}/cart -H 'x-api-key: demo-key-ada' --cacert {ca}
+             curl -i --http1.1 {secure}/cart -H 'x-api-key: demo-key-ada' --cacert {ca}
+           over HTTP/2:
+             curl -i --http2 {secure}/cart -H 'x-api-key: demo-key-ada' --cacert {ca}
+           over HTTP/3, with a curl that has it, or with Python:
+             curl -i --http3 {secure}/cart -H 'x-api-key: demo-key-ada' --cacert {ca}
+             {sys.executable} -m edge.cli.demo.h3 {secure}/cart -H 'x-api-key: demo-key-ada' --cacert {ca}
         6. A rule without filters: straight to shop v1.
              curl -i {web}/open/hours
 
