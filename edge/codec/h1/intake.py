@@ -133,6 +133,7 @@ class Intake(Answer):
     def _beyond_request(self, mode: Mode, data: bytes) -> None:
         if mode is Mode.TUNNEL:
             if self._exchange is not None:
+                self._moved()
                 self._exchange.request_data(data, False)
         elif mode is Mode.LINGER:
             self._drop(len(data))
@@ -201,7 +202,8 @@ class Intake(Answer):
         limits = self._context.limits
         line_end = data.find(b"\r\n")
         if line_end >= 0:
-            parse_request_line(data[:line_end], limits)
+            if line_end + 1 >= self._scanned:  # else it was judged when it came
+                parse_request_line(data[:line_end], limits)
         elif len(data) > limits.target_bytes:
             raise BadRequest("target too long", 414)
         elif data != b"\r" and not _line_start(data):
