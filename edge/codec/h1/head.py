@@ -91,6 +91,10 @@ _CODINGS: Final = frozenset((b"gzip", b"x-gzip", b"deflate", b"compress", b"x-co
 _OPTIONS: Final = frozenset((b"close", b"keep-alive", b"upgrade", b"te"))
 
 
+REPEAT_BYTES: Final = 4 << 10
+"""Of a head that a connection keeps: thousands of idle connections must stay cheap."""
+
+
 class Repeat:
     """Line and fields of a connection's last plain head: clients mostly say the same again.
 
@@ -123,10 +127,13 @@ def parse_request(block: bytes, scheme: bytes, limits: Limits, repeat: Repeat | 
     if repeat is None:
         method, path, authority, http10 = known_request_line(line) or parse_request_line(line, limits)
     else:
-        if line != repeat.line or repeat.request_line is None:
-            repeat.request_line = known_request_line(line) or parse_request_line(line, limits)
-            repeat.line = line
-        method, path, authority, http10 = repeat.request_line
+        known = repeat.request_line
+        if line != repeat.line or known is None:
+            known = known_request_line(line) or parse_request_line(line, limits)
+            if len(line) <= REPEAT_BYTES:
+                repeat.request_line = known
+                repeat.line = line
+        method, path, authority, http10 = known
     if repeat is not None and rest == repeat.tail and limits is repeat.limits:
         head = RequestHead(method, scheme, authority or repeat.host, path, repeat.fields.copy())
         if http10:
@@ -144,7 +151,7 @@ def parse_request(block: bytes, scheme: bytes, limits: Limits, repeat: Repeat | 
     head = RequestHead(method, scheme, authority or host, path, kept, None, HTTP_1_0 if http10 else HTTP_1_1)
     if found:
         return _frame_request(head, found, http10)
-    if repeat is not None:
+    if repeat is not None and len(rest) <= REPEAT_BYTES:
         repeat.tail = rest
         repeat.host = host
         repeat.fields = kept.copy()
