@@ -134,6 +134,7 @@ class Answer:
         elif form is Form.RAW:
             if data:
                 self._transport.write(data)
+                self._moved()
         elif form is not Form.DROP:
             return
         if end:
@@ -160,6 +161,10 @@ class Answer:
 
     def _switch(self, head: ResponseHead) -> None:
         """A 101 came."""
+        raise NotImplementedError
+
+    def _moved(self) -> None:
+        """Bytes crossed a tunnel, or a body without a length."""
         raise NotImplementedError
 
     def _end(self) -> None:

@@ -90,6 +90,8 @@ class H1Server(Intake, asyncio.Protocol):
                 self._soon()
             return True
         if mode is Mode.TUNNEL and self._exchange is not None:
+            self._eof = True
+            self._moved()
             try:
                 self._exchange.request_data(b"", True)
             except Exception as error:
@@ -129,6 +131,7 @@ class H1Server(Intake, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._write_paused = False
+        self._moved()
         if self._exchange is not None:
             try:
                 self._exchange.resume_response()
@@ -175,9 +178,15 @@ class H1Server(Intake, asyncio.Protocol):
             return
         self._mode = Mode.TUNNEL
         self._form = Form.RAW
+        self._moved()
         self._transport.write(render_response(head, False, False, False))
         if self._held:
             self._soon()
+
+    def _moved(self) -> None:
+        if self._mode is Mode.TUNNEL:
+            limits = self._context.limits
+            self._arm(limits.body_idle_timeout_s if self._eof else limits.idle_timeout_s)
 
     def _end(self) -> None:
         self._form = Form.GONE
@@ -296,10 +305,7 @@ class H1Server(Intake, asyncio.Protocol):
         if mode is Mode.CLOSED or mode is Mode.LINGER:
             self._transport.abort()
         elif self._write_paused:
-            self._form = Form.GONE
-            self._gone()
-            self._transport.abort()
-            self._fail_exchange(DownstreamTimeout("the client does not read the response"))
+            self._cut(DownstreamTimeout("the client does not read the response"))
         elif mode is Mode.HEAD:
             if self._held:
                 self._refuse(DownstreamTimeout("the head did not arrive in time"))
@@ -307,12 +313,18 @@ class H1Server(Intake, asyncio.Protocol):
                 self._finish_connection()
         elif mode in (Mode.LENGTH, Mode.CHUNKED) and not self._request_paused:
             self._refuse(DownstreamTimeout("the body did not arrive in time"))
+        elif mode is Mode.TUNNEL:
+            self._cut(DownstreamTimeout("nothing moved in the tunnel"))
         elif self._eof and mode is Mode.WAIT and self._form is Form.OPEN:
-            self._form = Form.GONE
-            self._transport.abort()
-            self._fail_exchange(DownstreamClosed("the client closed its side and no answer came"))
+            self._cut(DownstreamClosed("the client closed its side and no answer came"))
         else:
             self._arm(self._context.limits.idle_timeout_s)
+
+    def _cut(self, error: DownstreamError) -> None:
+        self._form = Form.GONE
+        self._gone()
+        self._transport.abort()
+        self._fail_exchange(error)
 
 
 def _address(name: object) -> tuple[str, int]:
