@@ -99,6 +99,12 @@ class Intake:
                 stream.request_open = False
             return
         stream.deadline = self._context.clock() + self._context.limits.body_idle_timeout_s
+        if stream.announced >= 0:
+            stream.announced -= len(data)
+            if stream.announced < 0 or (end and stream.announced):
+                self._break_request(stream, Malformed("body other than its content-length"))
+                self.engine.credit(stream_id, credit)
+                return
         if stream.held_back or stream.held:
             stream.held.append((data, credit, end))
         else:
@@ -121,10 +127,11 @@ class Intake:
         if stream is None:
             return
         try:
+            if stream.announced > 0:
+                raise Malformed("body other than its content-length")
             trailers = parse_trailers(fields)
         except Malformed as error:
-            self._fail(stream, error)
-            self._refuse(stream)
+            self._break_request(stream, error)
             return
         if stream.held_back or stream.held:
             stream.held.append(trailers)
@@ -226,6 +233,11 @@ class Intake:
         stream.form = _GONE
         self.engine.reset(stream.id, code)
         self.wake()
+
+    def _break_request(self, stream: Stream, error: Malformed) -> None:
+        """What came after the head is malformed. Spec: RFC 9113 §8.1.1."""
+        self._fail(stream, error)
+        self._refuse(stream)
 
     def _refuse(self, stream: Stream) -> None:
         self._forget(stream)

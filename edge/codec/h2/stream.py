@@ -80,6 +80,7 @@ class Stream:
         "_left",
         "_server",
         "_to_head",
+        "announced",
         "backlog",
         "blocked",
         "deadline",
@@ -99,6 +100,8 @@ class Stream:
         self.exchange: ExchangeRequest | None = None
         self.form = _OPEN
         self.request_open = request_open
+        self.announced = -1
+        """Bytes of the request body still to come by its content-length; -1 = it has none."""
         self._left = 0
         self._to_head = False
         self._key = b""
@@ -114,6 +117,8 @@ class Stream:
     def begin(self, head: RequestHead) -> None:
         """Note what of the request decides about the form of the answer."""
         self._to_head = head.method == b"HEAD"
+        if head.length is not None:
+            self.announced = head.length
         if head.upgrade is not None:
             # Nothing goes upstream before the 101. Spec: RFC 9110 §7.8.
             self.held_back = True
