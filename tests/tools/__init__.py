@@ -8,7 +8,7 @@ from tests.tools.clients import curl_cffi, h3load, pycurl, sslyze
 from tests.tools.collector import jaeger, jaeger_config
 from tests.tools.debian import chromium, curl, h2load, wrk
 from tests.tools.ports import free_port
-from tests.tools.toolchains import asc, cargo, h2spec, zig
+from tests.tools.toolchains import asc, cargo, grpc_interop, h2spec, zig
 from tests.tools.wheels import caddy, envoy, nginx, traefik, wasm_tools
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "curl_cffi",
     "envoy",
     "free_port",
+    "grpc_interop",
     "h2load",
     "h2spec",
     "h3load",

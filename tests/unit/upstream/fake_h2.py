@@ -49,7 +49,9 @@ class Peer:
                 self.events += seen
                 return seen
 
-    def head(self, stream_id: int, status: int = 200, fields: Fields | None = None, end: bool = False) -> None:
+    def head(
+        self, stream_id: int, status: int = 200, fields: Fields | None = None, end: bool = False
+    ) -> None:
         self.h2.send_headers(stream_id, [(b":status", b"%d" % status), *(fields or [])], end_stream=end)
 
     def answer(self, stream_id: int, body: bytes = b"hello", fields: Fields | None = None) -> None:
