@@ -7,16 +7,10 @@ from copy import deepcopy
 from hashlib import sha256
 from typing import Any
 
-from edge.control.config.check import ANY, find
+from edge.control.config.check import find
+from edge.control.config.secret_places import ANY, NAMED_PLACES, OPAQUE_PLACES, REFERENCE
 
-# Keys of API users stand in filter configurations, and nobody but the filter knows which values
-# are secret: all of it is hidden. Equal digests still show equal configurations.
-SECRET_PLACES = (
-    ("filterChains", ANY, ANY, "config"),
-    ("filterChains", ANY, ANY, "vmConfig"),
-    ("filterChains", ANY, ANY, "env", ANY),
-    ("telemetry", "tracing", "otlp", "headers", ANY),
-)
+SECRET_PLACES = (*OPAQUE_PLACES, *((*place, ANY) for place in NAMED_PLACES))
 
 
 def redacted(data: Any) -> Any:
@@ -24,7 +18,7 @@ def redacted(data: Any) -> Any:
     copy = deepcopy(data)
     for place in SECRET_PLACES:
         for path, value in list(find(copy, place)):
-            if isinstance(value, dict) and list(value) == ["secretRef"]:
+            if isinstance(value, dict) and list(value) == [REFERENCE]:
                 continue
             holder = copy
             for part in path[:-1]:

@@ -7,9 +7,10 @@ from pathlib import Path as FilePath
 from cryptography import x509
 
 from edge.control.config.certificates import read_file
-from edge.control.config.check import ANY, find
+from edge.control.config.check import find
 from edge.control.config.document import Document
 from edge.control.config.problem import Path, Problem
+from edge.control.config.secret_places import ANY
 
 
 def read_authorities(document: Document, folder: FilePath) -> tuple[dict[Path, bytes], list[Problem]]:

@@ -9,9 +9,10 @@ from pathlib import Path as FilePath
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-from edge.control.config.check import ANY, find
+from edge.control.config.check import find
 from edge.control.config.document import Document
 from edge.control.config.problem import Path, Problem
+from edge.control.config.secret_places import ANY
 
 FILE_LIMIT = 1 << 20
 

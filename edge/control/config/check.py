@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from edge.control.config.document import Document
-from edge.control.config.problem import Path, Problem, did_you_mean
-
-ANY = "*"
-Pattern = tuple[str, ...]
+from edge.control.config.problem import Path, Problem, closest, did_you_mean
+from edge.control.config.schema import Root
+from edge.control.config.secret_places import ANY, Pattern
 
 
 class Reference(NamedTuple):
@@ -31,6 +30,14 @@ REFERENCES = (
     Reference(("routes", ANY, "rules", ANY, "filters", ANY, "extensionRef", "name"), "filter chain"),
     Reference(("routes", ANY, "rules", ANY, "backendRefs", ANY, "name"), "cluster"),
 )
+SECTIONS = {
+    "module": "modules",
+    "filter chain": "filterChains",
+    "cluster": "clusters",
+    "listener": "listeners",
+}
+_BY_KEY = ("modules", "filterChains")
+_KNOWN = {field.alias or name for name, field in Root.model_fields.items()}
 UNIQUE: tuple[Pattern, ...] = (
     ("listeners", ANY, "name"),
     ("clusters", ANY, "name"),
@@ -41,17 +48,13 @@ UNIQUE: tuple[Pattern, ...] = (
 
 
 def check(document: Document) -> list[Problem]:
-    """Undefined and repeated names."""
-    defined = {
-        "module": _keys(document.data, "modules"),
-        "filter chain": _keys(document.data, "filterChains"),
-        "cluster": _names(document.data, "clusters"),
-        "listener": _names(document.data, "listeners"),
-    }
+    """Undefined and repeated names. Names of a section that could not be read are not missed."""
+    defined = {kind: _defined(document.data, section) for kind, section in SECTIONS.items()}
     problems = [
         problem
         for pattern, kind in REFERENCES
-        for problem in _undefined(document, pattern, kind, defined[kind])
+        if (names := defined[kind]) is not None
+        for problem in _undefined(document, pattern, kind, names)
     ]
     for pattern in UNIQUE:
         problems += _repeated(document, pattern)
@@ -74,12 +77,21 @@ def find(data: object, pattern: Pattern, path: Path = ()) -> Iterator[tuple[Path
                 yield from find(data[key], pattern[1:], (*path, key))
 
 
-def _keys(data: object, section: str) -> list[str]:
-    return [str(path[-1]) for path, _ in find(data, (section, ANY))]
-
-
-def _names(data: object, section: str) -> list[str]:
-    return [name for _, name in find(data, (section, ANY, "name")) if isinstance(name, str)]
+def _defined(data: object, section: str) -> list[str] | None:
+    """The names `section` defines; None when a fault in it, reported elsewhere, hides some."""
+    if not isinstance(data, dict):
+        return None
+    if section not in data:
+        misspelt = any(closest(key, SECTIONS.values()) == section for key in data if key not in _KNOWN)
+        return None if misspelt else []
+    entries = data[section]
+    if isinstance(entries, dict) and section in _BY_KEY:
+        return list(entries)
+    if not isinstance(entries, list) or section in _BY_KEY:
+        return None
+    names = [entry.get("name") if isinstance(entry, dict) else None for entry in entries]
+    found = [name for name in names if isinstance(name, str)]
+    return found if len(found) == len(names) else None
 
 
 def _undefined(document: Document, pattern: Pattern, kind: str, defined: list[str]) -> list[Problem]:

@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 import yaml
 
 from edge.control.config.problem import Path, Problem, path_text
+from edge.control.config.secret_places import mask, shown_path
 
 SIZE_LIMIT = 16 << 20
 DEPTH_LIMIT = 40
 
+_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+"""What ends a line for PyYAML; its marks count by it."""
 _INT = re.compile(r"[-+]?[0-9]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
 _CONSTANTS = {"true": True, "false": False, "null": None, "~": None, "": None}
@@ -36,7 +39,10 @@ class Mark:
 
 @dataclass(slots=True)
 class Document:
-    """`data` is what the file says; every path of it has a mark for its value, most one for a key."""
+    """`data` is what the file says; every path of it has a mark for its value, most one for a key.
+
+    `lines` are the file's, with asterisks over secrets.
+    """
 
     name: str
     lines: list[str]
@@ -73,7 +79,7 @@ class Document:
             file=self.name,
             line=mark.line + 1,
             column=mark.column + 1,
-            path=path_text(path),
+            path=path_text(shown_path(path)),
             code=code,
             message=message,
             hint=hint,
@@ -86,7 +92,7 @@ class Document:
 def parse(name: str, content: bytes) -> Document:
     """Never raises for what is in the file: see `Document.problems`. `data` is None then."""
     text = content.decode("utf-8", "replace")
-    document = Document(name, text.splitlines())
+    document = Document(name, _BREAK.split(text))
     if len(content) > SIZE_LIMIT:
         document.problems.append(document.problem((), "limit", f"the file is larger than {SIZE_LIMIT} bytes"))
         return document
@@ -106,6 +112,7 @@ def parse(name: str, content: bytes) -> Document:
     if root is None:
         document.problems.append(document.problem((), "syntax", "the file is empty"))
         return document
+    mask(root, document.lines)
     reader = _Reader(document)
     document.data = reader.value(root, ())
     return document

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from edge.control.config.document import Document
 from edge.control.config.problem import Path, Problem, closest, did_you_mean, path_text
 from edge.control.config.schema import Root, Section
+from edge.control.config.secret_places import is_secret
 
 _KINDS: Mapping[str, str] = {
     "string_type": "a string",
@@ -85,7 +86,8 @@ def _wrong_type(document: Document, path: Path, kind: str, given: object) -> Pro
         hint = "write it in quotes"
     if kind == "list_type":
         hint = "begin each item with -, or write [ … ]"
-    return document.problem(path, "wrong-type", f"must be {wanted}, not {_named(given)}", hint)
+    named = _kind(given) if is_secret(path) else _named(given)
+    return document.problem(path, "wrong-type", f"must be {wanted}, not {named}", hint)
 
 
 def _named(value: object) -> str:
@@ -97,6 +99,16 @@ def _named(value: object) -> str:
         return f"the number {value}"
     if isinstance(value, str):
         return f"'{value}'" if len(value) <= 40 else "a string"
+    return _kind(value)
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, str):
+        return "a string"
+    if isinstance(value, int | float):
+        return "true or false" if isinstance(value, bool) else "a number"
     return "a list" if isinstance(value, list) else "a mapping"
 
 

@@ -9,9 +9,10 @@ from urllib.parse import unquote, urlsplit
 
 from edge import builtin
 from edge.control.config.certificates import read_file
-from edge.control.config.check import ANY, find
+from edge.control.config.check import find
 from edge.control.config.document import Document
 from edge.control.config.problem import Path, Problem
+from edge.control.config.secret_places import ANY
 
 MODULE_LIMIT = 64 << 20
 MAGIC = b"\0asm"

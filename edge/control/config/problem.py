@@ -13,6 +13,8 @@ Path = tuple[str | int, ...]
 class Problem:
     """`line` and `column` count from 1; `width` is how many columns the fault covers.
 
+    Every text is one printable line.
+
     `code` is stable for machines: syntax, unknown-field, not-supported, missing-field, wrong-type,
     wrong-value, duplicate, undefined, file, certificate, module, limit.
     """
@@ -28,6 +30,12 @@ class Problem:
     width: int = 1
     severity: str = "error"
     """`error` or `warning`; a file with warnings only is valid."""
+
+    def __post_init__(self) -> None:
+        # Keys and values of the file are in these, and a terminal obeys control characters.
+        for name in ("path", "message", "hint"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
+        object.__setattr__(self, "source", "".join(map(_visible, self.source)))
 
     def text(self) -> str:
         """`file:line:col: error: path: message`, the line, a caret, and the hint."""
@@ -61,6 +69,18 @@ class Problem:
             message = f"{message} ({self.hint})"
         escaped = message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
         return f"::{self.severity} file={self.file},line={self.line},col={self.column}::{escaped}"
+
+
+def printable(text: str) -> str:
+    """Characters that do not show are written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _visible(character: str) -> str:
+    """One column for one column, so that the caret stays below the fault."""
+    return character if character.isprintable() or character == "\t" else "\N{REPLACEMENT CHARACTER}"
 
 
 def path_text(path: Iterable[str | int]) -> str:

@@ -6,9 +6,10 @@ import os
 from pathlib import Path as FilePath
 
 from edge.control.config.certificates import read_file
-from edge.control.config.check import ANY, find
+from edge.control.config.check import find
 from edge.control.config.document import Document
 from edge.control.config.problem import Path, Problem
+from edge.control.config.secret_places import ANY
 
 SECRET_LIMIT = 64 << 10
 _PLACES = (
