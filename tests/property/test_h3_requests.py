@@ -95,8 +95,10 @@ class _Bench:
         stream_id = client.raw(b"", end=False)
         pieces = _pieces(data, cuts)
         for index, piece in enumerate(pieces):
-            if client.quic._streams[stream_id].sender._reset_error_code is None:
-                client.quic.send_stream_data(stream_id, piece, index == len(pieces) - 1)
+            stream = client.quic._streams.get(stream_id)
+            if stream is None or stream.sender._reset_error_code is not None:
+                break
+            client.quic.send_stream_data(stream_id, piece, index == len(pieces) - 1)
             world.settle()
         return list(world.exchanges)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from aioquic.quic.stream import QuicStream
 
-from edge.codec.h3.answer import Answer, Form
+from edge.codec.h3.answer import CROWDED_BYTES, Answer, Form
 from edge.codec.h3.qpack import decode, lines_exceed
 from edge.codec.h3.request import CRUMBS, MalformedMessage, parse_request, parse_trailers
 from edge.codec.h3.wire import NOT_ON_REQUEST_STREAMS, Code, ConnectionFault, Frame, read_varint
@@ -43,6 +43,35 @@ class Phase(IntEnum):
     TRAILED = 4
     DONE = 5
     """Complete, or of no interest any more."""
+
+
+class Unread:
+    """An answer that is written but not acknowledged: one that nobody reads must not stay for ever."""
+
+    __slots__ = ("_quic", "_server", "_start", "deadline", "filed")
+
+    def __init__(self, server: H3Server, quic: QuicStream) -> None:
+        self._server = server
+        self._quic = quic
+        self._start = -1
+        self.deadline = self.filed = inf
+
+    def watch(self) -> None:
+        """Look again when the client has had its time to read some of it."""
+        context = self._server.context
+        self._start = self._quic.sender._buffer_start
+        self.deadline = context.clock() + context.limits.body_idle_timeout_s
+        context.deadlines.watch(self)
+
+    def expired(self) -> None:
+        sender = self._quic.sender
+        if sender.is_finished or self._server.terminated:
+            return
+        if sender._buffer_start > self._start:
+            self.watch()
+        else:
+            sender.reset(Code.REQUEST_CANCELLED)
+            self._server.wrote(0)
 
 
 class H3Stream(Answer):
@@ -285,6 +314,9 @@ class H3Stream(Answer):
             self.quic.receiver.stop(Code.NO_ERROR)
         self._let_go()
         self._server.served()
+        sender = self.quic.sender
+        if sender._buffer_stop - sender._buffer_start >= CROWDED_BYTES:
+            Unread(self._server, self.quic).watch()
 
     def _let_go(self) -> None:
         self._phase = Phase.DONE
@@ -354,6 +386,12 @@ class H3Stream(Answer):
 
     def expired(self) -> None:
         """The client kept us waiting: for its head, its body, or for reading the answer."""
+        try:
+            self._expired()
+        except Exception as error:
+            self._server.crashed(error)
+
+    def _expired(self) -> None:
         if self._write_paused:
             self.fail(DownstreamTimeout("the client does not read the response"), Code.REQUEST_CANCELLED)
         elif self._phase is Phase.HEAD:

@@ -48,7 +48,7 @@ DATAGRAM_BYTES: Final = 1350
 FRAMES_A_PACKET: Final = 160
 """Frames cost us about 1.5 µs each and the client a byte, so a packet full of them is an attack."""
 ACK_DELAY_S: Final = 0.02
-"""Under the 25 ms we announce: acknowledgements ride on responses, or go once per 20 ms."""
+"""Under the 25 ms we announce: acknowledgements ride on answers, or go alone after this time."""
 BIG_DATAGRAM_BYTES: Final = 1000
 ACK_EVERY_BIG: Final = 8
 """Uploads are acknowledged this often, or the client's congestion window starves."""
@@ -330,10 +330,17 @@ class Transport(QuicConnection):
         if self._loss._pto_count >= 2:
             self._max_datagram_size = SAFE_DATAGRAM_BYTES
         self._pacer.wrote = False
+        space = self._spaces[tls.Epoch.ONE_RTT]
+        if space.ack_at is not None:
+            # Clients such as curl call a request done only when it is acknowledged too.
+            space.ack_at = now
         return self.datagrams_to_send(now)
 
     def _drained(self) -> bool:
-        """Whether no stream has anything left to send."""
+        """Whether nothing is left to send: no stream has data, and no grant of streams is due."""
+        for limit in (self._local_max_streams_bidi, self._local_max_streams_uni):
+            if limit.sent - limit.used < limit.value - limit.sent:
+                return False
         for stream in self._streams_queue:
             sender = stream.sender
             if not sender.buffer_is_empty:
@@ -354,6 +361,9 @@ class Transport(QuicConnection):
         self._handlers.clear()
         self._loss._send_probe = None  # type: ignore[assignment]
         del self._pacer.drained
+        self._cryptos.clear()
+        self._cryptos_initial.clear()
+        self.__dict__.pop("tls", None)
 
 
 def _set_limit(limit: Limit, value: int) -> None:
