@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from edge.chain.run import ChainRun
+from edge.chain.express import open_run
 from edge.errors import BadRequest, LimitExceeded, RouteError
 from edge.exchange.ending import Ending
 from edge.exchange.revision import Services
@@ -89,7 +89,7 @@ class Exchange(Ending):
             self._set_deadline()
         if rule.chain:
             sampled = self.sampled and rule.detailed
-            self.chain = ChainRun(rule.chain, self, sampled, self.services.wall_ns)
+            self.chain = open_run(rule.chain, self, sampled, self.services.wall_ns)
             self.chain.request_head(head, end)
         else:
             self.forward_request_head(head, end)

@@ -70,6 +70,10 @@ class RequestWalk(Walk):
         self.ended = end
         run.host.forward_request_head(self._head, end)
 
+    def skip(self, opened: int) -> None:
+        """The first filters of the chain are open already."""
+        self._opened = opened
+
     def _bypassed(self, bound: BoundFilter, error: FilterError) -> bool:
         """Whether the chain may go on without a filter that could not be had."""
         if not (bound.fail_open and isinstance(error, FilterUnavailable)):

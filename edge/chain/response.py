@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from edge.chain.filter import Action, Direction, Filter, Phase
@@ -62,6 +63,22 @@ class ResponseWalk(Walk):
         self.head_left = True
         self.ended = end
         run.host.forward_response_head(head, end)
+
+    def go_to(self, k: int) -> None:
+        """The filter at `k` has the head."""
+        self._at = k
+
+    def take_answer(self, k: int, answer: Callable[[], Action]) -> None:
+        """The head callback at `k` ends by `answer`; then on behind it."""
+        run = self.run
+        status = self._head.status
+        run.current = place = self.places[k]
+        action = answer()
+        run.current = None
+        if (action or run.halted) and not self.answered(k, action, HEAD):
+            return
+        if self._head.status == status or self._status_allowed(place):
+            self.walk_head(k + 1)
 
     def _status_allowed(self, place: Place) -> bool:
         """A filter may not make a response informational, a tunnel, or a number nobody knows."""

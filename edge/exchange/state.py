@@ -11,6 +11,7 @@ from edge.exchange.seams import Connection, Downstream, UpstreamRequest
 from edge.head import RequestHead, ResponseHead
 
 if TYPE_CHECKING:
+    from edge.chain.express import ExpressRun
     from edge.chain.run import ChainRun
     from edge.route import Candidate
     from edge.telemetry.spans import ExchangeTrace
@@ -94,7 +95,7 @@ class ExchangeState:
         self.began = services.clock()
         self.request_id = services.next_request_id()
         self.candidate: Candidate | None = None
-        self.chain: ChainRun | None = None
+        self.chain: ChainRun | ExpressRun | None = None
         self.backend = ""
         self.cluster_name = ""
         self.upstream: UpstreamRequest | None = None

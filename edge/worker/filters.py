@@ -59,7 +59,8 @@ class FilterHost:
         result: Chains = {}
         for chain in made.chains:
             groups = [await self._group(specs) for specs in grouped(chain.filters)]
-            result[chain.name] = ChainPlan(bound for group in groups for bound in group.filters)
+            express = groups[0].express if len(groups) == 1 and groups[0].fits_express() else None
+            result[chain.name] = ChainPlan((bound for group in groups for bound in group.filters), express)
         return result
 
     def retire(self, chains: Chains) -> None:

@@ -9,7 +9,7 @@ from weakref import ref
 
 from edge.abi.proxy_wasm import world
 from edge.abi.proxy_wasm.instance import DRIVERS, Instance
-from edge.abi.proxy_wasm.layout import Area, Control
+from edge.abi.proxy_wasm.layout import GUEST_SHIFT, RETURNED, Area, Control, Flag
 from edge.errors import FilterTrap, FilterUnavailable
 from edge.wasm.budget import START_CPU_NS, START_WALL_NS, Budget
 from edge.wasm.store import RawInstance, Store, StoreLimits
@@ -28,8 +28,12 @@ _INNER_MEMORY_BYTES: Final = 2304 << 10
 class Lane(Protocol):
     """An exchange that all guests of a cell serve in one crossing a phase, as the cell sees it."""
 
-    def die(self, failure: FilterTrap) -> None:
-        """A guest trapped in another exchange's call."""
+    def enter(self, instance: Instance, call: int) -> None:
+        """A guest asks the world, in a crossing of this exchange."""
+
+    def context(self, slot: int) -> StreamContext: ...
+    def general(self) -> object:
+        """Give the exchange to the general run, with a context for each guest."""
 
 
 class Cell:
@@ -40,9 +44,11 @@ class Cell:
     """
 
     __slots__ = (
-        *("__weakref__", "addresses", "args", "attached", "budget", "closing", "control", "dead"),
-        *("group", "group_end", "group_request_head", "group_response_head", "inline", "instances"),
-        *("lane", "lanes", "memory", "next_id", "number", "start_ns", "starting", "store", "wide"),
+        *("__weakref__", "addresses", "allowance", "args", "attached", "budget", "closing", "control"),
+        *("dead", "group", "group_end", "group_request_head", "group_response_head", "inline"),
+        *("instances", "lane", "lanes", "last", "left_at", "left_size", "memory", "next_id", "now_ns"),
+        *("number", "op_words", "ran_down", "ran_down_plain", "ran_up", "ran_up_plain", "start_ns"),
+        *("starting", "store", "wide"),
     )
 
     group_request_head: Callable[[], int]
@@ -60,8 +66,11 @@ class Cell:
         self.lane: Lane | None = None
         self.lanes: dict[int, Lane] = {}
         self.instances: tuple[Instance, ...] = ()
+        self._know_words(len(group.filters) - 1)
         world.LIVE[self.number] = ref(self)
         filters = group.filters
+        self.allowance = filters[0].allowance
+        self.now_ns = filters[0].services.now_ns
         limits = filters[0].limits
         self.budget = Budget(int(limits.cpu_per_call_s * 1e9), int(limits.cpu_per_request_s * 1e9))
         if inline:
@@ -81,6 +90,13 @@ class Cell:
         self.start_ns = self.budget.take_used() if inline else 0
         self.budget.serve()
 
+    def _know_words(self, last: int) -> None:
+        """What group drivers say when every guest continued, with edits and without (`plain`)."""
+        self.last = last
+        self.left_size = 8 * (last + 1)
+        self.ran_up_plain, self.ran_down_plain = RETURNED | last << GUEST_SHIFT, RETURNED
+        self.ran_up, self.ran_down = self.ran_up_plain | int(Flag.OPS), RETURNED | int(Flag.OPS)
+
     def __del__(self) -> None:
         world.LIVE.pop(self.number, None)
 
@@ -96,6 +112,8 @@ class Cell:
         self.control = block.cast("I")
         self.wide = block.cast("Q")
         self.args = store.args
+        self.left_at = at[Area.CONTROL] + 4 * Control.LEFT
+        self.op_words = memory[at[Area.OPS_WORDS] : at[Area.OPS_WORDS] + 1024].cast("I")
         self.control[Control.GUESTS] = len(filters)
         drivers = self._bound(inner, DRIVERS)
         for name, bound in self._bound(inner, _GROUP_DRIVERS).items():
@@ -125,14 +143,13 @@ class Cell:
 
     def trapped(self, failure: FilterTrap, entered: StreamContext | None) -> None:
         """A guest trapped: a fresh cell takes over, the exchanges in this one fail."""
+        for lane in list(self.lanes.values()):
+            lane.general()
         contexts = [context for each in self.instances for context in each.contexts.values()]
         for instance in self.instances:
             instance.contexts = {}
-        lanes, self.lanes = self.lanes, {}
         self.discard()
         self.group.cell_trapped(self)
-        for lane in lanes.values():
-            lane.die(failure)
         for context in contexts:
             if context is not entered:
                 context.die(failure, entered)

@@ -43,16 +43,18 @@ class StreamContext(Surface):
 
     __slots__ = ("left", "parent")
 
-    def __init__(self, instance: Instance, port: Port) -> None:
+    def __init__(self, instance: Instance, port: Port, made: int = 0) -> None:
+        """`made`: the id under which the guest has been told of it already."""
         self.instance = instance
         cell = instance.cell
-        self.id = number = cell.next_id
-        cell.next_id = number + 1
+        self.id = number = made or cell.next_id
+        if not made:
+            cell.next_id = number + 1
         instance.contexts[number] = self
         self._port = port
         self.left = instance.allowance
         self.lines_left = LOG_LINES
-        self.parent = ROOT_ID
+        self.parent = 0 if made else ROOT_ID
         self.failure = None
         self.notes = None
 
@@ -169,7 +171,7 @@ class StreamContext(Surface):
         error = bound()
         word = instance.args[0]
         if word < RETURNED:
-            return self._trapped(instance.store.trap(error))
+            return self.trapped(instance.store.trap(error))
         self.left = wide[0]
         if budget.used_ns:
             self._charge()
@@ -192,7 +194,7 @@ class StreamContext(Surface):
         try:
             word = instance.run(self.left, bound)
         except Trap as trap:
-            return self._trapped(trap)
+            return self.trapped(trap)
         finally:
             before, self.left = self.left, instance.wide[0]
             if record is not None:
@@ -221,9 +223,25 @@ class StreamContext(Surface):
         self.noted().cpu_ns += budget.take_used()
         budget.serve()
 
-    def _trapped(self, trap: Trap) -> Action:
+    def trapped(self, trap: Trap) -> Action:
+        """A call under this context trapped."""
         self.failure = self.instance.trapped(trap, self)
         return _FAIL
+
+    # From the express lane
+
+    def move(self, port: Port, left: int) -> None:
+        """The general run has taken over: another port, and what the lane left of the allowance."""
+        self._port = port
+        self.left = left
+
+    def crossed(self, direction: int, word: int, words: list[int], payload: bytes, used_ns: int) -> Action:
+        """The end of this guest's callback in a crossing of the group; `words`: its edits."""
+        if used_ns:
+            self.noted().cpu_ns += used_ns
+        if words:
+            self.instance.current.apply(words, payload)
+        return self._settled(direction, word)
 
     # What it comes to
 

@@ -9,10 +9,14 @@ from weakref import WeakSet
 from edge import model
 from edge.abi.life import Life
 from edge.abi.proxy_wasm.cell import Cell
+from edge.abi.proxy_wasm.express import ProxyWasmExpress
 from edge.abi.proxy_wasm.filter import ProxyWasmFilter
 from edge.abi.proxy_wasm.host import ProxyWasmModule
 from edge.abi.proxy_wasm.layout import GUESTS_LIMIT
 from edge.abi.services import HostServices
+from edge.chain.filter import Phase
+from edge.chain.host import ChainHost
+from edge.chain.plan import ChainPlan
 from edge.errors import FilterUnavailable
 from edge.head import RequestHead
 
@@ -66,6 +70,21 @@ class Group:
         if not found.attached:
             found.attach()
         return found
+
+    def express(
+        self, plan: ChainPlan, host: ChainHost, clock_ns: Callable[[], int]
+    ) -> ProxyWasmExpress | None:
+        """See `edge.chain.plan.Express`; for a plan of exactly these filters."""
+        cell = self.life.current
+        if cell is None or not cell.attached:
+            return None
+        return ProxyWasmExpress(plan, host, clock_ns, cell)
+
+    def fits_express(self) -> bool:
+        """Whether every filter wants the request's head, and none a body or trailers."""
+        return self._shared and all(
+            bound.phases & ~Phase.RESPONSE_HEAD == Phase.REQUEST_HEAD for bound in self.filters
+        )
 
     def cell_trapped(self, cell: Cell) -> None:
         """Called once by a cell that just died."""

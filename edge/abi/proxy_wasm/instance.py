@@ -100,7 +100,7 @@ class Instance:
         self.store, self.budget, self.args = cell.store, cell.budget, cell.args
         self.memory, self.control, self.wide = cell.memory, cell.control, cell.wide
         self.addresses = at = cell.addresses
-        self.op_words = cell.memory[at[Area.OPS_WORDS] : at[Area.OPS_WORDS] + 1024].cast("I")
+        self.op_words = cell.op_words
         self._ops = at[Area.OPS_BYTES]
         self.request_arena = at[Area.MAPS]
         self.response_arena = at[Area.MAPS + 2]

@@ -47,6 +47,7 @@ class Control(IntEnum):
     METRICS = 22
     LOGS_DROPPED = 23
     LATE_EDITS = 24
+    MIXED = 25
     A0 = 26
     OWN = 32
     LEFT = 96
@@ -149,12 +150,18 @@ class Root(IntEnum):
 
 
 class Flag(IntFlag):
-    """Beside the guest's answer (the low 8 bits) in a driver's word."""
+    """Beside the guest's answer (the low 8 bits) in a driver's word; the last two of group drivers only."""
 
     OPS = 1 << 8
     LOGS = 1 << 9
     METRICS = 1 << 10
     NOTES = 1 << 11
+    MIXED = 1 << 12
+    STOPPED = 1 << 13
+
+
+GUEST_SHIFT: Final = 16
+"""Where the word of a group driver has the guest that came last."""
 
 
 RETURNED: Final = 1 << 62

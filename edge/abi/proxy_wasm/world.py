@@ -92,7 +92,10 @@ def _context(instance: Instance, number: int, _b: int, _c: int) -> int:
     root = instance.root
     context = root if number == root.id else instance.contexts.get(number)
     if context is None:
-        return Status.BAD_ARGUMENT
+        lane = instance.cell.lanes.get(number)
+        if lane is None:
+            return Status.BAD_ARGUMENT
+        context = lane.context(instance.slot)
     if instance.control[Control.OPS]:
         instance.take_ops()
     instance.current = context
@@ -275,7 +278,10 @@ def _world(number: int, values: Any) -> None:
     if cell is None:
         raise LookupError("a call from a cell that is gone")
     instance = cell.instances[cell.control[_GUEST]]
-    answer = _BY_NUMBER[values[0] & WORD]
+    call = values[0] & WORD
+    if cell.lane is not None:
+        cell.lane.enter(instance, call)
+    answer = _BY_NUMBER[call]
     if not instance.timed:
         values[0] = answer(instance, values[2] & WORD, values[4] & WORD, values[6] & WORD)
         return

@@ -36,13 +36,14 @@ _FLAGS = (
 @cache
 def compiled(name: str) -> bytes:
     """guests/<name>.c as WASM, cached by the digest of its sources."""
-    sources = [HERE / f"{name}.c", HERE / "guest.h"]
+    source = HERE / f"{name}.c"
+    sources = [source, *sorted(HERE.glob("*"))]
     digest = hashlib.sha256(
         b"".join(path.read_bytes() for path in sources) + repr(_FLAGS).encode()
     ).hexdigest()
 
     def make(target: Path) -> None:
-        command = [str(zig()), "cc", *_FLAGS, "-o", str(target), str(sources[0])]
+        command = [str(zig()), "cc", *_FLAGS, "-o", str(target), str(source)]
         subprocess.run(command, check=True, timeout=300, capture_output=True)
 
     return once(f"guests/{name}-{digest[:16]}.wasm", make).read_bytes()

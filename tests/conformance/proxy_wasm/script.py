@@ -65,6 +65,9 @@ FUNCTIONS: Final = {
     "fd_prestat_get": 60,
     "path_open": 61,
 }
+OWN: Final = {"set_own_context": 40}
+"""What the script makes of it: `set_effective_context` to the stream context created last."""
+
 CALLBACKS: Final = {
     name: number
     for number, name in enumerate(
@@ -76,7 +79,7 @@ CALLBACKS: Final = {
         1,
     )
 }
-_POKE, _CALL, _PEEK, _FOLLOW, _ANSWER, _LOOP, _TRAP, _GROW, _ALLOCATOR, _EMIT = range(1, 11)
+_POKE, _CALL, _PEEK, _FOLLOW, _ANSWER, _LOOP, _TRAP, _GROW, _ALLOCATOR, _EMIT, _QUIET = range(1, 12)
 
 
 class Script:
@@ -108,7 +111,7 @@ class Script:
         for argument in arguments:
             words += self.text(argument) if isinstance(argument, bytes) else (argument & 0xFFFFFFFF,)
         words += [0] * (12 - len(words))
-        self._code.append(pack("<14I", _CALL, FUNCTIONS[name], *words))
+        self._code.append(pack("<14I", _CALL, {**FUNCTIONS, **OWN}[name], *words))
         return self
 
     def peek(self, at: int, size: int) -> Script:
@@ -151,6 +154,12 @@ class Script:
 
     def emit(self) -> Script:
         self._code.append(pack("<I", _EMIT))
+        return self
+
+    def quiet(self) -> Script:
+        """Drop what would be emitted."""
+        self._words.append("quiet")
+        self._code.append(pack("<I", _QUIET))
         return self
 
     def code(self) -> bytes:

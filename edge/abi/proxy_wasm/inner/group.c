@@ -10,6 +10,8 @@
  */
 
 #define ROOT 1u
+#define HAS_MIXED (1u << 12)
+#define HAS_STOPPED (1u << 13)
 
 u64 finish(u32 answer);
 
@@ -29,7 +31,12 @@ static int stops(u32 guest, u32 answer) {
            control[CTL_LOGS_DROPPED];
 }
 
-static u64 came_to(u32 guest, u32 answer) { return finish(answer) | (u64)guest << 16; }
+static u64 came_to(u32 guest, u32 answer) {
+    u64 word = finish(answer) | (u64)guest << 16;
+    if (control[CTL_MIXED]) word |= HAS_MIXED;
+    if (control[CTL_STOP]) word |= HAS_STOPPED;
+    return word;
+}
 
 /* From guest `first` on; every context is created here. From 0 on, each has the allowance in CALLS and BYTES. */
 EXPORT(group_request_head) u64 group_request_head(u32 first, u32 context, u32 length, u32 count, u32 end) {

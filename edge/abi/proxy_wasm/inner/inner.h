@@ -43,6 +43,7 @@ enum control {
     CTL_METRICS = 22,       /* metric changes waiting */
     CTL_LOGS_DROPPED = 23,
     CTL_LATE_EDITS = 24,    /* edits of a head that has already gone on */
+    CTL_MIXED = 25,         /* not all edits waiting are additions */
     CTL_A0 = 26,            /* further arguments of a world call, up to CTL_A0 + 5 */
     CTL_OWN = 32,           /* OWN_WORDS for each guest, see enum own */
     CTL_LEFT = 96,          /* u64 for each guest: what an exchange's group drivers left of CALLS and BYTES */

@@ -116,6 +116,7 @@ static void tell(Map *map, u32 op, u32 index, const u8 *name, u32 name_size, con
         control[CTL_OPS] = control[CTL_OPS_BYTES] = control[CTL_MARK_OPS] = control[CTL_MARK_BYTES] = at = 0;
     }
     if (stands_alone(op, value, value_size)) control[CTL_STOP] = 1;
+    if (op != OP_ADD) control[CTL_MIXED] = 1;
     op_words[control[CTL_OPS]++] = op << 28 | map->type << 24 | index;
     memcpy(op_bytes + at, name, name_size);
     at += name_size;

@@ -134,7 +134,7 @@ void begin(u32 context) {
     control[CTL_OPS] = control[CTL_OPS_BYTES] = control[CTL_LOG_BYTES] = control[CTL_RECORDS] = 0;
     control[CTL_LATE_EDITS] = control[CTL_LOGS_DROPPED] = 0;
     allocating = 0;
-    control[CTL_MARK_OPS] = control[CTL_MARK_BYTES] = control[CTL_STOP] = 0;
+    control[CTL_MARK_OPS] = control[CTL_MARK_BYTES] = control[CTL_STOP] = control[CTL_MIXED] = 0;
 }
 
 u32 *record_words(void) { return records; }

@@ -6,7 +6,7 @@
  */
 #include "guest.h"
 
-enum op { POKE = 1, CALL, PEEK, FOLLOW, ANSWER, LOOP, TRAP, GROW, ALLOCATOR, EMIT };
+enum op { POKE = 1, CALL, PEEK, FOLLOW, ANSWER, LOOP, TRAP, GROW, ALLOCATOR, EMIT, QUIET };
 enum callback { CONFIGURE = 1, REQUEST_HEADERS, REQUEST_BODY, REQUEST_TRAILERS, RESPONSE_HEADERS, RESPONSE_BODY,
     RESPONSE_TRAILERS, TICK, CALL_RESPONSE, DONE, LOG, DELETE, CREATE, VM_START };
 
@@ -16,6 +16,7 @@ static u32 script[1 << 19], script_words;
 static u8 output[65536];
 static u32 output_size;
 static u32 out[2];
+static u32 own; /* the stream context created last */
 
 EXPORT(proxy_abi_version_0_2_1) void abi(void) {}
 
@@ -113,6 +114,7 @@ static u32 call(u32 function, const u32 *a) {
     case 37: return proxy_call_foreign_function(V(0), V(1), V(2), V(3), V(4), V(5));
     case 38: return proxy_set_effective_context(V(0));
     case 39: return proxy_done();
+    case 40: return proxy_set_effective_context(own);
     case 50: return args_get(V(0), V(1));
     case 51: return args_sizes_get(V(0), V(1));
     case 52: return environ_get(V(0), V(1));
@@ -149,6 +151,7 @@ static void run(const u32 *code, u32 words) {
         case GROW: put(__builtin_wasm_memory_grow(0, *code++)); break;
         case ALLOCATOR: allocator_mode = *code++; break;
         case EMIT: emit(); break;
+        case QUIET: output_size = 0; break;
         default: __builtin_trap();
         }
     }
@@ -173,13 +176,21 @@ EXPORT(proxy_on_configure) u32 on_configure(u32 root, u32 size) {
     }
     return section(CONFIGURE, 1);
 }
-EXPORT(proxy_on_context_create) void on_create(u32 context, u32 parent) { if (parent) section(CREATE, 0); }
+EXPORT(proxy_on_context_create) void on_create(u32 context, u32 parent) {
+    if (!parent) return;
+    own = context;
+    section(CREATE, 0);
+}
 EXPORT(proxy_on_request_headers) u32 on_request_headers(u32 c, u32 n, u32 end) { return section(REQUEST_HEADERS, 0); }
+#ifndef HEADS_ONLY
 EXPORT(proxy_on_request_body) u32 on_request_body(u32 c, u32 n, u32 end) { return section(REQUEST_BODY, end ? 0 : 1); }
 EXPORT(proxy_on_request_trailers) u32 on_request_trailers(u32 c, u32 n) { return section(REQUEST_TRAILERS, 0); }
+#endif
 EXPORT(proxy_on_response_headers) u32 on_response_headers(u32 c, u32 n, u32 end) { return section(RESPONSE_HEADERS, 0); }
+#ifndef HEADS_ONLY
 EXPORT(proxy_on_response_body) u32 on_response_body(u32 c, u32 n, u32 end) { return section(RESPONSE_BODY, end ? 0 : 1); }
 EXPORT(proxy_on_response_trailers) u32 on_response_trailers(u32 c, u32 n) { return section(RESPONSE_TRAILERS, 0); }
+#endif
 EXPORT(proxy_on_tick) void on_tick(u32 root) { section(TICK, 0); }
 EXPORT(proxy_on_http_call_response) void on_call(u32 root, u32 id, u32 headers, u32 size, u32 trailers) {
     put(id);

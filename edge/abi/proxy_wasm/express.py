@@ -1,0 +1,275 @@
+"""The express lane of a cell: one crossing a phase for all guests, and no object for any of them.
+
+A `StreamContext` is made for a guest only when it asks the world for something of the exchange,
+logs, or does what the general run has to take up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from struct import Struct
+from typing import Final
+
+from edge.abi.proxy_wasm import drain, edits
+from edge.abi.proxy_wasm.cell import Cell
+from edge.abi.proxy_wasm.exchange import StreamContext
+from edge.abi.proxy_wasm.instance import Instance
+from edge.abi.proxy_wasm.layout import MAP_LIMIT_BYTES, RETURNED, Area, Control, Flag, World
+from edge.chain.adopted import AdoptedRun
+from edge.chain.express import ExpressRun
+from edge.chain.express_port import ExpressPort
+from edge.chain.filter import Action, Direction
+from edge.chain.host import ChainHost
+from edge.chain.plan import ChainPlan
+from edge.head import RequestHead, ResponseHead
+
+_REQUEST, _RESPONSE = int(Direction.REQUEST), int(Direction.RESPONSE)
+_OPS, _MIXED, _STOPPED = int(Flag.OPS), int(Flag.MIXED), int(Flag.STOPPED)
+_LEFTOVER: Final = int(Flag.LOGS | Flag.METRICS | Flag.NOTES)
+_OPS_COUNT, _OPS_SIZE, _STOP = int(Control.OPS), int(Control.OPS_BYTES), int(Control.STOP)
+_MARK, _MARK_SIZE, _GUEST = int(Control.MARK_OPS), int(Control.MARK_BYTES), int(Control.GUEST)
+_OPS_AREA: Final = int(Area.OPS_BYTES)
+_REQUEST_ARENA, _RESPONSE_ARENA = int(Area.MAPS), int(Area.MAPS) + 2
+_ANSWER: Final = 0xFF
+_ALLOWANCE: Final = Struct("<Q")
+_QUIET: Final = frozenset(
+    int(call)
+    for call in (
+        *(World.LOAD, World.PROPERTY, World.BUFFER, World.BUFFER_SIZE, World.PULL, World.PUSH),
+        *(World.SHARED_GET, World.SHARED_SET, World.METRIC, World.METRIC_VALUE, World.METRICS),
+        World.RANDOM,
+    )
+)
+"""World calls after which the lane goes on: they only read, or change nothing of the exchange."""
+
+
+class ProxyWasmExpress(ExpressRun):
+    """`_made`: contexts and their ports by slot, as far as needed. `_left`: what each guest may still use."""
+
+    __slots__ = ("_cell", "_entered", "_error", "_id", "_left", "_made", "_used_ns")
+
+    def __init__(self, plan: ChainPlan, host: ChainHost, clock_ns: Callable[[], int], cell: Cell) -> None:
+        super().__init__(plan, host, clock_ns)
+        self._cell = cell
+        self._id = 0
+        self._left = b""
+        self._entered = -1
+        self._error = self._used_ns = 0
+        self._made: dict[int, tuple[StreamContext, ExpressPort]] = {}
+
+    # What the cell asks
+
+    def enter(self, instance: Instance, call: int) -> None:
+        """A guest asks the world in a crossing of this exchange."""
+        if self._entered != instance.slot:
+            self._entered = instance.slot
+            instance.current = self.context(instance.slot)
+        if call not in _QUIET:
+            self._cell.control[_STOP] = 1
+
+    def context(self, slot: int) -> StreamContext:
+        """The context of a guest in this exchange, made now if there was none."""
+        made = self._made.get(slot)
+        if made is None:
+            assert self.request is not None
+            port = ExpressPort(self, self.request)
+            made = self._made[slot] = (StreamContext(self._cell.instances[slot], port, self._id), port)
+        return made[0]
+
+    # The request
+
+    def _ask_request(self, head: RequestHead, end: bool) -> bool:
+        cell = self._cell
+        data, count = head._encoded or head.encoded()
+        if not data.isascii():
+            shown = cell.group.filters[0].shown(data)
+            if shown is None:
+                self._start_over(head, end)
+                return False
+            data = shown
+        size = len(data)
+        if size > MAP_LIMIT_BYTES:
+            self._start_over(head, end)
+            return False
+        self.request = head
+        self._id = number = cell.next_id
+        cell.next_id = number + 1
+        cell.lanes[number] = self
+        at = cell.addresses[_REQUEST_ARENA]
+        cell.memory[at : at + size] = data
+        cell.wide[0] = cell.allowance
+        first = 0
+        while True:
+            args = cell.args
+            args[0], args[2], args[4], args[6], args[8] = first, number, size, count, end
+            word = self._cross(cell.group_request_head)
+            if word & ~_MIXED == cell.ran_up:
+                self._edit(head, word)
+                return True
+            if word == cell.ran_up_plain:
+                return True
+            if not self._passes(_REQUEST, head, end, word):
+                return False
+            first = cell.control[_GUEST] + 1
+            if first > cell.last:
+                return True
+
+    def _ask_response(self, head: ResponseHead, end: bool) -> bool:
+        cell = self._cell
+        data, count = head._encoded or head.encoded()
+        if not data.isascii():
+            shown = cell.group.filters[0].shown(data)
+            if shown is None:
+                return self._leave(head, end)
+            data = shown
+        size = len(data)
+        if size > MAP_LIMIT_BYTES:
+            return self._leave(head, end)
+        self.response = head
+        memory = cell.memory
+        at = cell.addresses[_RESPONSE_ARENA]
+        memory[at : at + size] = data
+        self._put_left()
+        first, fresh, number = cell.last, True, self._id
+        while True:
+            args = cell.args
+            args[0], args[2], args[4], args[6], args[8], args[10] = first, number, size, count, end, fresh
+            word = self._cross(cell.group_response_head)
+            if word & ~_MIXED == cell.ran_down:
+                self._edit(head, word)
+                return True
+            if word == cell.ran_down_plain:
+                return True
+            if not self._passes(_RESPONSE, head, end, word):
+                return False
+            first, fresh = cell.control[_GUEST] - 1, False
+            if first < 0:
+                return True
+
+    def _leave(self, head: ResponseHead, end: bool) -> bool:
+        """No filter can be asked about this response here."""
+        self.general().response_head(head, end)
+        return False
+
+    # One crossing
+
+    def _cross(self, bound: Callable[[], int]) -> int:
+        """Arguments are set; gives the driver's word, smaller than RETURNED after a trap."""
+        cell = self._cell
+        cell.lane = self
+        self._entered = -1
+        budget = cell.budget
+        budget.call += 1
+        cell.wide[1] = cell.now_ns()
+        error = bound()
+        cell.lane = None
+        word = cell.args[0]
+        if word < RETURNED:
+            self._error = error
+            return word
+        at = cell.left_at
+        self._left = bytes(cell.memory[at : at + cell.left_size])
+        if budget.used_ns:
+            self._used_ns = budget.take_used()
+            if self._used_ns:
+                return word | _STOPPED
+        return word
+
+    def _put_left(self) -> None:
+        cell = self._cell
+        at = cell.left_at
+        cell.memory[at : at + cell.left_size] = self._left
+
+    def _edit(self, head: RequestHead | ResponseHead, word: int) -> None:
+        """Take over what all guests wrote; none of it can fail."""
+        cell = self._cell
+        control = cell.control
+        at = cell.addresses[_OPS_AREA]
+        parts = bytes(cell.memory[at : at + control[_OPS_SIZE] - 1]).split(b"\0")
+        if word & _MIXED:
+            edits.edit_head(head, cell.op_words[: control[_OPS_COUNT]].tolist(), parts)
+        else:
+            head.fields.extend(zip(parts[::2], parts[1::2], strict=True))
+            head._encoded = None
+
+    # What is not plain
+
+    def _passes(self, direction: int, head: RequestHead | ResponseHead, end: bool, word: int) -> bool:
+        """Take up what the guest that came last left; False = the general run has taken over."""
+        if word < RETURNED or word & (_ANSWER | _STOPPED):
+            self._hand_over(direction, head, end, word)
+            return False
+        if word & _OPS:
+            self._edit(head, word)
+        if word & _LEFTOVER:
+            slot = self._cell.control[_GUEST]
+            drain.drain(self._cell.instances[slot], word, self.context(slot))
+        return True
+
+    def _hand_over(self, direction: int, head: RequestHead | ResponseHead, end: bool, word: int) -> None:
+        """The callback of the guest that came last is ended by the general run."""
+        cell = self._cell
+        control = cell.control
+        slot = control[_GUEST]
+        context = self.context(slot)
+        if self._entered != slot:
+            context.instance.current = context
+        mark, size = control[_MARK], control[_MARK_SIZE]
+        at = cell.addresses[_OPS_AREA]
+        if mark:
+            before = bytes(cell.memory[at : at + size - 1]).split(b"\0")
+            edits.edit_head(head, cell.op_words[:mark].tolist(), before)
+        words = cell.op_words[mark : control[_OPS_COUNT]].tolist()
+        payload = bytes(cell.memory[at + size : at + control[_OPS_SIZE] - 1]) if words else b""
+
+        def answer() -> Action:
+            if word < RETURNED:
+                return context.trapped(cell.store.trap(self._error))
+            return context.crossed(
+                direction, word & ~(_OPS | _MIXED | _STOPPED), words, payload, self._used_ns
+            )
+
+        if isinstance(head, RequestHead):
+            self._adopted(slot + 1).end_request_callback(answer)
+        else:
+            run = self._adopted(len(self.plan))
+            run.adopt_request_left()
+            run.end_response_callback(head, end, slot, answer)
+
+    def _adopt(self, run: AdoptedRun, head: RequestHead, reached: int) -> None:
+        self._cell.lanes.pop(self._id, None)
+        contexts = [self.context(slot) for slot in range(reached)]
+        ports = [self._made[slot][1] for slot in range(reached)]
+        waits = [port.waits for port in ports]
+        places = run.adopt_request(head, self._request_end, self._request_whole, contexts, waits)
+        for slot, place in enumerate(places):
+            ports[slot].place = place
+            (left,) = _ALLOWANCE.unpack_from(self._left, 8 * slot) if self._left else (self._cell.allowance,)
+            contexts[slot].move(place, left)
+        self._made = {}
+
+    def _end(self) -> None:
+        cell = self._cell
+        cell.lanes.pop(self._id, None)
+        self._put_left()
+        first = 0
+        while first <= cell.last:
+            cell.args[0], cell.args[2] = first, self._id
+            word = self._cross(cell.group_end)
+            if word == cell.ran_up_plain:
+                break
+            slot = cell.control[_GUEST]
+            context = self.context(slot)
+            instance = context.instance
+            if word < RETURNED:
+                instance.trapped(cell.store.trap(self._error), context)
+                break
+            if self._entered != slot:
+                instance.current = context
+            instance.settle(word, context)
+            first = slot + 1
+        for context, _ in self._made.values():
+            context.instance.forget(context)
+        self._made = {}
+        if cell.closing:
+            cell.left()

@@ -1,0 +1,243 @@
+"""The express lane against the general run: random guests, nobody outside can tell which one it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge import model
+from edge.abi.proxy_wasm import Group, bind_group
+from edge.chain.express import ExpressRun, open_run
+from edge.chain.filter import LocalReply
+from edge.chain.plan import ChainPlan
+from edge.chain.run import ChainRun
+from edge.head import RequestHead, ResponseHead
+from tests.conformance.proxy_wasm import build
+from tests.conformance.proxy_wasm.rig import FakeServices, request_head, response_head
+from tests.conformance.proxy_wasm.script import Script, cell, configuration
+from tests.contract.proxy_wasm.test_inner_host_against_oracle import calls
+from tests.unit.chain.scripted import NotingHost
+
+EXAMPLES = 400
+CALLBACKS = ("create", "request_headers", "response_headers", "call_response", "done", "log", "delete")
+seen = {"handed over": 0, "on the lane": 0, "trapped": 0}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A callback's host calls; ends with an answer, a trap, or emitting nothing."""
+
+    calls: list[tuple[str, tuple[Any, ...], bool]]
+    quiet: bool
+    answer: int
+    traps: bool
+
+    def script(self) -> Script:
+        script = Script()
+        for wanted, arguments, gives in self.calls:
+            name = wanted
+            if name == "set_effective_context" and arguments[0] in (2, 3):
+                name, arguments = "set_own_context", ()
+            script.poke(cell(0), b"\0" * 16).call(name, *arguments)
+            if gives and arguments[-2:] == (cell(0), cell(1)):
+                script.follow(cell(0), cell(1))
+        if self.traps:
+            script.trap()
+        if self.quiet:
+            script.quiet()
+        return script.answer(self.answer)
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> Step:
+    light = draw(st.integers(0, 2))
+    source = _edits if light else calls()
+    return Step(
+        draw(st.lists(source, max_size=4)),
+        draw(st.integers(0, 3)) > 0,
+        draw(st.sampled_from([*[0] * 9, 1])),
+        draw(st.integers(0, 40)) == 0,
+    )
+
+
+_FIELDS = st.sampled_from([b"x-in", b"x-new", b"cookie", b"x-latin", b"server"])
+_TEXTS = st.sampled_from([b"", b"v", b"hello", b"other", b"h\xc3\xa9", b"w" * 300])
+_edits = st.one_of(
+    st.tuples(
+        st.sampled_from(["add_header_map_value", "replace_header_map_value"]),
+        st.tuples(st.sampled_from([0, 2]), _FIELDS, _TEXTS),
+        st.just(False),
+    ),
+    st.tuples(
+        st.just("remove_header_map_value"), st.tuples(st.sampled_from([0, 2]), _FIELDS), st.just(False)
+    ),
+)
+GUESTS = st.lists(
+    st.dictionaries(st.sampled_from(CALLBACKS), steps(), min_size=1, max_size=5), min_size=1, max_size=4
+)
+EVENTS = st.lists(
+    st.tuples(
+        st.integers(0, 1), st.sampled_from(["data", "trailers", "response", "edge_reply", "turn", "callout"])
+    ),
+    max_size=10,
+)
+ODD = st.sampled_from([b"plain", b"plain", b"caf\xe9", b"h\xc3\xa9", b"v" * 60_000])
+
+
+class Side:
+    """Two exchanges over one group, on the express lane or not."""
+
+    def __init__(self, guests: list[dict[str, Step]], non_utf8: str, express: bool) -> None:
+        self.services = FakeServices()
+        module = build.module(build.compiled("script_heads"))
+        made = [
+            model.Filter(
+                name=f"f{k}",
+                module=module.digest,
+                abi=module.abi,
+                config=configuration(**{name: step.script() for name, step in guest.items()}),
+                allow=model.Allow(backends=["blue"], callouts=["auth"]),
+                non_utf8=non_utf8,
+            )
+            for k, guest in enumerate(guests)
+        ]
+        self.group: Group = bind_group(made, [module] * len(made), self.services)
+        assert self.group.fits_express()
+        errors: list[Exception | None] = []
+        self.group.prepare(errors.append)
+        self.services.warm.run()
+        self.services.warm.run()
+        assert errors == [None]
+        self.plan = ChainPlan(self.group.filters, self.group.express if express else None)
+        self.hosts = [NotingHost(), NotingHost()]
+        self.runs: list[ChainRun | ExpressRun] = []
+        self.answers = 0
+
+    def begin(self, odd: bytes, end: bool) -> None:
+        for host in self.hosts:
+            run = open_run(self.plan, host, False, lambda: 1)
+            self.runs.append(run)
+            run.request_head(request_head((b"x-latin", odd), length=None if end else 23), end)
+            self._turn()
+
+    def happen(self, which: int, event: str, odd: bytes) -> object:
+        run, host = self.runs[which], self.hosts[which]
+        result: object = None
+        if host.over:
+            return None
+        if event == "data":
+            run.request_data(b"abc", False)
+        elif event == "trailers":
+            run.request_trailers([(b"x-t", b"1")])
+        elif event == "response":
+            if host.request is not None:
+                run.response_head(response_head((b"x-latin", odd), length=None), False)
+                run.response_data(b"xyz", True)
+        elif event == "edge_reply":
+            result = run.reply(LocalReply(502, [(b"x-e", b"1")], b"failed", "why", "edge"))
+        elif event == "callout":
+            done = self.services.callouts.done
+            if self.answers < len(done):
+                self.answers += 1
+                done[self.answers - 1](ResponseHead(200, [(b"x-a", b"1")]), b"body", [])
+        self._turn()
+        return result
+
+    def _turn(self) -> None:
+        self.services.turn()
+        for host in self.hosts:
+            if not host.over:
+                host.turn()
+
+    def finish(self) -> None:
+        for run, host in zip(self.runs, self.hosts, strict=True):
+            run.done()
+            run.done()
+            host.over = True
+            host.soon.clear()
+        self.services.turn()
+
+    def outcome(self) -> dict[str, object]:
+        """Everything that somebody outside can see."""
+        services = self.services
+        return {
+            "exchanges": [
+                (
+                    *(host.calls, _request(host.request), _response(host.response), host.request_body),
+                    *(host.response_body, host.request_trailers, host.response_trailers, host.backend),
+                    *(_reply(host.won), host.error and _cause(str(host.error)), host.deadline, host.paused),
+                    *(
+                        run.flag,
+                        run.failure and _cause(run.failure.detail),
+                        _reply(run.won),
+                        run.request_head_left,
+                    ),
+                )
+                for run, host in zip(self.runs, self.hosts, strict=True)
+            ],
+            "lines": services.lines,
+            "metrics": (services.metrics.names, services.metrics.values, services.metrics.observed),
+            "callouts": [(c[0], c[1].fields, c[2], c[3], c[4]) for c in services.callouts.started],
+            "dropped": [(b.lines_dropped, b.metrics_dropped, b.traps) for b in self.group.filters],
+            "traps": self.group.life.traps,
+            "open": sorted(len(cell.lanes) for cell in self.group._cells if not cell.dead),
+        }
+
+
+def _cause(text: str) -> str:
+    """A trap without its frames, which name the driver."""
+    return text.partition(" (")[0]
+
+
+def _request(head: RequestHead | None) -> object:
+    if head is None:
+        return None
+    return head.method, head.path, head.authority, head.scheme, head.fields, head.length, head.encoded()
+
+
+def _response(head: ResponseHead | None) -> object:
+    return None if head is None else (head.status, head.fields, head.length, head.encoded())
+
+
+def _reply(reply: LocalReply | None) -> object:
+    if reply is None:
+        return None
+    return reply.status, reply.fields, reply.body, _cause(reply.details), reply.source, reply.source_name
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
+@given(
+    guests=GUESTS,
+    events=EVENTS,
+    odd=ODD,
+    end=st.booleans(),
+    non_utf8=st.sampled_from(["transcode", "transcode", "raw", "reject"]),
+)
+def test_the_lane_and_the_general_run_cannot_be_told_apart(
+    guests: list[dict[str, Step]], events: list[tuple[int, str]], odd: bytes, end: bool, non_utf8: str
+) -> None:
+    lane, general = Side(guests, non_utf8, True), Side(guests, non_utf8, False)
+    for side in (lane, general):
+        side.begin(odd, end)
+    assert all(isinstance(run, ExpressRun) for run in lane.runs) or general.group.life.traps
+    for which, event in events:
+        assert lane.happen(which, event, odd) == general.happen(which, event, odd), event
+    for run in lane.runs:
+        if isinstance(run, ExpressRun):
+            seen["on the lane" if run.run is None else "handed over"] += 1
+    for side in (lane, general):
+        side.finish()
+    seen["trapped"] += lane.group.life.traps
+    assert lane.outcome() == general.outcome()
+
+
+def test_all_ways_were_taken() -> None:
+    """Runs after the property: a property that never reached the lane would prove nothing."""
+    assert min(seen.values()) >= EXAMPLES // 40, seen
