@@ -279,7 +279,10 @@ def _codecs(listener: model.Listener, context: ListenerContext) -> Callable[[], 
 
     if "h2" not in listener.protocols and "h2c" not in listener.protocols:
         return h1
+    from edge.codec.h2 import selftest
     from edge.codec.h2.server import H2Server
+
+    selftest.check()
 
     def h2() -> asyncio.Protocol:
         return H2Server(context)
