@@ -170,6 +170,7 @@ class PooledRequest:
         self._refused += 1
         if self._refused >= REFUSED_MAX or (self._body_sent and self._replay is None):
             return False
+        self.tried = 0
         if self._replay:
             self._held = self._replay
             self._held_bytes = self._replay_bytes
