@@ -62,7 +62,7 @@ class H2Client:
         self._next = 1
         self._windows: dict[int, int] = {0: _WINDOW_BYTES}
         if greet:
-            self.send(PREFACE + settings(client_settings) + frame(4, b"", 0, 1))
+            self.send(PREFACE + settings(client_settings))
 
     def __enter__(self) -> H2Client:
         return self
