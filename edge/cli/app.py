@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
+
+from edge.cli.state import CannotKeepState
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -172,9 +174,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         code = app(argv, exit_on_error=False, print_error=False)
     except CycloptsError as error:
-        print(f"edge: {str(error).strip()}", file=sys.stderr)
-        print("edge: `edge --help` lists the commands", file=sys.stderr)
-        return EXIT_USAGE
+        return _misused(error)
+    except CannotKeepState as error:
+        print(f"edge: {error}", file=sys.stderr)
+        return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
@@ -182,3 +185,14 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.close()
         return EXIT_FAILED
     return code if isinstance(code, int) else EXIT_OK
+
+
+def _misused(error: CycloptsError) -> int:
+    chain = " ".join(error.command_chain or ())
+    said = str(error).strip()
+    if isinstance(error, UnusedCliTokensError):
+        said = f"not understood: {' '.join(error.unused_tokens or [])}"
+    print(f"edge: {said}", file=sys.stderr)
+    help_of = f"`edge {chain} --help` shows its parameters" if chain else "`edge --help` lists the commands"
+    print(f"edge: {help_of}", file=sys.stderr)
+    return EXIT_USAGE

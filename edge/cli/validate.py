@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from edge.cli.app import EXIT_INVALID, EXIT_OK, EXIT_REFUSED
-from edge.cli.state import state_directory
+from edge.cli.state import cannot_keep, state_directory
 from edge.control.artefacts import CannotCompile, prepare_artefacts
 from edge.control.compiling import compile_progress
 from edge.control.config.build import used_modules
@@ -50,10 +50,13 @@ def summary(loaded: Loaded) -> str:
 
 
 def _compile(loaded: Loaded, state_dir: Path | None) -> list[str]:
+    folder = state_directory(state_dir)
     try:
-        artefacts = asyncio.run(prepare_artefacts(loaded, state_directory(state_dir), compile_progress()))
+        artefacts = asyncio.run(prepare_artefacts(loaded, folder, compile_progress()))
     except CannotCompile as refused:
         return refused.errors
+    except (OSError, ValueError) as error:
+        raise cannot_keep(folder, error) from None
     for descriptor in artefacts.descriptors:
         os.close(descriptor)
     return []

@@ -5,6 +5,7 @@ They live on when a worker dies, so that connections wait in the backlog for the
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,11 +25,11 @@ class Bound:
 
 
 class CannotBind(Exception):
-    """The text says which listener, which address, and why."""
+    """The text says which listener (or admin), which address, why, and what to do."""
 
 
-def bind_all(listeners: Iterable[tuple[str, HostPort]]) -> list[Bound]:
-    """All or none. Raises CannotBind."""
+def bind_all(listeners: Iterable[tuple[str, HostPort]], kind: str = "listener ") -> list[Bound]:
+    """All or none. Raises CannotBind; `kind` stands before the name in its text."""
     bound: list[Bound] = []
     for name, address in listeners:
         try:
@@ -36,8 +37,7 @@ def bind_all(listeners: Iterable[tuple[str, HostPort]]) -> list[Bound]:
         except OSError as error:
             for each in bound:
                 each.socket.close()
-            reason = (error.strerror or str(error)).lower()
-            raise CannotBind(f"listener {name}: cannot bind {address}: {reason}") from None
+            raise CannotBind(f"{kind}{name}: cannot bind {address}: {_reason(error, address.port)}") from None
         port: int = made.getsockname()[1]
         bound.append(Bound(name, made, HostPort(address.host, port)))
     return bound
@@ -57,7 +57,7 @@ def bind_udp(beside: Iterable[Bound]) -> list[Bound]:
             for each in bound:
                 each.socket.close()
             made.close()
-            reason = (error.strerror or str(error)).lower()
+            reason = _reason(error, tcp.address.port)
             raise CannotBind(f"listener {tcp.name}: cannot bind UDP {tcp.address} for h3: {reason}") from None
         made.setblocking(False)
         bound.append(Bound(f"{tcp.name}/udp", made, tcp.address))
@@ -82,6 +82,17 @@ def bind(address: HostPort) -> socket.socket:
         made.close()
         raise
     return made
+
+
+def _reason(error: OSError, port: int) -> str:
+    said = (error.strerror or str(error)).lower()
+    if error.errno == errno.EADDRINUSE:
+        return f"{said}; stop what listens there (`ss -lpn sport = :{port}` names it) or choose another port"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{said}; no interface of this machine has it (0.0.0.0 and [::] stand for all of them)"
+    if error.errno == errno.EACCES:
+        return f"{said}; ports below 1024 need CAP_NET_BIND_SERVICE, or choose a higher one"
+    return said
 
 
 def _prepare(made: socket.socket, family: socket.AddressFamily) -> None:

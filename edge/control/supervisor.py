@@ -102,7 +102,7 @@ class Supervisor:
         self.bound = bind_all((each.name, HostPort(each.host, each.port)) for each in made.listeners)
         speaks_h3 = {listener.name for listener in made.listeners if "h3" in listener.protocols}
         self.bound_udp = bind_udp(bound for bound in self.bound if bound.name in speaks_h3)
-        (self.admin,) = bind_all([("admin", self.draft.admin)])
+        (self.admin,) = bind_all([("admin", self.draft.admin)], kind="")
         listeners = [
             msgspec.structs.replace(listener, port=bound.address.port)
             for listener, bound in zip(made.listeners, self.bound, strict=True)

@@ -113,6 +113,9 @@ class Worker:
     async def _prepare(self, made: model.Model, descriptors: list[int]) -> None:
         try:
             prepared = await self._build(made, descriptors)
+        except OSError as error:
+            self._link.send(wire.Refused(made.revision, [f"{error.filename or ''}: {error.strerror}"]))
+            return
         except Exception as error:
             _log.exception("revision %d cannot be built", made.revision)
             self._link.send(wire.Refused(made.revision, [f"{type(error).__name__}: {error}"]))

@@ -54,8 +54,13 @@ def call_filter(call: Call) -> int:
         raw = call.response.read_bytes() if call.response else DEFAULT_RESPONSE
         response = read_response(raw, request.head.method)
         config = Path(call.config[1:]).read_bytes() if call.config.startswith("@") else call.config.encode()
-    except (NoModule, BadMessage, OSError) as error:
+    except (NoModule, BadMessage) as error:
         print(f"edge: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except OSError as error:
+        print(
+            f"edge: cannot read {error.filename}: {(error.strerror or str(error)).lower()}", file=sys.stderr
+        )
         return EXIT_USAGE
     try:
         services = LoneServices()

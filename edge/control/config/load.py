@@ -7,6 +7,7 @@ from pathlib import Path as FilePath
 
 from pydantic import ValidationError
 
+from edge.control.config.access_log import check_access_log
 from edge.control.config.authorities import read_authorities
 from edge.control.config.certificates import Pair, read_certificates
 from edge.control.config.check import check
@@ -55,6 +56,7 @@ def load(file: str | FilePath, content: bytes | None = None) -> Loaded | list[Pr
     except ValidationError as error:
         problems += explain(document, error)
     problems += check(document)
+    problems += check_access_log(document, folder)
     certificates, certificate_problems = read_certificates(document, folder)
     authorities, authority_problems = read_authorities(document, folder)
     modules, module_problems = read_modules(document, folder)

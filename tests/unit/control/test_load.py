@@ -96,6 +96,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         made.cert_chain_pems[0].write_to_path(tmp_path / f"{name}.crt")
         made.private_key_pem.write_to_path(tmp_path / f"{name}.key")
     (tmp_path / "hint").write_text("s3cret\n")
+    (tmp_path / "logs").mkdir()
     module = builtin.path("ab-split").read_bytes()
     (tmp_path / "split.wasm").write_bytes(module)
     (tmp_path / "edge.yaml").write_text(FULL.replace("SPLIT", sha256(module).hexdigest()))
