@@ -298,40 +298,32 @@ class H2Client(asyncio.Protocol):
             self.deadline = deadline = self._clock() + self._owner.idle_timeout_s
             if deadline < self.filed:
                 self.deadlines.watch(self)
-        if self._state != CLOSED:
+        if not self.listed and self._state == OPEN:
             self._owner.changed(self)
 
     # -- what the peer says ----------------------------------------------------------------
 
     def _tell(self, events: list[Event]) -> None:
         streams = self._streams
-        heading: H2Stream | None = None
+        heads: list[H2Stream] = []
         for event in events:
-            if type(event) is DataReceived:
+            if type(event) is ResponseReceived:
                 stream = streams.get(event.stream_id)
-                if heading is not None:
-                    if heading is not stream or not event.end_stream:
-                        heading.release()
-                    heading = None
+                if stream is not None and stream.on_head(event.headers, event.end_stream):
+                    heads.append(stream)
+            elif type(event) is DataReceived:
+                stream = streams.get(event.stream_id)
                 if stream is not None:
                     stream.on_data(event.data, event.end_stream)
                 elif not event.end_stream:
                     self.credit(event.stream_id, len(event.data))
-                continue
-            if heading is not None:
-                # Only a body that ends at once may join its head.
-                heading.release()
-                heading = None
-            if type(event) is ResponseReceived:
-                stream = streams.get(event.stream_id)
-                if stream is not None and stream.on_head(event.headers, event.end_stream):
-                    heading = stream
             elif type(event) is StreamClosed:
-                self._closed(event.stream_id, event.error_code, False)
+                if event.stream_id in streams:
+                    self._closed(event.stream_id, event.error_code, False)
             else:
                 self._tell_rare(event)
-        if heading is not None:
-            heading.release()
+        for stream in heads:
+            stream.release()
 
     def _tell_rare(self, event: Event) -> None:
         if isinstance(event, TrailersReceived):

@@ -18,7 +18,7 @@ CACHE_ENTRIES: Final = 4096
 CACHE_FIELD_BYTES: Final = 256
 TRAILER_BYTES: Final = 16 << 10
 TRAILER_FIELDS: Final = 100
-_UNKEPT: Final = frozenset((b"set-cookie", b"date", b"etag", b"x-request-id"))
+_UNKEPT: Final = frozenset((b"set-cookie", b"x-request-id"))
 """Secret, or seldom the same twice."""
 _lower_name: Final = re.compile(rb"(?:(?![A-Z])" + TOKEN + rb")++").fullmatch
 _digits: Final = re.compile(rb"[0-9]{1,18}").fullmatch
@@ -42,13 +42,13 @@ class _KnownFields(dict[Field, Field | None]):
 
     def __missing__(self, field: Field) -> Field | None:
         name, value = field
-        if _lower_name(name) is None or (value and not is_field_value(value)):
-            raise BadResponse("malformed field")
         if name == _LENGTH:
             if self._length is not None or _digits(value) is None:
                 raise BadResponse("malformed content-length, or two")
             self._length = value
             return None
+        if _lower_name(name) is None or (value and not is_field_value(value)):
+            raise BadResponse("malformed field")
         if name in HOP_BY_HOP:
             raise BadResponse("field of an HTTP/1 connection")
         kept = (name, value)

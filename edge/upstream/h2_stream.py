@@ -166,16 +166,19 @@ class H2Stream:
         return True
 
     def release(self) -> None:
-        """The rest of the response did not come with its head."""
+        """The head goes alone, unless it has left with all of its body."""
         head, self._pending = self._pending, None
         if head is not None and self._receiver is not None:
-            self._watch(self._client.idle_deadline())
+            if self.state == BODY:
+                self._watch(self._client.idle_deadline())
             self._receiver.response_head(head, False)
 
     def on_data(self, data: bytes, end: bool) -> None:
         """`end` with a head that still waits is a response that came whole."""
         if end:
             self._over()
+        if self._pending is not None and not end:
+            self.release()
         if self._pending is not None:
             head, self._pending = self._pending, None
             receiver = self._receiver
@@ -197,6 +200,7 @@ class H2Stream:
             self.fail(error)
             return
         self._over()
+        self.release()
         if self._paused or self._held:
             self._hold(trailers)
         else:
