@@ -14,7 +14,7 @@ from edge.upstream.h1 import INFORMATIONAL_MAX
 from edge.upstream.h2_head import parse_response, parse_trailers
 
 if TYPE_CHECKING:
-    from edge.upstream.h2 import H2Client
+    from edge.upstream.multiplex import Multiplex
 
 # What a stream is doing. Plain ints, because the look-up of an enum member costs more than the comparison.
 WAITING: Final = 0
@@ -57,7 +57,7 @@ class H2Stream:
         "write_paused",
     )
 
-    def __init__(self, client: H2Client) -> None:
+    def __init__(self, client: Multiplex) -> None:
         self._client = client
         self.id = 0
         self.state = WAITING
@@ -277,12 +277,14 @@ class H2Stream:
 
     def fail(self, error: EdgeError) -> None:
         """Reset the stream and tell the caller."""
-        self._client.leave(self, Code.CANCEL)
-        self.lost(error)
+        if self.state != CLOSED:
+            self._client.leave(self, Code.CANCEL)
+            self.lost(error)
 
     def close(self) -> None:
-        self._client.leave(self, Code.CANCEL)
-        self._end()
+        if self.state != CLOSED:
+            self._client.leave(self, Code.CANCEL)
+            self._end()
 
     def expired(self) -> None:
         state = self.state

@@ -8,6 +8,7 @@ from edge import model
 from edge.upstream.carrier import Caller
 from edge.upstream.h2 import H2Client
 from edge.upstream.h2_stream import H2Stream
+from edge.upstream.multiplex import Multiplex
 from edge.upstream.pool import Pool, Queue, Settings
 
 
@@ -17,14 +18,14 @@ class SharedPool(Pool):
     __slots__ = ("_all", "_dialling")
 
     shared = True
-    idle: list[H2Client]
+    idle: list[Multiplex]
 
     def __init__(self, index: int, endpoint: model.Endpoint, settings: Settings, queue: Queue) -> None:
         super().__init__(index, endpoint, settings, queue)
         self.idle = []
         self.take = self._take
         self._dialling: H2Client | None = None
-        self._all: set[H2Client] = set()
+        self._all: set[Multiplex] = set()
 
     def _take(self) -> H2Stream:
         client = self.idle[-1]
@@ -59,13 +60,13 @@ class SharedPool(Pool):
         """Never asked for: a connection that is shared is used rather than replaced."""
         raise NotImplementedError
 
-    def established(self, client: H2Client) -> None:
+    def established(self, client: Multiplex) -> None:
         """It may be used by all now."""
         if client is self._dialling:
             self._dialling = None
         self.changed(client)
 
-    def changed(self, client: H2Client) -> None:
+    def changed(self, client: Multiplex) -> None:
         """Whether it has room may have changed; whoever waits may go on."""
         if client.has_room is not client.listed and client is not self._dialling:
             client.listed = client.has_room
@@ -78,7 +79,7 @@ class SharedPool(Pool):
         elif client.listed and self._queue:
             self._queue.room()
 
-    def gone(self, client: H2Client) -> None:
+    def gone(self, client: Multiplex) -> None:
         """A connection ended, whatever it was doing."""
         self.open -= 1
         self._all.discard(client)

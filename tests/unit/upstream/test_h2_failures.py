@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from h2 import events
 from h2.errors import ErrorCodes
@@ -280,6 +282,31 @@ def test_bytes_that_are_not_http_2_cost_the_connection(bench: Bench, frames: byt
     assert exchange.calls[0][0] == "failed"
     assert exchange.calls[0][1] in ("BadResponse", "UpstreamClosed")
     assert bench.open == 0
+
+
+def test_an_exchange_that_fails_in_a_call_ends_alone(bench: Bench) -> None:
+    told: list[BaseException] = []
+
+    def burst() -> None:
+        raise ZeroDivisionError
+
+    async def case() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+        _, broken = bench.send(get())
+        broken.on_head = burst
+        _, exchange = bench.send(get())
+        peer = Peer(bench)
+        peer.head(1)
+        peer.h2.send_data(1, b"part")
+        peer.pump()
+        assert broken.calls == [("head", 200, False), ("failed", "EdgeError", 500)]
+        assert [event.error_code for event in peer.of(events.StreamReset)] == [2]
+        peer.answer(3)
+        assert exchange.calls == OK
+
+    asyncio.run(case())
+    assert [type(error) for error in told] == [ZeroDivisionError]
 
 
 # -- time and cancelling -----------------------------------------------------------------

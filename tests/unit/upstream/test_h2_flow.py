@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from h2 import events
 
-from edge.upstream.h2 import FIRST_STREAMS, QUEUED_HIGH_BYTES, STREAM_WINDOW_BYTES
+from edge.upstream.h2 import STREAM_WINDOW_BYTES
+from edge.upstream.multiplex import FIRST_STREAMS, QUEUED_HIGH_BYTES
 from tests.unit.upstream.fake_h2 import Peer
 from tests.unit.upstream.fakes import Bench, get, post
 
