@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from edge.codec.h1.intake import HEADS_PER_TURN, HELD_BYTES
+from edge.errors import DownstreamClosed
 from edge.exchange.seams import Downstream
 from edge.head import RequestHead, ResponseHead
 from edge.model import Limits
-from tests.hostile.cases_h1 import get
+from tests.hostile.cases_h1 import chunked, get, post
 from tests.hostile.fake_h1 import AnsweringExchange, Edge, FakeExchange, responses
 
 
@@ -105,3 +108,25 @@ def test_an_answer_over_many_turns_does_not_lose_what_waits_behind_it() -> None:
     edge.server.resume_writing()
     edge.turn()
     assert len(edge.exchanges) == 2
+
+
+@pytest.mark.parametrize(
+    "unfinished",
+    [
+        post(b"content-length: 5", body=b"hal"),
+        chunked(b"5\r\nhal"),
+        get(b"connection: upgrade", b"upgrade: websocket"),
+    ],
+)
+def test_a_request_that_half_a_close_cut_short_ends_with_it(unfinished: bytes) -> None:
+    """It waits behind another when the end comes: nothing of it can follow."""
+    edge = Edge(FakeExchange)
+    edge.feed(get() + unfinished)
+    assert edge.server.eof_received() is True
+    edge.exchanges[0].downstream.send_head(ResponseHead(204, []), True)
+    edge.turn()
+    assert len(responses(edge.transport.written)) == 1
+    assert edge.transport.closed
+    edge.server.connection_lost(None)
+    assert len(edge.exchanges) == 2
+    assert isinstance(edge.exchanges[1].failed, DownstreamClosed)

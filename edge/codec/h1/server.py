@@ -23,6 +23,8 @@ WRITE_HIGH_BYTES: Final = 256 << 10
 
 _ALLOW: Final[Field] = (b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 _NOT_ALLOWED: Final = 405
+_CUT_SHORT: Final = (Mode.LENGTH, Mode.CHUNKED, Mode.HOLD)
+"""Of what the client was to send next; after its end nothing will come."""
 
 
 class H1Server(Intake, asyncio.Protocol):
@@ -233,7 +235,8 @@ class H1Server(Intake, asyncio.Protocol):
             self._update_reading()
 
     def _end_after_eof(self) -> None:
-        if self._mode is Mode.HEAD and not self._postponed:
+        mode = self._mode
+        if mode in _CUT_SHORT or (mode is Mode.HEAD and not self._postponed):
             self._finish_connection()
 
     # ---- endings
