@@ -51,6 +51,7 @@ class Budget:
         "key",
         "limit_ns",
         "request_ns",
+        "turn",
         "used_ns",
         "wall_ns",
     )
@@ -59,6 +60,8 @@ class Budget:
         self.call_ns = call_ns
         self.request_ns = request_ns
         self.call = 1
+        self.turn: memoryview | None = None
+        """Where several guests take turns in one call from outside: whose turn it is. Each has a budget."""
         self._noted = 0
         self._together = True
         self._cpu_start = 0
@@ -98,7 +101,12 @@ class Budget:
         0 if `used_ns` is left from an earlier call.
         """
         used, self.used_ns = self.used_ns, 0
-        return used if self._together or self._noted == self.call else 0
+        return used if self._together or self._noted == self._number() else 0
+
+    def _number(self) -> int:
+        """Changes with every call, and with every turn in it."""
+        turn = self.turn
+        return self.call if turn is None else self.call << 8 | turn[0]
 
     def release(self) -> None:
         """The Store is gone."""
@@ -107,8 +115,9 @@ class Budget:
     def over(self) -> bool:
         """At a tick: whether the call under way has to end."""
         cpu = thread_time_ns()
-        if self._noted != self.call and not (self._together and self._noted):
-            self._noted = self.call
+        number = self._number()
+        if self._noted != number and not (self._together and self._noted):
+            self._noted = number
             self._cpu_start = cpu
             self._wall_start = monotonic_ns()
             self.used_ns = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +18,8 @@ from edge.chain.run import ChainRun
 from edge.head import RequestHead, ResponseHead
 from tests.conformance.proxy_wasm import build
 from tests.conformance.proxy_wasm.rig import FakeServices, request_head, response_head
-from tests.conformance.proxy_wasm.script import Script, cell, configuration
+from tests.conformance.proxy_wasm.script import Script, cell, configuration, pairs
+from tests.conformance.proxy_wasm.scripted import CALL
 from tests.contract.proxy_wasm.test_inner_host_against_oracle import calls
 from tests.unit.chain.scripted import NotingHost
 
@@ -53,8 +55,7 @@ class Step:
 
 @st.composite
 def steps(draw: st.DrawFn) -> Step:
-    light = draw(st.integers(0, 2))
-    source = _edits if light else calls()
+    source = draw(st.sampled_from([calls(), _ACTS, _EDITS, _EDITS]))
     return Step(
         draw(st.lists(source, max_size=4)),
         draw(st.integers(0, 3)) > 0,
@@ -65,7 +66,7 @@ def steps(draw: st.DrawFn) -> Step:
 
 _FIELDS = st.sampled_from([b"x-in", b"x-new", b"cookie", b"x-latin", b"server"])
 _TEXTS = st.sampled_from([b"", b"v", b"hello", b"other", b"h\xc3\xa9", b"w" * 300])
-_edits = st.one_of(
+_EDITS = st.one_of(
     st.tuples(
         st.sampled_from(["add_header_map_value", "replace_header_map_value"]),
         st.tuples(st.sampled_from([0, 2]), _FIELDS, _TEXTS),
@@ -75,12 +76,32 @@ _edits = st.one_of(
         st.just("remove_header_map_value"), st.tuples(st.sampled_from([0, 2]), _FIELDS), st.just(False)
     ),
 )
+_ACTS = st.sampled_from(
+    [
+        ("send_local_response", (403, b"why", b"no", pairs((b"x-r", b"1")), 0xFFFFFFFF), False),
+        ("send_local_response", (200, b"", b"", b"", 0xFFFFFFFF), False),
+        ("http_call", (b"auth", CALL, b"body", b"", 250, cell(5)), False),
+        ("http_call", (b"auth", CALL, b"", b"", 250, cell(5)), False),
+        ("set_own_context", (), False),
+        ("set_effective_context", (1,), False),
+        ("continue_stream", (0,), False),
+        ("continue_stream", (1,), False),
+        ("close_stream", (0,), False),
+        ("set_property", (b"edge\0backend", b"blue"), False),
+        ("replace_header_map_value", (0, b":path", b"/other"), False),
+        ("replace_header_map_value", (2, b":status", b"204"), False),
+        ("remove_header_map_value", (0, b"content-length"), False),
+        ("add_header_map_value", (0, b"x-odd", b"\xff"), False),
+        ("log", (2, b"a line"), False),
+    ]
+)
 GUESTS = st.lists(
     st.dictionaries(st.sampled_from(CALLBACKS), steps(), min_size=1, max_size=5), min_size=1, max_size=4
 )
 EVENTS = st.lists(
     st.tuples(
-        st.integers(0, 1), st.sampled_from(["data", "trailers", "response", "edge_reply", "turn", "callout"])
+        st.integers(0, 1),
+        st.sampled_from(["data", "trailers", "response", "response", "edge_reply", "turn", "callout"]),
     ),
     max_size=10,
 )
@@ -90,7 +111,7 @@ ODD = st.sampled_from([b"plain", b"plain", b"caf\xe9", b"h\xc3\xa9", b"v" * 60_0
 class Side:
     """Two exchanges over one group, on the express lane or not."""
 
-    def __init__(self, guests: list[dict[str, Step]], non_utf8: str, express: bool) -> None:
+    def __init__(self, guests: list[dict[str, Step]], non_utf8: str, host_calls: int, express: bool) -> None:
         self.services = FakeServices()
         module = build.module(build.compiled("script_heads"))
         made = [
@@ -101,6 +122,7 @@ class Side:
                 config=configuration(**{name: step.script() for name, step in guest.items()}),
                 allow=model.Allow(backends=["blue"], callouts=["auth"]),
                 non_utf8=non_utf8,
+                limits=model.FilterLimits(host_calls=host_calls),
             )
             for k, guest in enumerate(guests)
         ]
@@ -116,14 +138,22 @@ class Side:
         self.runs: list[ChainRun | ExpressRun] = []
         self.answers = 0
 
-    def begin(self, odd: bytes, end: bool) -> None:
-        for host in self.hosts:
+    def begin(self, odd: bytes, end: bool, nested: str) -> None:
+        """Two requests; while the host takes the head of one, `nested` happens to it."""
+        for which, host in enumerate(self.hosts):
             run = open_run(self.plan, host, False, lambda: 1)
             self.runs.append(run)
+            if nested:
+                host.on["request_head"] = partial(self._happen, which, nested, odd)
             run.request_head(request_head((b"x-latin", odd), length=None if end else 23), end)
             self._turn()
 
     def happen(self, which: int, event: str, odd: bytes) -> object:
+        result = self._happen(which, event, odd)
+        self._turn()
+        return result
+
+    def _happen(self, which: int, event: str, odd: bytes) -> object:
         run, host = self.runs[which], self.hosts[which]
         result: object = None
         if host.over:
@@ -143,7 +173,6 @@ class Side:
             if self.answers < len(done):
                 self.answers += 1
                 done[self.answers - 1](ResponseHead(200, [(b"x-a", b"1")]), b"body", [])
-        self._turn()
         return result
 
     def _turn(self) -> None:
@@ -219,13 +248,16 @@ def _reply(reply: LocalReply | None) -> object:
     odd=ODD,
     end=st.booleans(),
     non_utf8=st.sampled_from(["transcode", "transcode", "raw", "reject"]),
+    nested=st.sampled_from(["", "", "edge_reply", "response", "data"]),
+    host_calls=st.sampled_from([10_000, 10_000, 10]),
 )
 def test_the_lane_and_the_general_run_cannot_be_told_apart(
-    guests: list[dict[str, Step]], events: list[tuple[int, str]], odd: bytes, end: bool, non_utf8: str
-) -> None:
-    lane, general = Side(guests, non_utf8, True), Side(guests, non_utf8, False)
+    guests: list[dict[str, Step]], events: list[tuple[int, str]], odd: bytes, end: bool, non_utf8: str,
+    nested: str, host_calls: int,
+) -> None:  # fmt: skip
+    lane, general = (Side(guests, non_utf8, host_calls, express) for express in (True, False))
     for side in (lane, general):
-        side.begin(odd, end)
+        side.begin(odd, end, nested)
     assert all(isinstance(run, ExpressRun) for run in lane.runs) or general.group.life.traps
     for which, event in events:
         assert lane.happen(which, event, odd) == general.happen(which, event, odd), event

@@ -45,7 +45,7 @@ class Cell:
 
     __slots__ = (
         *("__weakref__", "addresses", "allowance", "args", "attached", "budget", "closing", "control"),
-        *("dead", "group", "group_end", "group_request_head", "group_response_head", "inline"),
+        *("dead", "ends", "group", "group_end", "group_request_head", "group_response_head", "inline"),
         *("instances", "lane", "lanes", "last", "left_at", "left_size", "memory", "next_id", "now_ns"),
         *("number", "op_words", "ran_down", "ran_down_plain", "ran_up", "ran_up_plain", "start_ns"),
         *("starting", "store", "wide"),
@@ -71,6 +71,7 @@ class Cell:
         filters = group.filters
         self.allowance = filters[0].allowance
         self.now_ns = filters[0].services.now_ns
+        self.ends = any(bound.ends for bound in filters)
         limits = filters[0].limits
         self.budget = Budget(int(limits.cpu_per_call_s * 1e9), int(limits.cpu_per_request_s * 1e9))
         if inline:
@@ -115,6 +116,7 @@ class Cell:
         self.left_at = at[Area.CONTROL] + 4 * Control.LEFT
         self.op_words = memory[at[Area.OPS_WORDS] : at[Area.OPS_WORDS] + 1024].cast("I")
         self.control[Control.GUESTS] = len(filters)
+        self.budget.turn = self.control[Control.GUEST : Control.GUEST + 1]
         drivers = self._bound(inner, DRIVERS)
         for name, bound in self._bound(inner, _GROUP_DRIVERS).items():
             setattr(self, name, bound)
@@ -162,6 +164,7 @@ class Cell:
                 instance.discard()
             self.instances = ()
             self.lane = None
+            self.budget.turn = None
 
     def left(self) -> None:
         """A user is gone; only asked while `closing`."""

@@ -85,7 +85,7 @@ class StreamContext(Surface):
 
     def done(self) -> None:
         instance = self.instance
-        if not instance.dead and not self.parent:
+        if instance.owner.ends and not instance.dead and not self.parent:
             instance.args[0] = self.id
             self._drive(-1, instance.end)
         instance.forget(self)

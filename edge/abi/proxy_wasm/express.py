@@ -252,7 +252,7 @@ class ProxyWasmExpress(ExpressRun):
         cell = self._cell
         cell.lanes.pop(self._id, None)
         self._put_left()
-        first = 0
+        first = 0 if cell.ends else cell.last + 1
         while first <= cell.last:
             cell.args[0], cell.args[2] = first, self._id
             word = self._cross(cell.group_end)

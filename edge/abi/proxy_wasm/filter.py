@@ -26,6 +26,7 @@ _PHASES = {
     "proxy_on_response_trailers": Phase.RESPONSE_TRAILERS,
 }
 _REQUEST_ENDS = frozenset(("proxy_on_context_create", "proxy_on_done", "proxy_on_log"))
+_ENDS = frozenset(("proxy_on_done", "proxy_on_log", "proxy_on_delete"))
 
 
 def phases_of(exports: frozenset[str]) -> Phase:
@@ -80,6 +81,8 @@ class ProxyWasmFilter:
         self.callout_clusters = frozenset(made.allow.callouts)
         self.callouts_limit = limits.callouts
         self.phases = phases_of(module.exports)
+        self.ends = not _ENDS.isdisjoint(module.exports)
+        """Whether the guest wants to hear of the end of an exchange."""
         self.fail_open = made.fail_open
         self.pause_s = limits.pause_s
         self.body_bytes = limits.body_bytes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import pytest
 
 from edge.wasm import budget as module
@@ -198,3 +200,17 @@ def test_a_tick_that_cannot_be_handled_ends_the_call(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(module, "thread_time_ns", broken)
     assert module._on_tick(None, budget.key, [0], [0]) != 0
+
+
+def test_guests_that_take_turns_in_one_call_have_a_budget_each(clocks: Clocks) -> None:
+    budget = hook()
+    turns = memoryview(array("I", [0]))
+    budget.turn = turns
+    for guest in range(3):
+        turns[0] = guest
+        assert not budget.over()
+        clocks.run(9)
+        assert not budget.over()
+        assert budget.used_ns == 9 * MS
+    clocks.run(1)
+    assert budget.over()
