@@ -102,6 +102,18 @@ class H2Client:
         if not body and end:
             self.send(data(stream_id, b"", True))
 
+    def send_what_fits(self, stream_id: int, limit_bytes: int, still_s: float) -> int:
+        """Zero bytes until the windows stay closed for `still_s`, or `limit_bytes`; how many."""
+        sent, since = 0, time.monotonic()
+        while sent < limit_bytes and time.monotonic() - since < still_s:
+            if self._window(stream_id) > 0:
+                piece = min(self._window(stream_id), _FRAME_BYTES, limit_bytes - sent)
+                self.send_data(stream_id, bytes(piece), False)
+                sent, since = sent + piece, time.monotonic()
+            else:
+                self.read(still_s / 10)
+        return sent
+
     def send_trailers(self, stream_id: int, fields: Pairs) -> None:
         self.send(self.head(stream_id, fields, True))
 

@@ -128,7 +128,7 @@ class H3Client(Client):
         self.flush()
         while not done() and self.closed is None:
             left = deadline - time.monotonic()
-            assert left > 0, f"nothing more within {seconds} s: {self.events[-3:]} {self.resets}"
+            assert left > 0, f"nothing more within {seconds} s: {len(self.events)} events, {self.resets}"
             self.read(left)
 
     def read(self, seconds: float) -> None:

@@ -112,7 +112,9 @@ def test_early_hints_come_before_the_page(site: Scripted, protocol: str) -> None
 @streams
 def test_a_client_that_expects_100_gets_it_from_upstream(site: Scripted, protocol: str) -> None:
     with site.connect(protocol) as client:
-        expecting = fields("/continue", (b"expect", b"100-continue"), (b"content-length", b"5"), method="POST")
+        expecting = fields(
+            "/continue", (b"expect", b"100-continue"), (b"content-length", b"5"), method="POST"
+        )
         stream_id = client.request(expecting, end=False)
         client.wait(lambda: bool(client.heads(stream_id)))
         client.send_data(stream_id, b"hello", True)
