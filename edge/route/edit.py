@@ -5,21 +5,26 @@ from __future__ import annotations
 from edge import model
 from edge.errors import BadRequest
 from edge.head import RequestHead, ResponseHead
-from edge.syntax import canonical_path
+from edge.syntax import canonical_authority, canonical_path
 
 
 class HeaderEdit:
     """remove, then set, then add, in that order. Spec: Gateway API HTTPHeaderFilter.
 
-    `host` and `content-length` are not fields here (see `edge.head`): setting `host` changes the
-    authority, and framing names are refused when the configuration is checked.
+    `host` and `content-length` are not fields here (see `edge.head`): setting or adding `host`
+    changes the authority, and framing names are refused when the configuration is checked.
+    BadRequest when `host` is none that a request can have.
     """
 
-    __slots__ = ("_add", "_drop", "_set")
+    __slots__ = ("_add", "_authority", "_drop", "_set")
 
     def __init__(self, modifier: model.HeaderModifier) -> None:
-        self._set = [(name.lower(), value) for name, value in modifier.set]
-        self._add = [(name.lower(), value) for name, value in modifier.add]
+        made = [(name.lower(), value) for name, value in modifier.set]
+        added = [(name.lower(), value) for name, value in modifier.add]
+        hosts = [canonical_authority(value) for name, value in (*made, *added) if name == b"host"]
+        self._authority = hosts[-1] if hosts else None
+        self._set = [field for field in made if field[0] != b"host"]
+        self._add = [field for field in added if field[0] != b"host"]
         self._drop = frozenset(name.lower() for name in modifier.remove)
 
     def apply(self, head: RequestHead | ResponseHead) -> None:
@@ -28,10 +33,9 @@ class HeaderEdit:
             drop = self._drop
             head.fields = [field for field in head.fields if field[0] not in drop]
         for name, value in self._set:
-            if name == b"host" and isinstance(head, RequestHead):
-                head.authority = value
-            else:
-                head.set(name, value)
+            head.set(name, value)
+        if self._authority is not None and isinstance(head, RequestHead):
+            head.authority = self._authority
         head.fields.extend(self._add)
         head.touch()
 

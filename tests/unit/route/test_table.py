@@ -129,6 +129,18 @@ def test_setting_host_changes_the_authority():
     assert head.fields == []
 
 
+def test_adding_host_never_makes_a_second_one():
+    head = get(b"/")
+    HeaderEdit(model.HeaderModifier(add=[(b"Host", b"Other.example:80")], remove=[b"host"])).apply(head)
+    assert (head.authority, head.fields) == (b"other.example:80", [])
+
+
+@pytest.mark.parametrize("where", ["set", "add"])
+def test_a_host_no_request_can_have_is_refused_when_the_revision_is_built(where):
+    with pytest.raises(BadRequest):
+        HeaderEdit(model.HeaderModifier(**{where: [(b"host", b"a b")]}))
+
+
 @pytest.mark.parametrize(
     ("prefix", "replacement", "path", "expected"),
     [
