@@ -5,25 +5,23 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
-import uvloop
 
 from edge import model
-from edge.errors import EdgeError
 from edge.exchange.deadlines import Deadlines
 from edge.head import Fields, RequestHead, ResponseHead
 from edge.upstream import Callouts, Cluster, TcpDialer
 from edge.upstream.request import PooledRequest
 from tests.integration.fault_proxy import Fault, FaultProxy
+from tests.integration.upstream_exchange import LIVENESS_S, Exchange, run, until
 from tests.tools.ports import free_port
 
 BODY = b"0123456789abcdef" * 4096
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n"
-LIVENESS_S = 10.0
 
 
 class Origin:
@@ -85,55 +83,6 @@ class Origin:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(answer), answer))
 
 
-class Exchange:
-    """Collects a response; `over` is set at its end."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.body = bytearray()
-        self.trailers: Fields = []
-        self.error: EdgeError | None = None
-        self.paused = False
-        self.over = asyncio.Event()
-        self.began = asyncio.Event()
-
-    def response_informational(self, head: ResponseHead) -> None: ...
-
-    def response_head(self, head: ResponseHead, end: bool) -> None:
-        self.status = head.status
-        self.began.set()
-        if end:
-            self.over.set()
-
-    def response_whole(self, head: ResponseHead, body: bytes) -> None:
-        self.response_head(head, False)
-        self.response_data(body, True)
-
-    def response_data(self, data: bytes, end: bool) -> None:
-        self.body += data
-        if end:
-            self.over.set()
-
-    def response_trailers(self, fields: Fields) -> None:
-        self.trailers = fields
-        self.over.set()
-
-    def upstream_failed(self, error: EdgeError) -> None:
-        self.error = error
-        self.over.set()
-
-    def pause_request(self) -> None:
-        self.paused = True
-
-    def resume_request(self) -> None:
-        self.paused = False
-
-    async def end(self) -> str:
-        """`ok`, or the name of the error."""
-        await asyncio.wait_for(self.over.wait(), LIVENESS_S)
-        return type(self.error).__name__ if self.error else "ok"
-
-
 class World:
     """An origin, fault proxies before it, and a cluster of them on the real loop."""
 
@@ -183,19 +132,6 @@ async def world(*faults: Fault, dead_ports: int = 0, **fields: Any) -> AsyncIter
             await proxy.__aexit__()
         await origin.stop()
         await until(lambda: asyncio.all_tasks() <= before)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for `condition`; fails after LIVENESS_S."""
-    end = time.monotonic() + LIVENESS_S
-    while not condition():
-        assert time.monotonic() < end, "never came true"
-        await asyncio.sleep(0.002)
-
-
-def run(case: Callable[[], Awaitable[None]]) -> None:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(case())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("slice_bytes", [0, 1000])
