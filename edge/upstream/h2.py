@@ -11,7 +11,7 @@ import ngh2
 from ngh2 import NGH2Error
 
 from edge import model
-from edge.codec.h2.codes import DECODED_FIELDS, DECODED_MARGIN_BYTES, MAX_WINDOW, Code, Setting
+from edge.codec.h2.codes import DECODED_FIELDS, MAX_WINDOW, Code, Setting
 from edge.errors import BadResponse, ConnectFailed, EdgeError, UpstreamClosed
 from edge.exchange.deadlines import Deadlines
 from edge.upstream.carrier import Caller
@@ -32,6 +32,8 @@ from edge.upstream.tls import ClientTls
 STREAM_WINDOW_BYTES: Final = 256 << 10
 """What a paused response makes us hold at most. The connection's window is boundless, or sixteen
 slow clients would stop the responses of all others."""
+DECODED_FACTOR: Final = 4
+"""A head this many times over its limit costs the connection, a smaller one its stream only."""
 _ENABLE_PUSH: Final = 2
 _HTTPS: Final = (b":scheme", b"https")
 
@@ -231,7 +233,7 @@ def _engine(limits: model.Limits) -> ngh2.Connection:
         ngh2.Role.CLIENT,
         ngh2.Configuration(
             auto_window_update=False,
-            max_inbound_header_list_size=limits.head_bytes + DECODED_MARGIN_BYTES,
+            max_inbound_header_list_size=limits.head_bytes * DECODED_FACTOR,
             max_inbound_header_count=DECODED_FIELDS,
             peer_max_concurrent_streams=FIRST_STREAMS,
         ),

@@ -6,7 +6,14 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from edge.codec.h2.codes import Code
-from edge.errors import BadResponse, EdgeError, UpstreamClosed, UpstreamRefused, UpstreamTimeout
+from edge.errors import (
+    BadResponse,
+    EdgeError,
+    UpstreamClosed,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamTimeout,
+)
 from edge.exchange.seams import ExchangeResponse
 from edge.head import Field, Fields, RequestHead, ResponseHead
 from edge.upstream.carrier import Caller
@@ -100,7 +107,7 @@ class H2Stream:
         if deadline != inf or self.filed != inf:
             self._watch(deadline)
         if head.upgrade is not None:
-            self.fail(EdgeError("no upgrade over an HTTP/2 upstream"))
+            self.fail(UpstreamError("no upgrade over an HTTP/2 upstream"))
             return
         client.send_request(self, head, end)
 
@@ -219,9 +226,9 @@ class H2Stream:
             self._part()
             receiver.response_data(data, True)
             return
-        if self.state == BODY:
-            self.deadline = self._client.idle_deadline()
         if data:
+            if self.state == BODY:
+                self.deadline = self._client.idle_deadline()
             receiver.response_data(data, False)
             if self.state == BODY:
                 self._client.credit(self.id, len(data))

@@ -219,7 +219,7 @@ MALFORMED: list[tuple[str, Fields]] = [
     ("two lengths", [(b":status", b"200"), (b"content-length", b"5"), (b"content-length", b"5")]),
     ("a body shorter than its length", [(b":status", b"200"), (b"content-length", b"6")]),
     ("a body longer than its length", [(b":status", b"200"), (b"content-length", b"4")]),
-    ("a head over its limit", [(b":status", b"200"), (b"x", b"a" * 61_440)]),
+    ("a head over its limit", [(b":status", b"200"), (b"x", b"a" * 100_000)]),
     ("too many fields", [(b":status", b"200"), *[(b"x", b"y")] * 101]),
     ("a body of a 204", [(b":status", b"204")]),
 ]

@@ -128,7 +128,7 @@ def test_a_request_that_asks_for_an_upgrade_fails(bench: Bench) -> None:
     head = RequestHead(b"GET", b"http", b"shop.example", b"/", [], upgrade=b"websocket")
     _, exchange = bench.send(head, end=False)
     Peer(bench)
-    assert exchange.calls == [("failed", "EdgeError", 500)]
+    assert exchange.calls == [("failed", "UpstreamError", 502)]
 
 
 def test_a_body_longer_or_shorter_than_its_length_is_never_sent_whole(bench: Bench) -> None:
