@@ -59,7 +59,8 @@ def _made(loaded: Loaded, artefacts: Artefacts) -> Draft:
     environment = Environment(os.environ)
     telemetry = environment.telemetry(made.telemetry, explicit_telemetry(loaded))
     return Draft(
-        model=msgspec.structs.replace(made, telemetry=telemetry),
+        # A worker posts nothing, so the collector's credentials are not its own.
+        model=msgspec.structs.replace(made, telemetry=msgspec.structs.replace(telemetry, otlp_headers={})),
         admin=root.admin.address,
         shown=_shown(loaded),
         export=_export(environment, telemetry),
