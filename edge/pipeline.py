@@ -17,7 +17,7 @@ from edge.exchange.ending import Ending
 from edge.exchange.revision import Services
 from edge.exchange.seams import Connection, Downstream
 from edge.head import Fields, RequestHead, ResponseHead
-from edge.syntax import canonical_authority, canonical_path
+from edge.syntax import NOT_SERVED, canonical_authority, canonical_path
 
 KNOWN_PEERS: Final = 1024
 """Addresses whose forwarding fields are kept ready."""
@@ -104,6 +104,8 @@ class Exchange(Ending):
                 raise BadRequest(f"a filter left the path {head.path[:80]!r}, which is not canonical")
             if self.chain is not None:
                 head.authority = canonical_authority(head.authority)
+                if head.method is not self.method and head.method in NOT_SERVED:
+                    raise BadRequest(f"a filter set the method {head.method.decode()}")
             if rule.request_edit is not None:
                 rule.request_edit.apply(head)
             if rule.rewrite is not None:

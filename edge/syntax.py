@@ -79,6 +79,9 @@ END_TO_END: Final = frozenset(
 )
 """Fields that a peer cannot have removed by naming them in `Connection`."""
 
+NOT_SERVED: Final = frozenset((b"CONNECT", b"TRACE"))
+"""Methods that never go upstream: one changes what framing means, the other shows what edge added."""
+
 _FORWARDED: Final = frozenset((b"forwarded", b"x-real-ip", b"x-request-id"))
 
 
