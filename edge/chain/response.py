@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edge.chain.filter import Action, Direction, Filter, Phase
 from edge.chain.hold import HEAD
@@ -15,6 +15,7 @@ from edge.head import Fields, ResponseHead
 if TYPE_CHECKING:
     from edge.chain.course import Course
 
+SWITCHING: Final = 101
 _WANTS_HEAD = int(Phase.RESPONSE_HEAD)
 
 
@@ -123,3 +124,12 @@ class ResponseWalk(Walk):
 
     def _let_trailers_out(self, fields: Fields) -> None:
         self.run.host.forward_response_trailers(fields)
+
+
+class TunnelWalk(ResponseWalk):
+    """A 101: filters see its head; what the tunnel carries is no body, and passes them by."""
+
+    __slots__ = ()
+
+    wants_data = 0
+    wants_trailers = 0

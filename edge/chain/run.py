@@ -15,7 +15,7 @@ from edge.chain.host import ChainHost
 from edge.chain.place import Place
 from edge.chain.plan import ChainPlan
 from edge.chain.request import RequestWalk
-from edge.chain.response import ResponseWalk
+from edge.chain.response import SWITCHING, ResponseWalk, TunnelWalk
 from edge.chain.verdict import ALL, Failed, Replied, Reset, message_of
 from edge.chain.walk import Walk
 from edge.head import Fields, RequestHead, ResponseHead
@@ -162,7 +162,8 @@ class ChainRun(Course):
     def _take_response_head(self, head: ResponseHead, end: bool) -> None:
         request = self._request
         if request is not None and self._response is None and self.won is None and not self.ended:
-            self._response = walk = ResponseWalk(self, request.places[::-1], head, end)
+            kind = TunnelWalk if head.status == SWITCHING else ResponseWalk
+            self._response = walk = kind(self, request.places[::-1], head, end)
             walk.walk_head(0)
 
     def _take_response_data(self, data: bytes, end: bool) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from edge import model
+from edge.chain.filter import Action
 from edge.exchange.state import ExchangeState
 from edge.head import ResponseHead
+from tests.unit.chain.scripted import RESPONSE, Scripted
 from tests.unit.exchange.fakes import World
 
 
@@ -40,3 +42,16 @@ def test_a_request_that_asks_for_a_tunnel_is_still_bounded_until_it_is_granted()
     world.request(end=False, upgrade=b"websocket")
     world.advance(2.2)
     assert world.client.events[0][:2] == ("whole", 504)
+
+
+def test_filters_that_held_back_the_101_do_not_see_what_the_tunnel_carries():
+    """Later bytes pass them by: one that kept the first would turn their order round."""
+    bound = Scripted(response_head=[Action.PAUSE], response_data=[Action.PAUSE] * 9)
+    world = World(chain=(bound,))
+    exchange = _tunnel(world)
+    exchange.response_data(b"one", False)
+    bound.filter.port.resume(RESPONSE)
+    for callback in world.soon:
+        callback()
+    exchange.response_data(b"two", False)
+    assert world.client.events == [("head", 101, False), ("data", b"one", False), ("data", b"two", False)]
