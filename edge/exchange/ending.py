@@ -204,7 +204,12 @@ class Ending(Flow):
         self.chain = None
 
     def _time_out(self) -> None:
-        self._fail(UpstreamTimeout("the request took longer than timeouts.request"))
+        error = UpstreamTimeout("the request took longer than timeouts.request")
+        if self.closing:
+            # A filter holds up the reply that won: no other can.
+            self.reset_exchange(error)
+        else:
+            self._fail(error)
 
     def set_pause_deadline(self, deadline_in_s: float | None) -> None:
         self.pause_at = inf if deadline_in_s is None else self.services.clock() + deadline_in_s

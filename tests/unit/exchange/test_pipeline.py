@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from edge import model
-from edge.chain.filter import Action
+from edge.chain.filter import Action, LocalReply
 from edge.errors import BadRequest, ConnectFailed, DownstreamClosed, NoEndpoint, UpstreamClosed
 from edge.exchange import properties
 from edge.head import ResponseHead
@@ -256,3 +258,33 @@ def test_an_exchange_that_ends_inside_dispatch_holds_no_upstream():
     exchange = world.request()
     assert exchange.finished
     assert exchange.upstream is None, "they would keep each other alive until a collection"
+
+
+def test_the_request_timeout_ends_a_reply_that_a_filter_holds_up():
+    def waits(it: ScriptedFilter) -> Action:
+        it.port.waiting(1)
+        return Action.PAUSE
+
+    def replies(it: ScriptedFilter) -> Action:
+        it.port.reply(LocalReply(403, [], b""))
+        return Action.REPLY
+
+    rule = model.Rule(name="all", matches=[model.Match()], cluster="shop", request_timeout_s=2.0)
+    world = World(rule, chain=(Scripted("a", response_head=[waits]), Scripted("b", request_head=[replies])))
+    exchange = world.request()
+    world.advance(60)
+    assert world.client.events == [("reset", "UT")]
+    assert exchange.finished
+    assert world.revision.active == 0
+
+
+@pytest.mark.parametrize("method", [b"CONNECT", b"TRACE"])
+def test_a_filter_cannot_set_a_method_that_edge_does_not_serve(method):
+    def sets(it: ScriptedFilter) -> Action:
+        it.port.request.method = method
+        return Action.CONTINUE
+
+    world = World(chain=(Scripted(request_head=[sets]),))
+    world.request()
+    assert world.cluster.requests == []
+    assert world.client.events[0][:2] == ("head", 400)
