@@ -130,7 +130,7 @@ class Connection(asyncio.Protocol):
             self.deadline = deadline = self._clock() + self._limits.body_idle_timeout_s
             if deadline < self.filed:
                 self._deadlines.watch(self)
-        elif self._state == TUNNEL:
+        elif self._state == TUNNEL and not self._sent_all:
             self.deadline = inf
 
     @abstractmethod
@@ -170,7 +170,7 @@ class Connection(asyncio.Protocol):
             self._caller.writable(True)
 
     def _half_open(self) -> None:
-        """Only the client's half of the tunnel is left: it must not stay for ever."""
+        """Only one half of the tunnel is left: it must not stay for ever."""
         self.deadline = self._clock() + self._limits.body_idle_timeout_s
         self._deadlines.watch(self)
 
@@ -229,9 +229,11 @@ class Connection(asyncio.Protocol):
             self.fail(UpstreamTimeout("not connected in time") if late else ConnectFailed("connect timeout"))
         elif state == HEAD:
             self.fail(UpstreamTimeout("no response head in time"))
-        elif state == TUNNEL:
+        elif state == TUNNEL and self._receiver is None:
             self._part()
             self.close()
+        elif self._paused and state == TUNNEL:
+            self._half_open()
         elif self._paused:
             self._body_deadline()
         else:

@@ -90,8 +90,11 @@ class H1Client(Connection):
             if self._receiver is None:
                 self._part()
                 self.close(flush=True)
-            else:
+            elif self._transport.can_write_eof():
                 self._transport.write_eof()
+            else:
+                # TLS has no half-close here: the upstream ends the tunnel, or its silence does.
+                self._half_open()
 
     # -- the response's way --------------------------------------------------------------
 
@@ -247,7 +250,7 @@ class H1Client(Connection):
             self._finish(False)
             receiver.response_data(b"", True)
         elif self._state == TUNNEL and receiver is not None:
-            if not self._sent_all:
+            if not self._sent_all and self._transport.can_write_eof():
                 self._receiver = None
                 self._half_open()
                 receiver.response_data(b"", True)

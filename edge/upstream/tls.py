@@ -34,7 +34,8 @@ def client_tls(cluster: model.Cluster) -> ClientTls | None:
 @lru_cache(maxsize=256)
 def _context(ca_pem: bytes, protocol: str) -> ssl.SSLContext:
     """Reading the system's authorities takes some 20 ms, so contexts are shared."""
-    context = ssl.create_default_context(cadata=ca_pem.decode("ascii") if ca_pem else None)
+    # Bundles hold comments in other encodings; what is between the markers is ASCII.
+    context = ssl.create_default_context(cadata=ca_pem.decode("ascii", "ignore") if ca_pem else None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols([_ALPN[protocol]])
     return context

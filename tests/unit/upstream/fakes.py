@@ -26,6 +26,7 @@ class FakeTransport(asyncio.Transport):
         self.closing = False
         self.reading = True
         self.eof = False
+        self.half_closes = True
         self.high = 0
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -38,7 +39,11 @@ class FakeTransport(asyncio.Transport):
         assert not self.aborted, "written to a closed transport"
         self.written += data
 
+    def can_write_eof(self) -> bool:
+        return self.half_closes
+
     def write_eof(self) -> None:
+        assert self.half_closes, "TLS has no half-close"
         self.eof = True
 
     def pause_reading(self) -> None:

@@ -258,6 +258,42 @@ def test_a_half_open_tunnel_does_not_stay_for_ever() -> None:
     assert bench.open == 0
 
 
+def test_a_tunnel_over_tls_goes_on_when_the_client_ends_its_half() -> None:
+    bench = Bench(limits=model.Limits(body_idle_timeout_s=10.0))
+    request, exchange, transport, protocol = upgraded(bench)
+    transport.half_closes = False
+    request.send_data(b"bye", True)
+    protocol.data_received(b"answer")
+    assert exchange.calls[-1] == ("data", b"answer", False)
+    protocol.eof_received()
+    assert exchange.calls[-1] == ("data", b"", True)
+    assert bench.open == 0
+
+
+def test_a_tunnel_over_tls_whose_upstream_then_falls_silent_is_cut() -> None:
+    bench = Bench(limits=model.Limits(body_idle_timeout_s=10.0))
+    request, exchange, transport, _ = upgraded(bench)
+    transport.half_closes = False
+    request.send_data(b"bye", True)
+    request.pause_response()
+    bench.time.pass_by(10.2)
+    request.resume_response()
+    assert exchange.calls[-1][0] != "failed"
+    bench.time.pass_by(10.2)
+    assert exchange.calls[-1] == ("failed", "UpstreamTimeout", 504)
+    assert transport.aborted
+
+
+def test_a_tunnel_over_tls_ends_when_the_upstream_ends_its_half() -> None:
+    bench = Bench()
+    request, exchange, transport, protocol = upgraded(bench)
+    transport.half_closes = False
+    assert not protocol.eof_received()
+    assert exchange.calls[-1] == ("data", b"", True)
+    request.send_data(b"late", False)
+    assert (transport.closing, bench.open) == (True, 0)
+
+
 def test_a_tunnel_that_does_not_flush_is_aborted_in_the_end() -> None:
     bench = Bench()
     request, _, transport, protocol = upgraded(bench)
