@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
+from tests.bench.drive import drive
 from tests.bench.group import NotStarted
 from tests.bench.peers import Peer, Server
 from tests.bench.rows import Figure, Row
 from tests.bench.world import World
-from tests.bench.wrk import drive
 
 _WARM_S = 1.5
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.bench.group import Group, answers
 from tests.bench.guests import build
+from tests.bench.streams import answers_h3
 from tests.bench.world import World, render
 from tests.tools import caddy, envoy, free_port, nginx, traefik
 
@@ -25,6 +26,8 @@ class Setting:
     traced: bool = False
     """Every request, with filter spans, to the collector that swallows them."""
     tls: bool = False
+    protocol: str = "h1"
+    """h1, h2 or h3; the last two need `tls`."""
 
 
 class Server:
@@ -48,8 +51,17 @@ class Peer:
         port = free_port()
         group = self.start(world, setting, folder, port)
         written = "x-filtered" if "light" in setting.filters else ""
-        group.wait_for(lambda: answers(port, setting.tls, written))
+        if setting.protocol == "h3":
+            group.wait_for(lambda: answers_h3(port))
+        else:
+            group.wait_for(lambda: answers(port, setting.tls, written))
         return Server(group, port)
+
+
+_ENVOY_CODECS = {"h1": "HTTP1", "h2": "AUTO", "h3": "HTTP3"}
+_ENVOY_TLS = {"h1": "tls", "h2": "tls-h2", "h3": "quic"}
+_EDGE_PROTOCOLS = {"h1": "h1", "h2": "h1, h2", "h3": "h1, h2, h3"}
+_CADDY_PROTOCOLS = {"h1": "h1", "h2": "h1 h2", "h3": "h1 h2 h3"}
 
 
 def _envoy(world: World, setting: Setting, folder: Path, port: int) -> Group:
@@ -58,7 +70,7 @@ def _envoy(world: World, setting: Setting, folder: Path, port: int) -> Group:
         for index, name in enumerate(setting.filters)
     )
     tracing = render("envoy-tracing.yaml", **world.values) if setting.traced else ""
-    tls = render("envoy-tls.yaml", **world.values) if setting.tls else ""
+    tls = render(f"envoy-{_ENVOY_TLS[setting.protocol]}.yaml", **world.values) if setting.tls else ""
     config = folder / "envoy.yaml"
     config.write_text(
         render(
@@ -69,6 +81,9 @@ def _envoy(world: World, setting: Setting, folder: Path, port: int) -> Group:
             filters=filters,
             tracing=tracing,
             tls=tls,
+            codec=_ENVOY_CODECS[setting.protocol],
+            transport="UDP" if setting.protocol == "h3" else "TCP",
+            quic="      udp_listener_config: {quic_options: {}}" if setting.protocol == "h3" else "",
             **world.values,
         )
     )
@@ -95,6 +110,7 @@ def _edge(world: World, setting: Setting, folder: Path, port: int) -> Group:
             folder=folder,
             port=port,
             admin=free_port(),
+            protocols=_EDGE_PROTOCOLS[setting.protocol],
             tls=f"    tls: {json.dumps(tls)}" if setting.tls else "",
             modules=f"modules: {json.dumps(modules)}\nfilterChains: {json.dumps({'bench': chain})}"
             if chain
@@ -122,7 +138,14 @@ def _edge(world: World, setting: Setting, folder: Path, port: int) -> Group:
 def _nginx(world: World, setting: Setting, folder: Path, port: int) -> Group:
     config = folder / "nginx.conf"
     config.write_text(
-        render("nginx.conf", folder=folder, port=port, tls="ssl" if setting.tls else "", **world.values)
+        render(
+            "nginx.conf",
+            folder=folder,
+            port=port,
+            tls="ssl" if setting.tls else "",
+            h2="on" if setting.protocol == "h2" else "off",
+            **world.values,
+        )
     )
     command = [nginx(), "-p", folder, "-c", config, "-e", folder / "error.log"]
     return Group(command, world.server_core, folder / "output")
@@ -132,14 +155,25 @@ def _caddy(world: World, setting: Setting, folder: Path, port: int) -> Group:
     scheme = "https" if setting.tls else "http"
     tls = f"tls {world.values['certificate']} {world.values['key']}" if setting.tls else ""
     config = folder / "Caddyfile"
-    config.write_text(render("Caddyfile", folder=folder, port=port, scheme=scheme, tls=tls, **world.values))
+    config.write_text(
+        render(
+            "Caddyfile",
+            folder=folder,
+            port=port,
+            scheme=scheme,
+            tls=tls,
+            protocols=_CADDY_PROTOCOLS[setting.protocol],
+            **world.values,
+        )
+    )
     command = [caddy(), "run", "--config", config, "--adapter", "caddyfile"]
     return Group(command, world.server_core, folder / "output", env={"HOME": str(folder)})
 
 
 def _traefik(world: World, setting: Setting, folder: Path, port: int) -> Group:
     config = folder / "traefik.yaml"
-    config.write_text(render("traefik.yaml", folder=folder, port=port))
+    http3 = "http3: {}" if setting.protocol == "h3" else ""
+    config.write_text(render("traefik.yaml", folder=folder, port=port, http3=http3))
     tls = ", tls: {}" if setting.tls else ""
     (folder / "routes.yaml").write_text(render("traefik-routes.yaml", tls=tls, **world.values))
     return Group([traefik(), f"--configFile={config}"], world.server_core, folder / "output")
@@ -154,7 +188,7 @@ PEERS = {
     for peer in (
         Peer("envoy", _envoy, lambda setting: True),
         Peer("edge", _edge, lambda setting: True),
-        Peer("nginx", _nginx, _plain),
+        Peer("nginx", _nginx, lambda setting: _plain(setting) and setting.protocol != "h3"),
         Peer("caddy", _caddy, _plain),
         Peer("traefik", _traefik, _plain),
     )

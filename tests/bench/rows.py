@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from tests.bench.peers import Setting
@@ -10,6 +10,16 @@ from tests.bench.wrk import Load
 
 LIGHT3 = ("light",) * 3
 PLAIN = Load()
+H2 = Setting(tls=True, protocol="h2")
+H3 = Setting(tls=True, protocol="h3")
+
+
+def _h2(connections: int, streams: int, path: str = Load.path, upload_bytes: int = 0) -> Load:
+    return Load("upload" if upload_bytes else "twelve", path, connections, upload_bytes, True, "h2", streams)
+
+
+def _h3(connections: int, streams: int, path: str = Load.path, upload_bytes: int = 0) -> Load:
+    return Load("upload" if upload_bytes else "twelve", path, connections, upload_bytes, True, "h3", streams)
 
 
 class Figure(Enum):
@@ -62,6 +72,15 @@ ROWS = {
         Row("up64k", "request body of 64 KiB", Setting(), Load("upload", "/upload", 32, 64 << 10), 1.1),
         Row("up10m", "request body of 10 MiB", Setting(), Load("upload", "/upload", 4, 10 << 20), 1.1),
         Row("tls", "a new TLS connection per request", Setting(tls=True), Load("close", tls=True), 1.5),
+        Row("h2x10", "H2, 8 connections × 10 streams", H2, _h2(8, 10), 1.0),
+        Row("h2x1", "H2, 32 connections × 1", H2, _h2(32, 1), 1.0),
+        Row("h2wasm3", "H2, three Proxy-Wasm filters", replace(H2, filters=LIGHT3), _h2(8, 10), 1.0),
+        Row("h2down1m", "H2, response body of 1 MiB", H2, _h2(4, 2, "/files/1m.bin"), 1.3),
+        Row("h2up1m", "H2, request body of 1 MiB", H2, _h2(4, 2, "/upload", 1 << 20), 1.3),
+        Row("h3x8", "H3, 4 connections × 8 streams", H3, _h3(4, 8), 1.4),
+        Row("h3x1", "H3, 16 connections × 1", H3, _h3(16, 1), 2.2),
+        Row("h3down1m", "H3, response body of 1 MiB", H3, _h3(4, 2, "/files/1m.bin")),
+        Row("h3up1m", "H3, request body of 1 MiB", H3, _h3(4, 2, "/upload", 1 << 20)),
         Row("memory", "memory, three filters", Setting(LIGHT3), goal=1.0, figure=Figure.MEMORY),
         Row("one", "H1, one field instead of twelve", Setting(), Load("one")),
         Row("p99", "p99 at half of Envoy's peak", Setting(), figure=Figure.LATENCY),

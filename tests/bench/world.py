@@ -13,7 +13,7 @@ from tests.bench.group import Group, answers
 from tests.tools import free_port, nginx
 
 CONFIGS = Path(__file__).parent / "configs"
-FILE_SIZES = {"64k": 64 << 10, "10m": 10 << 20}
+FILE_SIZES = {"64k": 64 << 10, "1m": 1 << 20, "10m": 10 << 20}
 
 
 def cores() -> tuple[int, int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.tools import wrk
 
-_SCRIPTS = Path(__file__).parent / "load"
+SCRIPTS = Path(__file__).parent / "load"
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,9 @@ class Load:
     connections: int = 32
     upload_bytes: int = 0
     tls: bool = False
+    protocol: str = "h1"
+    streams: int = 1
+    """Requests in flight on each connection; for h2 and h3."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Result:
 def drive(load: Load, port: int, seconds: float, core: int, folder: Path) -> Result:
     """Run `load` against 127.0.0.1:`port`."""
     script = folder / f"{load.script}.lua"
-    script.write_text((_SCRIPTS / f"{load.script}.lua").read_text() + (_SCRIPTS / "report.lua").read_text())
+    script.write_text((SCRIPTS / f"{load.script}.lua").read_text() + (SCRIPTS / "report.lua").read_text())
     url = f"{'https' if load.tls else 'http'}://127.0.0.1:{port}{load.path}"
     timing = ["-d", f"{max(1, round(seconds))}s", "--timeout", "10s"]
     command = ["taskset", "-c", str(core), str(wrk()), "-t", "1", "-c", str(load.connections), *timing]
