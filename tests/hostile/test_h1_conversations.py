@@ -136,6 +136,8 @@ def test_case_44_an_endless_unread_chunked_body_costs_the_connection() -> None:
     edge.feed(post(b"Transfer-Encoding: chunked"))
     for _ in range(4):
         edge.feed(b"4e20\r\n" + b"x" * 20_000 + b"\r\n")
+    assert edge.ended
+    edge.wait(1.2)
     assert edge.transport.closed
 
 

@@ -11,7 +11,7 @@ from edge.codec.h1.head import REPEAT_BYTES
 from edge.errors import DownstreamTimeout
 from edge.head import ResponseHead
 from edge.model import Limits
-from tests.hostile.cases_h1 import get, post
+from tests.hostile.cases_h1 import chunked, get, post
 from tests.hostile.fake_h1 import Edge, FakeExchange
 
 
@@ -88,3 +88,28 @@ def test_an_answer_that_does_not_come_does_not_end_a_connection_whose_client_is_
     edge.wait(100.0)
     assert edge.exchanges[0].failed is None
     assert not edge.ended
+
+
+def test_a_last_answer_that_is_not_read_does_not_keep_its_connection() -> None:
+    """Too small to fill the buffer, so nobody was told that it does not leave."""
+    edge = Edge(limits=Limits(idle_timeout_s=3600.0, body_idle_timeout_s=10.0))
+    edge.feed(get())
+    edge.wait(60.0)
+    edge.feed(get(b"connection: close"))
+    assert edge.transport.closed
+    edge.wait(10.2)
+    assert edge.transport.aborted
+
+
+def test_the_rest_of_an_unread_body_is_no_reason_to_cut_the_answer_off() -> None:
+    """A close with bytes unread is a RST, which takes the answer from a client that still sends."""
+    edge = Edge(FakeExchange)
+    edge.feed(chunked(b"5\r\nhello\r\n"))
+    edge.exchanges[0].downstream.send_head(ResponseHead(413, [], 0), True)
+    block = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
+    for _ in range(3):
+        edge.feed(block)
+    assert edge.transport.eof_written
+    assert not edge.transport.closed
+    edge.wait(1.2)
+    assert edge.transport.aborted

@@ -268,7 +268,10 @@ class Intake(Answer):
     def _drop(self, size: int) -> None:
         self._dropped += size
         if self._dropped > DRAIN_BYTES:
-            self._finish_connection()
+            if self._mode is Mode.LINGER:
+                self._finish_connection()
+            else:
+                self._linger()
 
     # ---- what the connection adds
 
@@ -302,6 +305,10 @@ class Intake(Answer):
 
     def _finish_connection(self) -> None:
         """Send what is written, then close."""
+        raise NotImplementedError
+
+    def _linger(self) -> None:
+        """Close our side and go on reading for a moment: a RST would eat the answer."""
         raise NotImplementedError
 
     def _refuse(self, error: DownstreamError) -> None:

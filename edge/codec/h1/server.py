@@ -245,6 +245,7 @@ class H1Server(Intake, asyncio.Protocol):
         self._mode = Mode.CLOSED
         self._held = b""
         self._transport.close()
+        self._arm(self._context.limits.body_idle_timeout_s)
 
     def _linger(self) -> None:
         """Close our side and go on reading for a moment: a RST would eat the answer."""
