@@ -1,4 +1,4 @@
-"""gRPC through edge: grpc-go's interop client and server, on every pair of transports."""
+"""gRPC through edge: grpc-go's interop client and server, on every pair of transports, and past filters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 
 from tests.integration.authority import HOSTS, Authority
-from tests.integration.running_edge import EdgeProcess, configuration, rule, running_edge, secured, within
+from tests.integration.running_edge import (
+    Configuration,
+    EdgeProcess,
+    configuration,
+    rule,
+    running_edge,
+    secured,
+    through,
+    within,
+)
 from tests.tools import free_port, grpc_interop, require
 
 CASES = (
@@ -62,18 +71,40 @@ def site(tmp_path_factory: pytest.TempPathFactory, edge_state: Path, authority: 
     files = listener["tls"]["certificates"][0]
     with ExitStack() as stack:
         edges = {}
-        for name, tls in (("plain", None), ("tls", {"sni": HOSTS[0], "caFile": str(authority.file)})):
+        for name, tls in (
+            ("plain", None),
+            ("tls", {"sni": HOSTS[0], "caFile": str(authority.file)}),
+            ("filtered", None),
+        ):
             secure = ["-use_tls", "-tls_cert_file", files["certFile"], "-tls_key_file", files["keyFile"]]
             port = stack.enter_context(
                 _server(binaries / "server", folder / f"{name}.log", secure if tls else [])
             )
-            config = configuration({"grpc": [port]}, [rule("grpc")])
+            config = (
+                _filtered(port) if name == "filtered" else configuration({"grpc": [port]}, [rule("grpc")])
+            )
             config["clusters"][0] |= {"protocol": "h2"} | ({"tls": tls} if tls else {})
             config["listeners"][0]["protocols"] = ["h1", "h2c"]
             edges[name] = stack.enter_context(
                 running_edge(folder / name, secured(config, listener), edge_state)
             )
         yield Site(binaries / "client", edges, authority)
+
+
+def _filtered(port: int) -> Configuration:
+    """Two filters, in a fresh instance each and in a shared one, and every request traced."""
+    polish = {"request": {"set": {"x-from": "${method} ${path}"}}, "response": {"set": {"x-by": "${status}"}}}
+    chain = [
+        {"name": "fresh", "module": "headers", "config": polish, "isolation": "Request"},
+        {"name": "shared", "module": "headers", "config": polish},
+    ]
+    return configuration(
+        {"grpc": [port]},
+        [rule("grpc", filters=[through("both")])],
+        modules={"headers": {"builtin": "header-transform"}},
+        filterChains={"both": chain},
+        telemetry={"tracing": {"sampler": {"ratio": 1.0}}},
+    )
 
 
 @contextmanager
@@ -93,12 +124,18 @@ def _server(binary: Path, log: Path, arguments: list[str]) -> Iterator[int]:
         child.wait(10)
 
 
-@pytest.mark.parametrize("upstream", ["plain", "tls"])
+@pytest.mark.parametrize("upstream", ["plain", "tls", "filtered"])
 @pytest.mark.parametrize("downstream", ["plain", "tls"])
 @pytest.mark.parametrize("case", CASES)
 def test_an_interop_case_passes(site: Site, case: str, downstream: str, upstream: str) -> None:
     done = site.run(case, downstream, upstream)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_filters_saw_the_calls(site: Site) -> None:
+    assert site.run("empty_unary", "plain", "filtered").returncode == 0
+    spans = [span["name"] for trace in site.edges["filtered"].traces() for span in trace["spans"]]
+    assert {"filter fresh", "filter shared"} <= set(spans)
 
 
 def test_no_case_is_lost() -> None:
