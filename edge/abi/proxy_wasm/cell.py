@@ -45,9 +45,29 @@ class Cell:
 
     __slots__ = (
         *("__weakref__", "addresses", "allowance", "args", "attached", "budget", "closing", "control"),
-        *("dead", "ends", "group", "group_end", "group_request_head", "group_response_head", "inline"),
-        *("instances", "lane", "lanes", "last", "left_at", "left_size", "memory", "next_id", "now_ns"),
-        *("number", "op_words", "ran_down", "ran_down_plain", "ran_up", "ran_up_plain", "start_ns"),
+        *(
+            "dead",
+            "ends",
+            "finishing",
+            "group",
+            "group_end",
+            "group_request_head",
+            "group_response_head",
+            "inline",
+        ),
+        *("instances", "lane", "lanes", "last", "left_at", "left_end", "memory", "next_id", "now_ns"),
+        *(
+            "number",
+            "op_words",
+            "ops_at",
+            "request_arena",
+            "response_arena",
+            "ran_down",
+            "ran_down_plain",
+            "ran_up",
+            "ran_up_plain",
+            "start_ns",
+        ),
         *("starting", "store", "wide"),
     )
 
@@ -60,7 +80,7 @@ class Cell:
         self.group = group
         self.number = next(_NUMBERS)
         self.inline = self.closing = inline
-        self.attached = self.dead = False
+        self.attached = self.dead = self.finishing = False
         self.starting = True
         self.next_id = 2
         self.lane: Lane | None = None
@@ -94,7 +114,6 @@ class Cell:
     def _know_words(self, last: int) -> None:
         """What group drivers say when every guest continued, with edits and without (`plain`)."""
         self.last = last
-        self.left_size = 8 * (last + 1)
         self.ran_up_plain, self.ran_down_plain = RETURNED | last << GUEST_SHIFT, RETURNED
         self.ran_up, self.ran_down = self.ran_up_plain | int(Flag.OPS), RETURNED | int(Flag.OPS)
 
@@ -114,6 +133,10 @@ class Cell:
         self.wide = block.cast("Q")
         self.args = store.args
         self.left_at = at[Area.CONTROL] + 4 * Control.LEFT
+        self.left_end = self.left_at + 8 * len(filters)
+        self.ops_at = at[Area.OPS_BYTES]
+        self.request_arena = at[Area.MAPS]
+        self.response_arena = at[Area.MAPS + 2]
         self.op_words = memory[at[Area.OPS_WORDS] : at[Area.OPS_WORDS] + 1024].cast("I")
         self.control[Control.GUESTS] = len(filters)
         self.budget.turn = self.control[Control.GUEST : Control.GUEST + 1]
@@ -168,7 +191,7 @@ class Cell:
 
     def left(self) -> None:
         """A user is gone; only asked while `closing`."""
-        if self.dead or self.lanes or any(instance.contexts for instance in self.instances):
+        if self.dead or self.finishing or self.lanes or any(instance.contexts for instance in self.instances):
             return
         if self.inline:
             self.discard()
@@ -181,6 +204,7 @@ class Cell:
         self.left()
 
     def _finish(self) -> None:
+        self.finishing = True
         if not self.attached:
             self.discard()
             return

@@ -14,7 +14,7 @@ from edge.abi.proxy_wasm import drain, edits
 from edge.abi.proxy_wasm.cell import Cell
 from edge.abi.proxy_wasm.exchange import StreamContext
 from edge.abi.proxy_wasm.instance import Instance
-from edge.abi.proxy_wasm.layout import MAP_LIMIT_BYTES, RETURNED, Area, Control, Flag, World
+from edge.abi.proxy_wasm.layout import MAP_LIMIT_BYTES, RETURNED, Control, Flag, World
 from edge.chain.adopted import AdoptedRun
 from edge.chain.express import ExpressRun
 from edge.chain.express_port import ExpressPort
@@ -28,8 +28,6 @@ _OPS, _MIXED, _STOPPED = int(Flag.OPS), int(Flag.MIXED), int(Flag.STOPPED)
 _LEFTOVER: Final = int(Flag.LOGS | Flag.METRICS | Flag.NOTES)
 _OPS_COUNT, _OPS_SIZE, _STOP = int(Control.OPS), int(Control.OPS_BYTES), int(Control.STOP)
 _MARK, _MARK_SIZE, _GUEST = int(Control.MARK_OPS), int(Control.MARK_BYTES), int(Control.GUEST)
-_OPS_AREA: Final = int(Area.OPS_BYTES)
-_REQUEST_ARENA, _RESPONSE_ARENA = int(Area.MAPS), int(Area.MAPS) + 2
 _ANSWER: Final = 0xFF
 _ALLOWANCE: Final = Struct("<Q")
 _QUIET: Final = frozenset(
@@ -95,7 +93,7 @@ class ProxyWasmExpress(ExpressRun):
         self._id = number = cell.next_id
         cell.next_id = number + 1
         cell.lanes[number] = self
-        at = cell.addresses[_REQUEST_ARENA]
+        at = cell.request_arena
         cell.memory[at : at + size] = data
         cell.wide[0] = cell.allowance
         first = 0
@@ -127,9 +125,9 @@ class ProxyWasmExpress(ExpressRun):
             return self._leave(head, end)
         self.response = head
         memory = cell.memory
-        at = cell.addresses[_RESPONSE_ARENA]
+        at = cell.response_arena
         memory[at : at + size] = data
-        self._put_left()
+        memory[cell.left_at : cell.left_end] = self._left
         first, fresh, number = cell.last, True, self._id
         while True:
             args = cell.args
@@ -167,24 +165,18 @@ class ProxyWasmExpress(ExpressRun):
         if word < RETURNED:
             self._error = error
             return word
-        at = cell.left_at
-        self._left = bytes(cell.memory[at : at + cell.left_size])
+        self._left = bytes(cell.memory[cell.left_at : cell.left_end])
         if budget.used_ns:
             self._used_ns = budget.take_used()
             if self._used_ns:
                 return word | _STOPPED
         return word
 
-    def _put_left(self) -> None:
-        cell = self._cell
-        at = cell.left_at
-        cell.memory[at : at + cell.left_size] = self._left
-
     def _edit(self, head: RequestHead | ResponseHead, word: int) -> None:
         """Take over what all guests wrote; none of it can fail."""
         cell = self._cell
         control = cell.control
-        at = cell.addresses[_OPS_AREA]
+        at = cell.ops_at
         parts = bytes(cell.memory[at : at + control[_OPS_SIZE] - 1]).split(b"\0")
         if word & _MIXED:
             edits.edit_head(head, cell.op_words[: control[_OPS_COUNT]].tolist(), parts)
@@ -215,7 +207,7 @@ class ProxyWasmExpress(ExpressRun):
         if self._entered != slot:
             context.instance.current = context
         mark, size = control[_MARK], control[_MARK_SIZE]
-        at = cell.addresses[_OPS_AREA]
+        at = cell.ops_at
         if mark:
             before = bytes(cell.memory[at : at + size - 1]).split(b"\0")
             edits.edit_head(head, cell.op_words[:mark].tolist(), before)
@@ -251,7 +243,7 @@ class ProxyWasmExpress(ExpressRun):
     def _end(self) -> None:
         cell = self._cell
         cell.lanes.pop(self._id, None)
-        self._put_left()
+        cell.memory[cell.left_at : cell.left_end] = self._left
         first = 0 if cell.ends else cell.last + 1
         while first <= cell.last:
             cell.args[0], cell.args[2] = first, self._id

@@ -8,9 +8,11 @@ from weakref import ref
 from edge import model
 from edge.abi.proxy_wasm import Group, bind_group, grouped
 from edge.chain.express import ExpressRun, open_run
+from edge.chain.filter import LocalReply
 from edge.chain.plan import ChainPlan
 from edge.chain.run import ChainRun
 from edge.errors import FilterUnavailable
+from edge.head import RequestHead
 from tests.conformance.proxy_wasm import build
 from tests.conformance.proxy_wasm.rig import (
     FakePort,
@@ -118,6 +120,38 @@ def test_a_cell_ends_with_its_last_exchange_and_every_root_context_hears_of_it()
     assert lines == ["done", "delete"] * 4
     del run
     assert gone() is None
+
+
+def test_a_root_context_that_puts_off_its_end_is_asked_once() -> None:
+    services = FakeServices()
+    group = bound_together(services, {"done": Script().call("log", 2, b"done").answer(0)}, {})
+    run = on_the_lane(group, NotingHost())
+    run.request_head(request_head(), True)
+    group.retire()
+    services.lines.clear()
+    run.done()
+    # One for the exchange, one for the root.
+    assert [text for _, text in services.lines if text == "done"] == ["done", "done"]
+    (instance, _) = next(iter(group._cells)).instances
+    assert instance.root.done_pending
+
+
+class Slow(NotingHost):
+    """Says when it has dealt with the request's head."""
+
+    def forward_request_head(self, head: RequestHead, end: bool) -> None:
+        super().forward_request_head(head, end)
+        self.calls.append("taken")
+
+
+def test_what_comes_while_the_host_takes_the_head_waits_until_it_has() -> None:
+    services = FakeServices()
+    group = bound_together(services, {}, {})
+    host = Slow()
+    run = on_the_lane(group, host)
+    host.on["request_head"] = lambda: run.reply(LocalReply(502, [], b"failed", "why", "edge"))
+    run.request_head(request_head(), True)
+    assert host.calls[:3] == ["request_head end", "taken", "reply_won 502"]
 
 
 def test_a_dead_cell_leaves_no_cycles() -> None:
