@@ -1,4 +1,4 @@
-"""Streams that nobody reads, over HTTP/2 and HTTP/3: memory stays, the other side waits, other streams go on."""
+"""Streams nobody reads, over HTTP/2 and HTTP/3: memory stays, the other side waits, other streams go on."""
 
 from __future__ import annotations
 
