@@ -132,13 +132,12 @@ class Registry:
 class ServerMetrics:
     """Requests of one rule (or of one listener, where no rule matched)."""
 
-    __slots__ = ("_by_status", "_labels", "_registry", "active", "request_bytes", "response_bytes")
+    __slots__ = ("_by_status", "_labels", "_registry", "request_bytes", "response_bytes")
 
     def __init__(self, registry: Registry, route: str) -> None:
         self._registry = registry
         self._labels: Labels = (("edge.route.name", route),)
         self._by_status: dict[int, Histogram] = {}
-        self.active = registry.gauge("http.server.active_requests", self._labels)
         self.request_bytes = registry.counter("edge.server.request.bytes", self._labels)
         self.response_bytes = registry.counter("edge.server.response.bytes", self._labels)
 
@@ -157,13 +156,12 @@ class ServerMetrics:
 class ClientMetrics:
     """Requests to one cluster."""
 
-    __slots__ = ("_by_status", "_labels", "_registry", "open_connections")
+    __slots__ = ("_by_status", "_labels", "_registry")
 
     def __init__(self, registry: Registry, cluster: str) -> None:
         self._registry = registry
         self._labels: Labels = (("edge.cluster.name", cluster),)
         self._by_status: dict[int, Histogram] = {}
-        self.open_connections = registry.gauge("http.client.open_connections", self._labels)
 
     def observe(self, status: int, duration_s: float) -> None:
         """One finished try; `status` 0 = no response."""

@@ -32,6 +32,7 @@ from edge.telemetry.tracer import Tracer
 from edge.upstream import Callouts, Clusters, TcpDialer
 from edge.worker.build import Prepared, tables
 from edge.worker.filters import FilterHost
+from edge.worker.gauges import Gauges
 from edge.worker.link import Arguments, WorkerLink, parse_arguments
 from edge.worker.reporting import Reports, Traces
 from edge.worker.services import WorkerServices
@@ -82,6 +83,7 @@ class Worker:
         self._link = WorkerLink(arguments.wire_fd, self._on_message, self._on_closed)
         self._tracer = Tracer(Encoder(ids), self._link.send, loop.call_later)
         self._unhandled = self._registry.counter("edge.worker.unhandled")
+        self._gauges = Gauges(self._registry)
         self.services.unhandled = self._on_unhandled
         loop.set_exception_handler(self._on_loop_error)
         self._beat()
@@ -255,6 +257,11 @@ class Worker:
         number = active.revision.number if active else 0
         exchanges = active.revision.active if active else 0
         self._link.send(wire.Health(self._number, number, self._connections(), exchanges))
+        gauges = self._gauges
+        gauges.requests(exchanges)
+        gauges.connections({name: len(context.connections) for name, context in self._contexts.items()})
+        gauges.upstreams(active.clusters if active else {})
+        gauges.lost_lines(sum(log.dropped for log in self._access_logs.values()), self._lines.dropped)
         self._link.send(wire.Counters(self._number, self._registry.samples()))
 
     def _on_refused(self, listener: str, error: EdgeError, client: bytes = b"", protocol: str = "") -> None:

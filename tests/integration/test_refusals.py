@@ -41,8 +41,8 @@ def logged(folder: Path, count: int) -> list[dict[str, object]]:
     return [json.loads(line) for line in lines]
 
 
-def metric(edge: EdgeProcess, wanted: str) -> str:
-    """The value of the series that holds `wanted`, once there is one."""
+def metric(edge: EdgeProcess, wanted: str, value: str) -> None:
+    """Return once a series that holds `wanted` has `value`."""
     deadline = time.monotonic() + LIVENESS_S
     while time.monotonic() < deadline:
         with socket.create_connection(("127.0.0.1", edge.admin_port), timeout=LIVENESS_S) as admin:
@@ -51,10 +51,10 @@ def metric(edge: EdgeProcess, wanted: str) -> str:
             )
             with admin.makefile() as page:
                 for line in page:
-                    if line.startswith("edge_server_refused_total{") and wanted in line:
-                        return line.split()[-1]
+                    if wanted in line and line.split()[-1] == value:
+                        return
         time.sleep(0.05)
-    raise AssertionError(f"no series with {wanted}")
+    raise AssertionError(f"no series with {wanted} and {value}")
 
 
 def test_a_malformed_head_is_counted_and_logged_with_its_client(edge: EdgeProcess, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_malformed_head_is_counted_and_logged_with_its_client(edge: EdgeProces
     assert (line["status"], line["flags"], line["protocol"]) == (400, "DPE", "HTTP/1.1")
     assert "secret" not in json.dumps(line)
     labels = 'edge_listener_name="web",error_type="BadRequest",http_response_status_code="400"'
-    assert metric(edge, labels) == "1.0"
+    metric(edge, "edge_server_refused_total{" + labels, "1.0")
 
 
 def test_a_connection_too_many_is_counted_and_logged(edge: EdgeProcess, tmp_path: Path) -> None:
@@ -87,4 +87,17 @@ def test_a_connection_too_many_is_counted_and_logged(edge: EdgeProcess, tmp_path
     lines = logged(tmp_path, 3)
     (line,) = [each for each in lines if each["status"] == 0]
     assert (line["client"], line["flags"]) == (f"{host}:{port}", "LM")
-    assert metric(edge, 'error_type="LimitExceeded",http_response_status_code="0"') == "1.0"
+    metric(edge, 'error_type="LimitExceeded",http_response_status_code="0"', "1.0")
+
+
+def test_connections_on_both_sides_are_shown_while_they_stand(edge: EdgeProcess) -> None:
+    metric(edge, 'edge_server_connections{edge_listener_name="web"}', "0.0")
+    with connect(edge) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        with client.makefile("rb") as answer:
+            assert answer.readline().startswith(b"HTTP/1.1 200 ")
+        metric(edge, 'edge_server_connections{edge_listener_name="web"}', "1.0")
+        metric(edge, 'http_client_open_connections{edge_cluster_name="up"}', "1.0")
+        metric(edge, "http_server_active_requests", "0.0")
+    metric(edge, 'edge_server_connections{edge_listener_name="web"}', "0.0")
+    metric(edge, 'edge_log_dropped_total{log="access"}', "0.0")
