@@ -284,6 +284,33 @@ def test_bytes_that_are_not_http_2_cost_the_connection(bench: Bench, frames: byt
     assert bench.open == 0
 
 
+@pytest.mark.parametrize(
+    "frames",
+    [
+        pytest.param(b"\0\0\x08\6\0\0\0\0\0" + b"12345678", id="ping"),
+        pytest.param(b"\0\0\0\4\0\0\0\0\0", id="settings"),
+    ],
+)
+def test_a_flood_that_we_cannot_answer_costs_the_connection(bench: Bench, frames: bytes) -> None:
+    _, exchange = bench.send(post())
+    peer = Peer(bench)
+    peer.protocol.pause_writing()
+    for _ in range(30):
+        peer.protocol.data_received(frames * 100)
+        bench.end_turn()
+    assert exchange.calls == BAD
+    assert bench.open == 0
+
+
+def test_a_head_without_end_costs_the_connection(bench: Bench) -> None:
+    _, exchange = bench.send(post())
+    peer = Peer(bench)
+    peer.protocol.data_received(b"\0\0\1\1\0\0\0\0\1\x88" + b"\0\0\0\x09\0\0\0\0\1" * 20)
+    bench.end_turn()
+    assert exchange.calls == BAD
+    assert bench.open == 0
+
+
 def test_an_exchange_that_fails_in_a_call_ends_alone(bench: Bench) -> None:
     told: list[BaseException] = []
 
