@@ -214,8 +214,9 @@ class H2Client(Multiplex, asyncio.Protocol):
         elif self._give_up is not None:
             self._give_up()
             self._give_up = None
-        streams = [*self._waiting, *self._streams.values()]
+        streams = [*self._waiting, *self._unsettled, *self._streams.values()]
         self._waiting = {}
+        self._unsettled = {}
         self._streams = {}
         self._blocked = {}
         self.active = 0

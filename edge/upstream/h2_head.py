@@ -5,6 +5,8 @@ Spec: RFC 9113 §8.2, §8.3. The engine checks much of this too; nothing here re
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from itertools import chain
 from typing import Final
@@ -18,6 +20,9 @@ CACHE_ENTRIES: Final = 4096
 CACHE_FIELD_BYTES: Final = 256
 TRAILER_BYTES: Final = 16 << 10
 TRAILER_FIELDS: Final = 100
+WEBSOCKET: Final = b"websocket"
+_KEY: Final = b"sec-websocket-key"
+_ACCEPT_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _UNKEPT: Final = frozenset((b"set-cookie", b"x-request-id"))
 """Secret, or seldom the same twice."""
 _lower_name: Final = re.compile(rb"(?:(?![A-Z])" + TOKEN + rb")++").fullmatch
@@ -106,3 +111,22 @@ def request_fields(head: RequestHead, end: bool, scheme: Field) -> Fields:
     if head.expect_continue and not end:
         fields.append((b"expect", b"100-continue"))
     return fields
+
+
+def connect_fields(head: RequestHead, scheme: Field) -> Fields:
+    """The extended CONNECT that a WebSocket's HTTP/1 upgrade is here. Spec: RFC 8441 §4, §5."""
+    return [
+        (b":method", b"CONNECT"),
+        (b":protocol", head.upgrade or WEBSOCKET),
+        scheme,
+        (b":authority", head.authority),
+        (b":path", head.path),
+        *(field for field in head.fields if field[0] != _KEY),
+    ]
+
+
+def granted(request: RequestHead, response: ResponseHead) -> ResponseHead:
+    """The 101 that a 2xx to `connect_fields(request)` means. Spec: RFC 6455 §4.2.2."""
+    digest = hashlib.sha1((request.get(_KEY) or b"") + _ACCEPT_GUID, usedforsecurity=False).digest()
+    accept = (b"sec-websocket-accept", base64.b64encode(digest))
+    return ResponseHead(101, [*response.fields, (b"upgrade", WEBSOCKET), accept])

@@ -18,7 +18,7 @@ from edge.exchange.seams import ExchangeResponse
 from edge.head import Field, Fields, RequestHead, ResponseHead
 from edge.upstream.carrier import Caller
 from edge.upstream.h1 import INFORMATIONAL_MAX
-from edge.upstream.h2_head import parse_response, parse_trailers
+from edge.upstream.h2_head import WEBSOCKET, granted, parse_response, parse_trailers
 
 if TYPE_CHECKING:
     from edge.upstream.multiplex import Multiplex
@@ -33,6 +33,8 @@ OVER: Final = 3
 CLOSED: Final = 4
 
 _BODILESS: Final = frozenset((204, 304))
+_FIRST_FINAL: Final = 200
+_FIRST_REDIRECT: Final = 300
 
 Held = tuple[bytes, bool] | Fields
 """Response not yet delivered: bytes and whether they end it, or trailers."""
@@ -55,6 +57,7 @@ class H2Stream:
         "_read_mark",
         "_receiver",
         "_to_head",
+        "_upgrade",
         "deadline",
         "filed",
         "had_body",
@@ -75,6 +78,8 @@ class H2Stream:
         self._paused = False
         self._informational = 0
         self._to_head = False
+        self._upgrade: RequestHead | None = None
+        """Of a WebSocket: its request, unless it was answered by a plain response."""
         self._left_out: int | None = None
         self._read_mark = 0
         self.sent_all = False
@@ -106,13 +111,21 @@ class H2Stream:
         self._read_mark = client.reads
         if deadline != inf or self.filed != inf:
             self._watch(deadline)
-        if head.upgrade is not None:
-            self.fail(UpstreamError("no upgrade over an HTTP/2 upstream"))
-            return
-        client.send_request(self, head, end)
+        if head.upgrade is None:
+            client.send_request(self, head, end)
+        elif head.upgrade == WEBSOCKET:
+            self._upgrade = head
+            client.send_connect(self, head)
+        else:
+            self.fail(UpstreamError("only WebSocket is tunnelled to an HTTP/2 upstream"))
 
     def send_data(self, data: bytes, end: bool) -> None:
         if self.sent_all or self.state > BODY:
+            return
+        if self._upgrade is not None and self.state == HEAD:
+            # The client's bytes belong to the new protocol, or to nobody.
+            if data:
+                self.fail(EdgeError("bytes before the upgrade was granted"))
             return
         left = self._left_out
         if left is not None:
@@ -161,6 +174,11 @@ class H2Stream:
         except BadResponse as error:
             self.fail(error)
             return False
+        if self._upgrade is not None:
+            if _FIRST_FINAL <= head.status < _FIRST_REDIRECT and not end:
+                self._grant(granted(self._upgrade, head))
+                return False
+            self._upgrade = None
         if end or self._to_head or head.status in _BODILESS:
             receiver = self._receiver
             self._over()
@@ -171,6 +189,12 @@ class H2Stream:
         self.state = BODY
         self._pending = head
         return True
+
+    def _grant(self, head: ResponseHead) -> None:
+        self.state = BODY
+        self.deadline = inf
+        if self._receiver is not None:
+            self._receiver.response_head(head, False)
 
     def release(self) -> None:
         """The head goes alone, unless it has left with all of its body."""
@@ -227,7 +251,7 @@ class H2Stream:
             receiver.response_data(data, True)
             return
         if data:
-            if self.state == BODY:
+            if self.state == BODY and self._upgrade is None:
                 self.deadline = self._client.idle_deadline()
             receiver.response_data(data, False)
             if self.state == BODY:
@@ -237,7 +261,7 @@ class H2Stream:
         receiver = self._receiver
         self._part()
         if receiver is not None:
-            if fields:
+            if fields and self._upgrade is None:
                 receiver.response_trailers(fields)
             else:
                 receiver.response_data(b"", True)
@@ -248,7 +272,7 @@ class H2Stream:
     def resume_response(self) -> None:
         if self._paused:
             self._paused = False
-            if self.state == BODY:
+            if self.state == BODY and self._upgrade is None:
                 self._watch(self._client.idle_deadline())
             if self._held:
                 self._client.resumed(self)

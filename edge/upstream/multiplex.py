@@ -25,10 +25,10 @@ from ngh2 import (
 
 from edge import model
 from edge.codec.h2.codes import Code, Setting
-from edge.errors import EdgeError, UpstreamClosed, UpstreamRefused
+from edge.errors import EdgeError, UpstreamClosed, UpstreamError, UpstreamRefused
 from edge.exchange.deadlines import Deadlines
 from edge.head import Field, Fields, RequestHead
-from edge.upstream.h2_head import request_fields
+from edge.upstream.h2_head import connect_fields, request_fields
 from edge.upstream.h2_stream import H2Stream
 
 FIRST_STREAMS: Final = 100
@@ -71,8 +71,10 @@ class Multiplex:
         "_owner",
         "_resumed",
         "_scheme",
+        "_settled",
         "_state",
         "_streams",
+        "_unsettled",
         "_waiting",
         "_written",
         "active",
@@ -97,6 +99,10 @@ class Multiplex:
         self._state = DIALLING
         self._waiting: dict[H2Stream, None] = {}
         self._streams: dict[int, H2Stream] = {}
+        self._settled = False
+        """The peer's SETTINGS are here."""
+        self._unsettled: dict[H2Stream, RequestHead] = {}
+        """WebSockets that must wait for them."""
         self._written: list[H2Stream] = []
         self._blocked: dict[H2Stream, None] = {}
         self._resumed: list[H2Stream] = []
@@ -125,10 +131,11 @@ class Multiplex:
         return self._clock() + self.limits.body_idle_timeout_s
 
     def send_request(self, stream: H2Stream, head: RequestHead, end: bool) -> None:
+        self._send_fields(stream, request_fields(head, end, self._scheme), end)
+
+    def _send_fields(self, stream: H2Stream, fields: Fields, end: bool) -> None:
         try:
-            stream.id = stream_id = self._engine.send_request(
-                request_fields(head, end, self._scheme), end_stream=end
-            )
+            stream.id = stream_id = self._engine.send_request(fields, end_stream=end)
         except NGH2Error as error:
             self.drain()
             self.leave(stream, Code.CANCEL)
@@ -136,6 +143,15 @@ class Multiplex:
             return
         self._streams[stream_id] = stream
         self.wake()
+
+    def send_connect(self, stream: H2Stream, head: RequestHead) -> None:
+        """Of a WebSocket; the peer's SETTINGS must have allowed it. Spec: RFC 8441 §3."""
+        if not self._settled:
+            self._unsettled[stream] = head
+        elif self._engine.remote_settings.get(Setting.ENABLE_CONNECT_PROTOCOL) == 1:
+            self._send_fields(stream, connect_fields(head, self._scheme), False)
+        else:
+            stream.fail(UpstreamError("the endpoint takes no WebSocket over HTTP/2"))
 
     def send_data(self, stream: H2Stream, data: bytes, end: bool) -> None:
         try:
@@ -170,6 +186,8 @@ class Multiplex:
             if self._streams.pop(stream.id, None) is None:
                 return
             self._reset(stream, code)
+        elif self._unsettled.pop(stream, None) is not None:
+            pass
         elif self._waiting.pop(stream, self) is None and not self._waiting and self._state == DIALLING:
             self.end(EdgeError("nobody waits for the connection any more"))
             return
@@ -250,7 +268,11 @@ class Multiplex:
             self._closed(event.stream_id, event.error_code, True)
         elif isinstance(event, SettingsReceived):
             self.room = min(event.settings.get(Setting.MAX_CONCURRENT_STREAMS, STREAMS_MAX), STREAMS_MAX)
+            self._settled = True
             self._owner.changed(self)
+            unsettled, self._unsettled = self._unsettled, {}
+            for stream, head in unsettled.items():
+                self.send_connect(stream, head)
         elif isinstance(event, GoAwayReceived):
             self._going_away(event.last_stream_id)
         elif isinstance(event, ConnectionClosed):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from h2 import events
 
-from edge.head import RequestHead
 from tests.unit.upstream.fake_h2 import Peer
 from tests.unit.upstream.fakes import Bench, Recorder, get, post
 
@@ -122,13 +121,6 @@ def test_an_expectation_is_passed_on(bench: Bench) -> None:
     request.send_data(b"abc", True)
     peer.pump()
     assert peer.of(events.StreamEnded)
-
-
-def test_a_request_that_asks_for_an_upgrade_fails(bench: Bench) -> None:
-    head = RequestHead(b"GET", b"http", b"shop.example", b"/", [], upgrade=b"websocket")
-    _, exchange = bench.send(head, end=False)
-    Peer(bench)
-    assert exchange.calls == [("failed", "UpstreamError", 502)]
 
 
 def test_a_body_longer_or_shorter_than_its_length_is_never_sent_whole(bench: Bench) -> None:
