@@ -103,7 +103,8 @@ class Exchange(Ending):
             if head.path is not self.path and canonical_path(head.path) != head.path:
                 raise BadRequest(f"a filter left the path {head.path[:80]!r}, which is not canonical")
             if self.chain is not None:
-                head.authority = canonical_authority(head.authority)
+                if head.authority is not self.authority:
+                    head.authority = canonical_authority(head.authority)
                 if head.method is not self.method and head.method in NOT_SERVED:
                     raise BadRequest(f"a filter set the method {head.method.decode()}")
             if rule.request_edit is not None:

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 class ExchangeState:
     """The data of an exchange; `edge.pipeline.Exchange` adds what happens.
 
-    `path` and `method` are those the client sent (canonical), before filters and rewrites.
+    `path`, `method` and `authority` are those the client sent (canonical), before filters and rewrites.
     Byte counts are body bytes as they crossed the client's connection. `closing` = what either side
     still sends is not wanted; `request_held`, `response_held` = who holds that direction back.
     """
 
     __slots__ = (
         "attempts",
+        "authority",
         "backend",
         "began",
         "bytes_in",
@@ -92,6 +93,7 @@ class ExchangeState:
         self.head = head
         self.method = head.method
         self.path = head.path
+        self.authority = head.authority
         self.began = services.clock()
         self.request_id = services.next_request_id()
         self.candidate: Candidate | None = None
