@@ -79,7 +79,7 @@ class Rule(_Data, frozen=True):
     response_headers: HeaderModifier | None = None
     rewrite: Rewrite | None = None
     request_timeout_s: float = 0.0
-    backend_timeout_s: float = 0.0
+    backend_timeout_s: float = 60.0
     verbosity: str = "detailed"
     """`minimal` = server and client spans, `detailed` = and filter spans."""
 

@@ -159,14 +159,15 @@ def _one_backend(backends: list[BackendRef]) -> list[BackendRef]:
 
 
 class Timeouts(Section):
-    """0s = none. `request` bounds the whole exchange, `backendRequest` each attempt."""
+    """0s = none. `request` bounds the whole exchange, `backendRequest` each attempt's response head."""
 
     request: Duration = 0.0
-    backend_request: Duration = 0.0
+    backend_request: Duration = 60.0
 
     @model_validator(mode="after")
     def _ordered(self) -> Timeouts:
-        if self.request and self.backend_request > self.request:
+        given = "backend_request" in self.model_fields_set
+        if given and self.request and self.backend_request > self.request:
             raise fault("wrong-value", "backendRequest may not be longer than request")
         return self
 
