@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import h11
 import pytest
 
 from tests.hostile.cases_h1 import CASES, Case, chunked
 from tests.hostile.fake_h1 import responses
+from tests.hostile.judge import Arrived, Judge
 from tests.integration.authority import HOSTS, Authority
 from tests.integration.raw_client import RawClient, request
 from tests.integration.running_edge import EdgeProcess, configuration, rule, running_edge, secured
-from tests.integration.scripted_upstream import Conversation, Upstream, reply, scripted
+from tests.integration.scripted_upstream import Upstream, scripted
 
 Answers = list[tuple[int, list[tuple[bytes, bytes]], bytes]]
 
@@ -28,49 +29,6 @@ CUTS = {
     "between chunks": chunked(b"5\r\nhello\r\n"),
 }
 _ran: set[tuple[str, str]] = set()
-
-
-@dataclass
-class Arrived:
-    """A request as h11 reads it; `complete` when its end was seen."""
-
-    target: bytes
-    fields: list[tuple[bytes, bytes]]
-    body: bytes = b""
-    trailers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    complete: bool = False
-
-
-class Judge:
-    """An upstream that accepts only what h11 accepts and answers a complete request with `ok`."""
-
-    def __init__(self) -> None:
-        self.arrived: list[Arrived] = []
-        self.bytes = 0
-
-    async def script(self, it: Conversation) -> None:
-        server = h11.Connection(h11.SERVER)
-        while True:
-            event = server.next_event()
-            if event is h11.NEED_DATA:
-                data = await it.reader.read(65536)
-                self.bytes += len(data)
-                if not data:
-                    return
-                server.receive_data(data)
-            elif isinstance(event, h11.Request):
-                fields = [(bytes(name), bytes(value)) for name, value in event.headers]
-                self.arrived.append(Arrived(event.target, fields))
-            elif isinstance(event, h11.Data):
-                self.arrived[-1].body += bytes(event.data)
-            elif isinstance(event, h11.EndOfMessage):
-                self.arrived[-1].trailers = [(bytes(name), bytes(value)) for name, value in event.headers]
-                self.arrived[-1].complete = True
-                await it.send(reply(b"ok"))
-                server.send(h11.Response(status_code=200, headers=[("content-length", "2")]))
-                server.send(h11.Data(b"ok"))
-                server.send(h11.EndOfMessage())
-                server.start_next_cycle()
 
 
 @dataclass

@@ -1,0 +1,97 @@
+"""A running edge of every protocol with an empty security configuration, a judge behind it, probes beside it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.hostile.judge import Arrived, Judge
+from tests.integration.authority import Authority
+from tests.integration.h2_client import H2Client
+from tests.integration.h3_client import H3Client
+from tests.integration.protocol_site import PROTOCOLS, Site, every_protocol, fields
+from tests.integration.raw_client import RawClient, request
+from tests.integration.running_edge import configuration, rule, running_edge
+from tests.integration.scripted_upstream import Upstream, scripted
+
+PROBE = "/probe"
+_PROBE_S = 10.0
+_SETTLE_S = 2.0
+_TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class LiveSite(Site):
+    judge: Judge
+    upstream: Upstream
+    worker: int
+    _standing: dict[str, RawClient | H2Client | H3Client] = field(default_factory=dict)
+
+    def probe(self, anew: bool = False) -> None:
+        """Clients that stood there before are answered over every protocol, and new ones if `anew`."""
+        for protocol in PROTOCOLS:
+            if anew or protocol not in self._standing:
+                self._leave(protocol)
+                h1 = protocol in ("h1", "h1s")
+                self._standing[protocol] = self.h1(protocol) if h1 else self.connect(protocol)
+            client = self._standing[protocol]
+            if isinstance(client, RawClient):
+                assert client.exchange(request(PROBE.encode())).body == b"ok"
+            else:
+                stream_id = client.request(fields(PROBE))
+                client.wait(lambda c=client, s=stream_id: c.ended(s), _PROBE_S)  # type: ignore[misc]
+                assert client.body(stream_id) == b"ok", f"{protocol}: not answered"
+
+    def leave(self) -> None:
+        for protocol in list(self._standing):
+            self._leave(protocol)
+
+    def _leave(self, protocol: str) -> None:
+        client = self._standing.pop(protocol, None)
+        if client is not None:
+            client.__exit__(None, None, None)
+
+    def arrived(self, since: int) -> list[Arrived]:
+        """What the judge saw since, probes left out."""
+        return [each for each in self.judge.arrived[since:] if not each.target.startswith(b"/probe")]
+
+    def check_forwarded(self, since: int, targets: tuple[bytes, ...] | None) -> list[Arrived]:
+        """Exactly these requests were complete (None: any), and nothing offended the judge. Returns them."""
+        deadline = time.monotonic() + _SETTLE_S
+        while targets is not None:
+            complete = [each for each in self.arrived(since) if each.complete]
+            if len(complete) >= len(targets) or time.monotonic() > deadline:
+                break
+            time.sleep(0.002)
+        complete = [each for each in self.arrived(since) if each.complete]
+        assert targets is None or tuple(each.target for each in complete) == targets
+        assert self.upstream.faults == [], "a strict upstream was offended"
+        os.kill(self.worker, 0)
+        return complete
+
+    def cpu_s(self) -> float:
+        """What the worker has spent so far."""
+        stat = Path(f"/proc/{self.worker}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) * _TICK_S
+
+
+@contextmanager
+def live_site(folder: Path) -> Iterator[LiveSite]:
+    """Everything started; at the end nothing was unhandled and no worker had died."""
+    judge = Judge()
+    authority = Authority(folder)
+    with scripted(judge.script) as upstream:
+        config = every_protocol(configuration({"up": [upstream.port]}, [rule("up")]), authority)
+        with running_edge(folder / "edge", config, folder / "state") as edge:
+            site = LiveSite(edge, authority, judge, upstream, edge.worker_pid)
+            site.probe()
+            try:
+                yield site
+            finally:
+                judge.holds = False
+                site.leave()
+            assert edge.worker_pid == site.worker
