@@ -181,18 +181,12 @@ class ClientMetrics:
 class FilterMetrics:
     """Calls, failures and spending of one filter of a chain."""
 
-    __slots__ = ("_labels", "_registry", "calls", "cpu", "duration", "instances", "memory")
+    __slots__ = ("calls", "cpu", "duration", "instances", "memory")
 
     def __init__(self, registry: Registry, filter_name: str) -> None:
-        self._registry = registry
-        self._labels: Labels = (("edge.filter.name", filter_name),)
-        self.calls = registry.counter("edge.filter.calls", self._labels)
-        self.cpu = registry.counter("edge.filter.cpu", self._labels)
-        self.duration = registry.histogram("edge.filter.duration", self._labels)
-        self.memory = registry.gauge("edge.filter.memory", self._labels)
-        self.instances = registry.gauge("edge.filter.instances", (*self._labels, ("state", "active")))
-
-    def error(self, error_type: str) -> None:
-        """One failure; `error_type` is a trap's code or another short word of ours."""
-        labels = (*self._labels, ("error.type", error_type))
-        self._registry.counter("edge.filter.errors", labels).value += 1
+        labels: Labels = (("edge.filter.name", filter_name),)
+        self.calls = registry.counter("edge.filter.calls", labels)
+        self.cpu = registry.counter("edge.filter.cpu", labels)
+        self.duration = registry.histogram("edge.filter.duration", labels)
+        self.memory = registry.gauge("edge.filter.memory", labels)
+        self.instances = registry.gauge("edge.filter.instances", (*labels, ("state", "active")))

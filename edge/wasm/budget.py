@@ -10,6 +10,7 @@ tick under a new number, so a call's budget starts up to one tick late.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ctypes import addressof, c_void_p, cast
 from itertools import count
 from time import monotonic_ns, thread_time_ns
@@ -23,6 +24,10 @@ START_CPU_NS: Final = 1 * NS
 START_WALL_NS: Final = 4 * NS
 CALL_CPU_NS: Final = NS // 100
 REQUEST_CPU_NS: Final = NS // 20
+SAMPLED: Final = 16
+"""One call in this many is timed, for the account only; budgets are kept by the ticks."""
+UNTIMED: Final = SAMPLED - 1
+"""Calls whose number has any of these bits are not."""
 WALL_FACTOR: Final = 10
 """A guest may be off the CPU; more than nine tenths of the time is no accident any more."""
 
@@ -51,6 +56,7 @@ class Budget:
         "key",
         "limit_ns",
         "request_ns",
+        "spent_ns",
         "turn",
         "used_ns",
         "wall_ns",
@@ -67,6 +73,8 @@ class Budget:
         self._cpu_start = 0
         self._wall_start = 0
         self.used_ns = 0
+        self.spent_ns = 0
+        """CPU time of all calls so far: measured where a tick was seen, else from one call in 16."""
         self.exceeded = False
         self.limit_ns = START_CPU_NS
         self.wall_ns = START_WALL_NS
@@ -101,7 +109,18 @@ class Budget:
         0 if `used_ns` is left from an earlier call.
         """
         used, self.used_ns = self.used_ns, 0
-        return used if self._together or self._noted == self._number() else 0
+        if not self._together and self._noted != self._number():
+            return 0
+        self.spent_ns += used
+        return used
+
+    def timed(self, call: Callable[[], int]) -> int:
+        """Make a call that stands for `SAMPLED` of its kind in `spent_ns`."""
+        began = thread_time_ns()
+        error = call()
+        if not self.used_ns:
+            self.spent_ns += (thread_time_ns() - began) * SAMPLED
+        return error
 
     def _number(self) -> int:
         """Changes with every call, and with every turn in it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from edge import model
 from edge.abi.proxy_wasm import (
@@ -38,6 +38,28 @@ class _Bound:
         self.users = 0
 
 
+class FilterFigures(NamedTuple):
+    """What one filter costs: `calls` and `cpu_s` since the start, the others now."""
+
+    calls: float = 0.0
+    cpu_s: float = 0.0
+    memory_bytes: int = 0
+    instances: int = 0
+
+
+def _add(shown: dict[str, FilterFigures], group: Group) -> None:
+    figures = group.figures()
+    share = len(group.filters)
+    for slot, bound in enumerate(group.filters):
+        before = shown.get(bound.name, FilterFigures())
+        shown[bound.name] = FilterFigures(
+            before.calls + figures.calls / share,
+            before.cpu_s + figures.cpu_s / share,
+            before.memory_bytes + figures.memory_bytes[slot],
+            before.instances + figures.cells,
+        )
+
+
 class FilterHost:
     """Makes the chains of a model and keeps what equal groups of filters of revisions share."""
 
@@ -47,6 +69,7 @@ class FilterHost:
         self._inner: InnerHost | None = None
         self._modules: dict[str, ProxyWasmModule] = {}
         self._bound: list[_Bound] = []
+        self._past: dict[str, FilterFigures] = {}
 
     async def chains(self, made: model.Model, descriptors: list[int]) -> Chains:
         """Every chain of `made`, its filters started.
@@ -63,6 +86,13 @@ class FilterHost:
             result[chain.name] = ChainPlan((bound for group in groups for bound in group.filters), express)
         return result
 
+    def figures(self) -> dict[str, FilterFigures]:
+        """By filter name. A Store that filters share is shown in equal parts."""
+        shown: dict[str, FilterFigures] = dict(self._past)
+        for known in self._bound:
+            _add(shown, known.group)
+        return shown
+
     def retire(self, chains: Chains) -> None:
         """The revision of these chains is over."""
         gone = [bound for chain in chains.values() for bound in chain]
@@ -70,6 +100,9 @@ class FilterHost:
             known.users -= sum(1 for bound in gone if bound is known.group.filters[0])
             if known.users <= 0:
                 self._bound.remove(known)
+                _add(self._past, known.group)
+                for bound in known.group.filters:
+                    self._past[bound.name] = self._past[bound.name]._replace(memory_bytes=0, instances=0)
                 known.group.retire()
         in_use = {spec.module for known in self._bound for spec in known.models}
         self._modules = {digest: module for digest, module in self._modules.items() if digest in in_use}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from edge.telemetry.metrics import Registry
+from edge.telemetry.metrics import FilterMetrics, Registry
+from edge.worker.filters import FilterFigures
 
 
 class HasPools(Protocol):
@@ -41,6 +42,14 @@ class Gauges:
             labels = (("edge.cluster.name", name),)
             number = sum(pool.open for pool in cluster.pools)
             self._registry.gauge("http.client.open_connections", labels).value = number
+
+    def filters(self, by_name: Mapping[str, FilterFigures]) -> None:
+        for name, figures in by_name.items():
+            metrics = FilterMetrics(self._registry, name)
+            metrics.calls.value = figures.calls
+            metrics.cpu.value = figures.cpu_s
+            metrics.memory.value = figures.memory_bytes
+            metrics.instances.value = figures.instances
 
     def lost_lines(self, access: int, own: int) -> None:
         """Log lines dropped since the start: of the access log, and of everything else."""

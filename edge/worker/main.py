@@ -261,6 +261,7 @@ class Worker:
         gauges.requests(exchanges)
         gauges.connections({name: len(context.connections) for name, context in self._contexts.items()})
         gauges.upstreams(active.clusters if active else {})
+        gauges.filters(self._filters.figures())
         gauges.lost_lines(sum(log.dropped for log in self._access_logs.values()), self._lines.dropped)
         self._link.send(wire.Counters(self._number, self._registry.samples()))
 

@@ -6,14 +6,14 @@ import logging
 import time
 from typing import Final
 
-from edge.chain.filter import BoundFilter
+from edge.chain.filter import BoundFilter, FilterRecord
 from edge.errors import EdgeError, FilterError
 from edge.exchange.state import ExchangeState
 from edge.head import RequestHead
 from edge.model import Telemetry
 from edge.telemetry.access_log import AccessLog, ready
 from edge.telemetry.ids import Ids
-from edge.telemetry.metrics import ClientMetrics, Registry, ServerMetrics
+from edge.telemetry.metrics import ClientMetrics, Histogram, Registry, ServerMetrics
 from edge.telemetry.spans import Attempt, ExchangeTrace, FilterInfo, RouteInfo
 from edge.telemetry.tracer import Tracer
 from edge.telemetry.tracing import Tracing
@@ -57,6 +57,7 @@ class Reports:
         self._wall_s = wall_s
         self._no_rule: dict[str, RuleReport] = {}
         self._clusters: dict[str, _ClusterReport] = {}
+        self._durations: dict[str, Histogram] = {}
 
     def rule(self, info: RouteInfo) -> RuleReport:
         """Make the report of one rule on one listener, when the revision is built."""
@@ -143,6 +144,17 @@ class Reports:
             0, 0, 0.0, _NONE, _NONE, b"", 0, b"", b"", False, b"",
         )  # fmt: skip
 
+    def filters_took(self, records: list[FilterRecord]) -> None:
+        """Durations of the filters of a sampled exchange, waiting included."""
+        for record in records:
+            taken = self._durations.get(record.name)
+            if taken is None:
+                labels = (("edge.filter.name", record.name),)
+                taken = self._durations[record.name] = self._registry.histogram(
+                    "edge.filter.duration", labels
+                )
+            taken.observe((record.end_ns - record.start_ns) / 1e9)
+
     def _filter_failed(self, error: FilterError) -> None:
         kind = error.code or type(error).__name__
         labels = (("edge.filter.name", error.filter_name), ("error.type", kind))
@@ -202,6 +214,7 @@ class Traces:
         trace.upstream_path = exchange.head.path
         if exchange.chain is not None:
             trace.records = list(exchange.chain.records)
+            self._reports.filters_took(trace.records)
         upstream = exchange.upstream
         if upstream is not None:
             for address, reused, failure, ended_ns in upstream.failures:

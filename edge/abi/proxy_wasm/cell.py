@@ -183,6 +183,7 @@ class Cell:
         """It will not be called again. Undoes the cycles, so that its memory goes at once."""
         if not self.dead:
             self.dead = True
+            self.group.account(self)
             for instance in self.instances:
                 instance.discard()
             self.instances = ()

@@ -15,6 +15,7 @@ from edge.abi.proxy_wasm.surface import Surface
 from edge.chain.filter import Action, Direction, LocalReply, Port
 from edge.errors import FilterError
 from edge.head import Fields
+from edge.wasm.budget import UNTIMED
 from edge.wasm.trap import Trap
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class StreamContext(Surface):
         instance.control[_GUEST] = instance.slot
         wide[0] = self.left
         wide[1] = instance.now_ns()
-        error = bound()
+        error = bound() if budget.call & UNTIMED else budget.timed(bound)
         word = instance.args[0]
         if word < RETURNED:
             return self.trapped(instance.store.trap(error))

@@ -22,6 +22,7 @@ from edge.chain.filter import Action, Direction
 from edge.chain.host import ChainHost
 from edge.chain.plan import ChainPlan
 from edge.head import RequestHead, ResponseHead
+from edge.wasm.budget import UNTIMED
 
 _REQUEST, _RESPONSE = int(Direction.REQUEST), int(Direction.RESPONSE)
 _OPS, _MIXED, _STOPPED = int(Flag.OPS), int(Flag.MIXED), int(Flag.STOPPED)
@@ -159,7 +160,7 @@ class ProxyWasmExpress(ExpressRun):
         budget = cell.budget
         budget.call += 1
         cell.wide[1] = cell.now_ns()
-        error = bound()
+        error = bound() if budget.call & UNTIMED else budget.timed(bound)
         cell.lane = None
         word = cell.args[0]
         if word < RETURNED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from weakref import WeakSet
 
 from edge import model
@@ -23,6 +23,15 @@ from edge.head import RequestHead
 T = TypeVar("T")
 
 
+class Figures(NamedTuple):
+    """Of a group's cells: `calls` and `cpu_s` since the start, `memory_bytes` by slot now."""
+
+    cells: int
+    calls: int
+    cpu_s: float
+    memory_bytes: list[int]
+
+
 class Group:
     """At most `GUESTS_LIMIT` filters, slot n of a cell is `filters[n]`."""
 
@@ -33,6 +42,9 @@ class Group:
         self._shared = shared
         self._retired = False
         self._fresh: tuple[RequestHead, Cell] | None = None
+        self.calls = 0
+        """Driver calls into cells that are gone."""
+        self.spent_ns = 0
         self.life: Life[Cell] = Life(self.name, self._make, _Attaching(self, services), services, shared)
 
     def prepare(self, done: Callable[[Exception | None], None]) -> None:
@@ -79,6 +91,21 @@ class Group:
         if cell is None or not cell.attached:
             return None
         return ProxyWasmExpress(plan, host, clock_ns, cell)
+
+    def figures(self) -> Figures:
+        """What the cells cost, since the start and now."""
+        cells = [cell for cell in self._cells if not cell.dead]
+        return Figures(
+            len(cells),
+            self.calls + sum(cell.budget.call for cell in cells),
+            (self.spent_ns + sum(cell.budget.spent_ns for cell in cells)) / 1e9,
+            [sum(cell.instances[slot].memory_bytes() for cell in cells) for slot in range(len(self.filters))],
+        )
+
+    def account(self, cell: Cell) -> None:
+        """A cell is gone."""
+        self.calls += cell.budget.call
+        self.spent_ns += cell.budget.spent_ns
 
     def fits_express(self) -> bool:
         """Whether every filter wants the request's head, and none a body or trailers."""

@@ -19,6 +19,7 @@ from edge.abi.proxy_wasm.layout import (
 )
 from edge.abi.proxy_wasm.traps import describe
 from edge.errors import FilterTrap, FilterUnavailable
+from edge.wasm.budget import UNTIMED
 from edge.wasm.store import Extern, RawInstance
 from edge.wasm.trap import Trap
 
@@ -180,8 +181,9 @@ class Instance:
         self.control[_GUEST] = self.slot
         wide[_LEFT] = left
         wide[_NOW] = self.now_ns()
-        self.budget.call += 1
-        error = bound()
+        budget = self.budget
+        budget.call += 1
+        error = bound() if budget.call & UNTIMED else budget.timed(bound)
         word = self.args[0]
         if word < RETURNED:
             raise self.store.trap(error)

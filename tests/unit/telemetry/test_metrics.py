@@ -129,7 +129,8 @@ def test_guests_cannot_forge_lines_of_the_page() -> None:
     metric = registry.guest("f", hostile, Kind.COUNTER)
     assert isinstance(metric, Counter)
     metric.value = 2
-    FilterMetrics(registry, "f").error("edge.trap.unreachable")
+    labels = (("edge.filter.name", "f"), ("error.type", "edge.trap.unreachable"))
+    registry.counter("edge.filter.errors", labels).value += 1
     merged.update(message(0, registry))
     shown = page(merged)
     labels = (("edge_filter_name", "f"), ("edge_guest_metric", hostile))
