@@ -27,10 +27,11 @@ class Judge:
         self.arrived: list[Arrived] = []
         self.bytes = 0
         self.holds = False
-        """While it is set, what is complete is not answered."""
+        """While it is set, what is complete is not answered, but for probes."""
 
     async def script(self, it: Conversation) -> None:
         server = h11.Connection(h11.SERVER)
+        current = Arrived(b"", [])
         while True:
             event = server.next_event()
             if event is h11.NEED_DATA:
@@ -41,13 +42,14 @@ class Judge:
                 server.receive_data(data)
             elif isinstance(event, h11.Request):
                 fields = [(bytes(name), bytes(value)) for name, value in event.headers]
-                self.arrived.append(Arrived(event.target, fields))
+                current = Arrived(event.target, fields)
+                self.arrived.append(current)
             elif isinstance(event, h11.Data):
-                self.arrived[-1].body += bytes(event.data)
+                current.body += bytes(event.data)
             elif isinstance(event, h11.EndOfMessage):
-                self.arrived[-1].trailers = [(bytes(name), bytes(value)) for name, value in event.headers]
-                self.arrived[-1].complete = True
-                while self.holds:
+                current.trailers = [(bytes(name), bytes(value)) for name, value in event.headers]
+                current.complete = True
+                while self.holds and not current.target.startswith(b"/probe"):
                     await it.pause()
                 await it.send(reply(b"ok"))
                 server.send(h11.Response(status_code=200, headers=[("content-length", "2")]))

@@ -1,4 +1,4 @@
-"""A running edge of every protocol with an empty security configuration, a judge behind it, probes beside it."""
+"""A running edge of every protocol, nothing about security configured; a judge behind it, probes beside."""
 
 from __future__ import annotations
 

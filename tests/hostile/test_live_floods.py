@@ -1,0 +1,263 @@
+"""Floods over HTTP/2, HTTP/3 and QUIC against a running edge: cut early, cheap, felt by nobody else."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import pytest
+from aioquic.h3.connection import encode_frame
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
+
+from edge.codec.h3.accounts import CANCELLED_LIMIT
+from edge.codec.h3.wire import Code
+from tests.hostile.cases_h2 import FLOODS, Flood
+from tests.hostile.live_site import PROBE, LiveSite, live_site
+from tests.integration.h2_client import H2Client
+from tests.integration.h3_client import H3Client
+from tests.integration.protocol_site import fields
+from tests.integration.raw_client import RawClient, request
+
+IN_FLIGHT: Final = 150
+"""Frames more than the limit that may be on their way before the GOAWAY is seen; what edge forgives
+with time comes on top."""
+GROWTH_BYTES: Final = 24 << 20
+CPU_RATIO: Final = 20
+CPU_SLACK_S: Final = 0.5
+SLOWEST_S: Final = 2.0
+"""The longest that another client's request may take meanwhile; typical are 5 ms."""
+STORM_S: Final = 3.0
+_CANCELLED: Final = 0x10C
+_PATIENCE_S: Final = 30.0
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
+    with live_site(tmp_path_factory.mktemp("floods")) as site:
+        for protocol in ("h2c", "h2", "h3"):
+            site.ask(protocol, PROBE)
+        yield site
+        site.edge.check_sound()
+
+
+class Bystander(threading.Thread):
+    """Asks over HTTP/1.1 and HTTP/2, again and again; `took` are the seconds of each answer."""
+
+    def __init__(self, site: LiveSite) -> None:
+        super().__init__(daemon=True)
+        self.site = site
+        self.took: list[float] = []
+        self.fault: BaseException | None = None
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        try:
+            with self.site.h1() as first, self.site.connect("h2") as second:
+                while not self._over.wait(0.005):
+                    began = time.monotonic()
+                    self._ask(first, second)
+                    self.took.append(time.monotonic() - began)
+        except BaseException as fault:
+            self.fault = fault
+
+    def _ask(self, first: RawClient, second: Any) -> None:
+        assert first.exchange(request(PROBE.encode())).body == b"ok"
+        stream_id = second.request(fields(PROBE))
+        second.wait(lambda: second.ended(stream_id))
+        assert second.body(stream_id) == b"ok"
+
+    def end(self) -> None:
+        """Every answer came, and in time."""
+        self._over.set()
+        self.join(_PATIENCE_S)
+        assert self.fault is None, repr(self.fault)
+        assert len(self.took) >= 3
+        assert max(self.took) < SLOWEST_S
+
+
+@contextmanager
+def harmless(site: LiveSite) -> Iterator[None]:
+    """What happens inside costs the worker little time and memory, and nobody else an answer."""
+    bystander = Bystander(site)
+    memory, spent, ours = site.edge.resident_bytes(), site.cpu_s(), time.process_time()
+    bystander.start()
+    try:
+        yield
+    finally:
+        site.judge.holds = False
+        while len(bystander.took) < 3 and bystander.fault is None:
+            bystander.join(0.02)
+        bystander.end()
+    assert site.edge.resident_bytes() - memory < GROWTH_BYTES
+    assert site.cpu_s() - spent < CPU_RATIO * (time.process_time() - ours) + CPU_SLACK_S
+    assert site.upstream.faults == []
+    os.kill(site.worker, 0)
+    site.probe()
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "h2"])
+@pytest.mark.parametrize("flood", FLOODS, ids=lambda flood: flood.id)
+def test_a_flood_of_frames_is_cut(site: LiveSite, flood: Flood, protocol: str) -> None:
+    with harmless(site), site.connect(protocol) as client:
+        assert isinstance(client, H2Client)
+        site.judge.holds = flood.waits
+        client.send(flood.opening(client.head))
+        sent, began = 0, time.monotonic()
+        while client.goaway is None and not client.closed and sent < 5_000:
+            client.send(flood.unit(sent, client.head))
+            sent += 1
+            client.read(0.02 if sent % 50 == 0 else 0)
+        client.wait(lambda: client.goaway is not None)
+        assert client.goaway == flood.code
+        forgiven = flood.at_most * (time.monotonic() - began)
+        assert sent <= flood.at_most + forgiven + IN_FLIGHT
+
+
+def test_rapid_resets_from_ever_new_connections_starve_nobody(site: LiveSite) -> None:
+    flood = FLOODS[0]
+    cut = 0
+    with harmless(site):
+        until = time.monotonic() + STORM_S
+        while time.monotonic() < until:
+            with site.connect("h2c") as client:
+                assert isinstance(client, H2Client)
+                client.send(b"".join(flood.unit(number, client.head) for number in range(300)))
+                client.wait(lambda c=client: c.goaway is not None)  # type: ignore[misc]
+                assert client.goaway == flood.code
+                cut += 1
+    assert cut >= 10
+
+
+def _storm(client: H3Client, cut: Callable[[int], None], head: list[tuple[bytes, bytes]]) -> int:
+    """Requests that are cut at once; how many there were when the connection ended."""
+    for number in range(3 * CANCELLED_LIMIT):
+        if client.closed is not None:
+            return number
+        stream_id = client.request(head, end=False)
+        cut(stream_id)
+        client.flush()
+        client.read(0.002 if number % 10 else 0.02)
+    client.wait(lambda: client.closed is not None)
+    return 3 * CANCELLED_LIMIT
+
+
+@pytest.mark.parametrize("how", ["reset", "stop", "malformed"])
+def test_a_storm_of_streams_that_come_to_nothing_ends_the_connection(site: LiveSite, how: str) -> None:
+    with harmless(site), site.connect("h3") as client:
+        assert isinstance(client, H3Client)
+        head = fields("/", method="POST")
+        cuts: dict[str, Callable[[int], None]] = {
+            "reset": lambda stream_id: client.quic.reset_stream(stream_id, _CANCELLED),
+            "stop": lambda stream_id: client.quic.stop_stream(stream_id, _CANCELLED),
+            "malformed": lambda stream_id: None,
+        }
+        if how == "malformed":
+            head.append((b"connection", b"x"))
+        site.judge.holds = True
+        started = _storm(client, cuts[how], head)
+        assert client.closed is not None
+        assert client.closed.error_code == Code.EXCESSIVE_LOAD
+        assert started <= CANCELLED_LIMIT + IN_FLIGHT
+
+
+@pytest.mark.parametrize(("kind", "payload"), [(0, b""), (0x21, b""), (0, b"x")])
+def test_a_stream_of_useless_frames_ends_the_connection(site: LiveSite, kind: int, payload: bytes) -> None:
+    with harmless(site), site.connect("h3") as client:
+        assert isinstance(client, H3Client)
+        stream_id = client.request(fields("/", method="POST"), b"hello", end=False)
+        for _ in range(200):
+            if client.closed is not None:
+                break
+            client.quic.send_stream_data(stream_id, encode_frame(kind, payload) * 100)
+            client.flush()
+            client.read(0.01)
+        client.wait(lambda: client.closed is not None)
+        assert client.closed is not None
+        assert client.closed.error_code == Code.EXCESSIVE_LOAD
+
+
+def _first_packets(most: int) -> list[bytes]:
+    """The first datagrams of `most` clients that will never answer."""
+    made = []
+    for _ in range(most):
+        quic = QuicConnection(
+            configuration=QuicConfiguration(is_client=True, alpn_protocols=["h3"], server_name="shop.example")
+        )
+        quic.connect(("127.0.0.1", 443), 0.0)
+        made.append(quic.datagrams_to_send(0.0)[0][0])
+    return made
+
+
+def test_first_packets_of_clients_that_never_answer_cost_little_and_amplify_nothing(site: LiveSite) -> None:
+    """Case 87: above a number of half-open connections each gets a Retry, which keeps nothing."""
+    packets = _first_packets(400)
+    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(40)]
+    came = 0
+    with harmless(site):
+        for each in sockets:
+            each.connect(("127.0.0.1", site.edge.ports["secure"]))
+            each.setblocking(False)
+        for number, packet in enumerate(packets):
+            sockets[number % len(sockets)].send(packet)
+            if number % 20 == 0:
+                site.probe()
+        with site.connect("h3") as honest:
+            stream_id = honest.request(fields(PROBE))
+            honest.wait(lambda: honest.ended(stream_id))
+            assert honest.body(stream_id) == b"ok", "who answers the Retry is served"
+        for each in sockets:
+            with each:
+                came += _all_bytes(each)
+    assert 0 < came <= 3 * sum(map(len, packets))
+
+
+def _all_bytes(quiet: socket.socket) -> int:
+    total = 0
+    while True:
+        try:
+            total += len(quiet.recv(65_536))
+        except BlockingIOError:
+            return total
+
+
+def test_datagrams_of_garbage_harm_nobody(site: LiveSite) -> None:
+    """Cases 85 and 88: random bytes, unknown versions, packets of connections nobody has, small ones."""
+    heads = [
+        b"\xc3\x00\x00\x00\x01\x08abcdefgh\x08ijklmnop\x00\x44\x90",
+        b"\xc0\x1a\x2a\x3a\x4a\x08abcdefgh\x08ijklmnop",
+        b"\x41",
+        b"",
+    ]
+    with harmless(site), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as loud:
+        loud.connect(("127.0.0.1", site.edge.ports["secure"]))
+        sent = 0
+        for number in range(2_000):
+            datagram = heads[number % 4] + os.urandom(1200 if number % 3 else 30)
+            sent += loud.send(datagram)
+        loud.setblocking(False)
+        assert _all_bytes(loud) <= sent
+
+
+def test_bytes_that_are_no_protocol_at_all_are_cut(site: LiveSite) -> None:
+    """Plain TCP and TLS with bytes that are neither: cut, and nobody else feels it."""
+    with harmless(site):
+        for port in (site.edge.web, site.edge.ports["secure"]):
+            for _ in range(20):
+                with socket.create_connection(("127.0.0.1", port), 10) as loud:
+                    try:
+                        loud.sendall(os.urandom(100_000))
+                        while loud.recv(65_536):
+                            continue
+                    except OSError:
+                        continue
+
+
+def test_every_flood_of_the_table_ran() -> None:
+    assert len(FLOODS) == 20
+    assert {flood.number for flood in FLOODS} == {65, 66, 67}
