@@ -124,9 +124,10 @@ class ExchangeResponse(Protocol):
 
 
 class ClusterHandle(Protocol):
-    """A cluster as the exchange sees it."""
+    """A cluster as the exchange sees it. `secure` = its endpoints are spoken to in TLS."""
 
     name: str
+    secure: bool
 
     def dispatch(
         self, receiver: ExchangeResponse, head: RequestHead, end: bool, timeout_s: float

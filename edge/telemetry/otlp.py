@@ -163,7 +163,7 @@ class Encoder:
         ]
         if attempt.address:
             parts.append(_ENDPOINTS[attempt.address])
-            parts.append(self._url(attempt.address, trace.upstream_path))
+            parts.append(self._url(attempt, trace.upstream_path))
         if index:
             parts.append(attr.RESEND[index])
         if attempt.status:
@@ -174,12 +174,13 @@ class Encoder:
         parent, body = trace.context.span_id, b"".join(parts)
         return span_entry(start, parent, name, CLIENT, attempt.start_ns, attempt.end_ns, LOCAL_CHILD, body)
 
-    def _url(self, address: str, target: bytes) -> bytes:
-        """`url.full`; upstreams are spoken to in plain HTTP."""
+    def _url(self, attempt: Attempt, target: bytes) -> bytes:
+        """`url.full`."""
         path, mark, query = target.partition(b"?")
         if mark:
             path = b"%b?%b" % (path, redact_query(query, self._safe))
-        return attr.URL_FULL.fresh(b"http://%b%b" % (address.encode("utf-8", "replace"), path))
+        scheme = b"https" if attempt.secure else b"http"
+        return attr.URL_FULL.fresh(b"%b://%b%b" % (scheme, attempt.address.encode("utf-8", "replace"), path))
 
 
 def _caller(trace: ExchangeTrace) -> bytes:

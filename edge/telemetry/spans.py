@@ -62,7 +62,7 @@ class RouteInfo:
 class Attempt:
     """One try at an endpoint. `address` is `ip:port`; `error` an error type, empty for none."""
 
-    __slots__ = ("address", "cluster", "end_ns", "error", "reused", "start_ns", "status")
+    __slots__ = ("address", "cluster", "end_ns", "error", "reused", "secure", "start_ns", "status")
 
     def __init__(self, cluster: str, start_ns: int, address: str = "", reused: bool = False) -> None:
         self.cluster = cluster
@@ -70,6 +70,8 @@ class Attempt:
         self.end_ns = start_ns
         self.address = address
         self.reused = reused
+        self.secure = False
+        """Whether the connection to the endpoint is TLS."""
         self.status = 0
         self.error = ""
 

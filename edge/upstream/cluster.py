@@ -54,6 +54,7 @@ class Cluster:
     ) -> None:
         self.name = cluster.name
         self.model = cluster
+        self.secure = cluster.tls is not None
         self.limits = limits
         self._clock = clock
         self.queue = Queue(self._admit, deadlines, clock)

@@ -231,3 +231,6 @@ class Traces:
             elif error is not None:
                 last.error = type(error).__name__
             trace.attempts.append(last)
+            secure = exchange.revision.clusters[exchange.cluster_name].secure
+            for attempt in trace.attempts:
+                attempt.secure = secure

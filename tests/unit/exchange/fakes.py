@@ -86,6 +86,7 @@ class FakeCluster:
 
     def __init__(self, name: str = "shop", refuse: EdgeError | None = None) -> None:
         self.name = name
+        self.secure = False
         self.refuse = refuse
         self.requests: list[FakeUpstream] = []
         self.timeout_s = -1.0

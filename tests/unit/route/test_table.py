@@ -13,6 +13,7 @@ from edge.route.edit import HeaderEdit, TargetRewrite
 
 class FakeCluster:
     name = "c"
+    secure = False
 
     def dispatch(self, receiver, head, end, timeout_s):
         raise AssertionError("routing never dispatches")

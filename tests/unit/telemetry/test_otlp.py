@@ -93,6 +93,12 @@ def test_the_client_span_hangs_under_the_server_span() -> None:
     }
 
 
+def test_the_url_of_an_upstream_in_tls_says_so() -> None:
+    trace = exchange()
+    trace.attempts[0].secure = True
+    assert shown(encode(trace)[1])["url.full"].startswith("https://127.0.0.1:9000/")
+
+
 def test_each_try_is_a_span_and_the_last_has_the_id_that_was_sent() -> None:
     first, second = encode(exchange(tries=2))[1:3]
     assert shown(first)["error.type"] == "UC" and first.status.code == Status.STATUS_CODE_ERROR
