@@ -23,6 +23,7 @@ CROWDED_BYTES: Final = 16 << 10
 """The same while all streams of the connection together hold too much."""
 _SWITCHING: Final = 101
 _FIRST_FINAL: Final = 200
+_FIRST_REDIRECT: Final = 300
 _BODILESS: Final = frozenset((204, 304))
 _DROPPED_AT_SWITCH: Final = frozenset((b"sec-websocket-accept", b"upgrade", b"connection"))
 
@@ -79,6 +80,10 @@ class Answer:
             fields = [field for field in head.fields if field[0] not in _DROPPED_AT_SWITCH]
             head = ResponseHead(_FIRST_FINAL, fields)
             self._form = Form.STREAM
+        elif self._awaits_switch() and status < _FIRST_REDIRECT:
+            # To this client any 2xx would mean that its tunnel is open. Spec: RFC 9220 §3, RFC 8441 §5.
+            self._refuse_tunnel(end)
+            return
         elif self._to_head or status in _BODILESS:
             # The stream ends with the head; what the exchange still sends has nowhere to go.
             self._form = Form.DROP
@@ -104,6 +109,7 @@ class Answer:
             or self._to_head
             or status in _BODILESS
             or status < _FIRST_FINAL
+            or self._awaits_switch()
         ):
             self.send_head(head, False)
             self.send_data(body, True)
@@ -181,6 +187,14 @@ class Answer:
 
     def _switched(self) -> bool:
         """A 101 came; False when no upgrade was asked for."""
+        raise NotImplementedError
+
+    def _awaits_switch(self) -> bool:
+        """An upgrade was asked for, and no answer came yet."""
+        raise NotImplementedError
+
+    def _refuse_tunnel(self, end: bool) -> None:
+        """Upstream did not upgrade: 502, and nothing of what it said instead."""
         raise NotImplementedError
 
     def _finish(self) -> None:

@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Final
 from aioquic.quic.stream import QuicStream
 
 from edge.codec.h3.answer import CROWDED_BYTES, Answer, Form
-from edge.codec.h3.qpack import decode, lines_exceed
+from edge.codec.h3.qpack import decode, encode_response, lines_exceed
 from edge.codec.h3.request import CRUMBS, MalformedMessage, parse_request, parse_trailers
-from edge.codec.h3.wire import NOT_ON_REQUEST_STREAMS, Code, ConnectionFault, Frame, read_varint
+from edge.codec.h3.wire import (
+    NOT_ON_REQUEST_STREAMS,
+    Code,
+    ConnectionFault,
+    Frame,
+    headers_frame,
+    read_varint,
+)
 from edge.errors import BadRequest, DownstreamClosed, DownstreamError, DownstreamTimeout
 from edge.head import Field, Fields, RequestHead, ResponseHead
 
@@ -288,6 +295,17 @@ class H3Stream(Answer):
         self._phase = Phase.TUNNEL
         self._server.soon(self._release)
         return True
+
+    def _awaits_switch(self) -> bool:
+        return self._phase is Phase.HOLD
+
+    def _refuse_tunnel(self, end: bool) -> None:
+        exchange = self._exchange
+        self._write(headers_frame(encode_response(ResponseHead(502, []), True, False)), True)
+        self._finish()
+        if exchange is not None and not end:
+            gone = DownstreamClosed("upstream answered and did not upgrade")
+            self._server.soon(lambda: exchange.downstream_failed(gone))
 
     def _release(self) -> None:
         if self._paused or self._exchange is None or self._phase is Phase.HOLD:

@@ -321,6 +321,33 @@ def test_an_upgrade_that_upstream_refuses_is_an_ordinary_answer() -> None:
     assert exchange.body == b"" and client.stops == {stream_id: Code.NO_ERROR}
 
 
+def test_a_whole_200_in_place_of_the_upgrade_is_no_tunnel() -> None:
+    world = World(FakeExchange)
+    client = world.client()
+    stream_id = client.request(CONNECT, end=False)
+    world.settle()
+    world.exchanges[0].downstream.send_whole(ResponseHead(200, [], 2), b"no")
+    world.settle()
+    assert (client.status(stream_id), client.body(stream_id), client.ended(stream_id)) == (502, b"", True)
+
+
+@pytest.mark.parametrize("end", [True, False])
+def test_a_200_in_place_of_the_upgrade_is_no_tunnel(end: bool) -> None:
+    world = World(FakeExchange)
+    client = world.client()
+    stream_id = client.request(CONNECT, end=False)
+    world.settle()
+    (exchange,) = world.exchanges
+    exchange.downstream.send_head(ResponseHead(200, []), end)
+    if not end:
+        exchange.downstream.send_data(b"a page", False)
+    world.settle()
+    assert (client.status(stream_id), client.body(stream_id)) == (502, b"")
+    assert client.ended(stream_id)
+    assert (exchange.failed is None) is end
+    assert (client.closed, world.unhandled) == (None, [])
+
+
 def test_settings_offer_what_is_served() -> None:
     world = World(limits=Limits(head_bytes=50_000))
     client = world.client()
