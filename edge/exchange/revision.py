@@ -82,7 +82,7 @@ class Revision:
 
 class Services:
     """What a worker gives to every exchange. Clocks: `clock` monotonic seconds, read once per
-    loop turn (≥ 1 ms coarse); `wall_ns` and `clock_ns` exact, for sampled exchanges only.
+    loop turn (≥ 1 ms coarse); `wall_ns` exact, for sampled exchanges only.
     `unhandled` is told of every exception that ended an exchange on its way back.
     """
 
@@ -90,7 +90,6 @@ class Services:
         "alt_svc",
         "call_soon",
         "clock",
-        "clock_ns",
         "deadlines",
         "next_request_id",
         "revision",
@@ -101,14 +100,12 @@ class Services:
     def __init__(
         self,
         clock: Callable[[], float],
-        clock_ns: Callable[[], int],
         wall_ns: Callable[[], int],
         deadlines: Deadlines,
         call_soon: Callable[[Callable[[], None]], object],
         next_request_id: Callable[[], bytes],
     ) -> None:
         self.clock = clock
-        self.clock_ns = clock_ns
         self.wall_ns = wall_ns
         self.deadlines = deadlines
         self.call_soon = call_soon

@@ -61,9 +61,7 @@ class Worker:
         self._ended = loop.create_future()
         ids = Ids()
         deadlines = Deadlines(loop.time, loop.call_later)
-        self.services = Services(
-            loop.time, time.perf_counter_ns, time.time_ns, deadlines, loop.call_soon, ids.request_id
-        )
+        self.services = Services(loop.time, time.time_ns, deadlines, loop.call_soon, ids.request_id)
         self._ids = ids
         self._registry = Registry()
         self._wall_s = time.time() - loop.time()

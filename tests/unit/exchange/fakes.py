@@ -137,7 +137,6 @@ class World:
         self.services = Services(
             lambda: self.now,
             lambda: int(self.now * 1e9),
-            lambda: 0,
             deadlines,
             self.soon.append,
             lambda: b"id-1",
