@@ -142,6 +142,7 @@ class Budget:
             self.used_ns = 0
             self.exceeded = self.limit_ns <= 0
             return self.exceeded
+        ticker.hurry()
         self.used_ns = cpu - self._cpu_start
         self.exceeded = self.used_ns >= self.limit_ns or monotonic_ns() - self._wall_start >= self.wall_ns
         return self.exceeded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from time import thread_time
 
-from edge.wasm.ticker import ticker
+from edge.wasm.ticker import IDLE_TICKS, ticker
 from edge.wasm.warm import WarmThread
 from tests.unit.wasm.guests import LOOP, Running
 from tests.unit.wasm.waiting import until
@@ -30,7 +30,7 @@ def test_the_ticker_parks_when_no_guest_runs_and_a_call_wakes_it() -> None:
     assert running.call("ok") == 7
     assert until(lambda: not ticker.parked or ticker.ticks > ticks)
     assert until(lambda: ticker.parked)
-    assert ticker.ticks - ticks >= 50
+    assert ticker.ticks - ticks >= IDLE_TICKS
 
 
 def test_a_loop_ends_although_the_ticker_was_parked() -> None:
