@@ -24,7 +24,7 @@ START_CPU_NS: Final = 1 * NS
 START_WALL_NS: Final = 4 * NS
 CALL_CPU_NS: Final = NS // 100
 REQUEST_CPU_NS: Final = NS // 20
-SAMPLED: Final = 16
+SAMPLED: Final = 64
 """One call in this many is timed, for the account only; budgets are kept by the ticks."""
 UNTIMED: Final = SAMPLED - 1
 """Calls whose number has any of these bits are not."""
@@ -74,7 +74,7 @@ class Budget:
         self._wall_start = 0
         self.used_ns = 0
         self.spent_ns = 0
-        """CPU time of all calls so far: measured where a tick was seen, else from one call in 16."""
+        """CPU time of all calls so far: measured where a tick was seen, else from one call in 64."""
         self.exceeded = False
         self.limit_ns = START_CPU_NS
         self.wall_ns = START_WALL_NS

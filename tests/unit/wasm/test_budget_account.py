@@ -1,4 +1,4 @@
-"""What a Store has spent, from ticks where there were any, else from one call in sixteen."""
+"""What a Store has spent, from ticks where there were any, else from one call in many."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def busy() -> int:
     return 0
 
 
-def test_a_timed_call_stands_for_sixteen() -> None:
+def test_a_timed_call_stands_for_those_that_are_not() -> None:
     budget = Budget()
     budget.serve()
     assert budget.timed(busy) == 0
