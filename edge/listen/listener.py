@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from hypercorn.config import Config, Sockets
 from edge import model
 from edge.listen import seam, tls
 from edge.listen.last_call import refuse_handshakes
+from edge.listen.secured import Secured
 
 HANDSHAKE_TIMEOUT_S = 10.0
 """A client that opens and sends no ClientHello is cut (case 98)."""
@@ -26,25 +26,16 @@ _ALPN: Final = (("h2", "h2"), ("h1", "http/1.1"), ("h1", "http/1.0"))
 
 
 class _Config(Config):
-    """hypercorn's configuration for one socket that we bound, with our TLS context."""
+    """hypercorn's configuration for one socket that we bound; TLS is ours."""
 
-    def __init__(self, context: ssl.SSLContext | None) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.include_server_header = False
         self.include_date_header = False
         self.backlog = BACKLOG
         self.graceful_timeout = 0.0
-        self.ssl_handshake_timeout = HANDSHAKE_TIMEOUT_S
         self.errorlog = None
         self.accesslog = None
-        self._context = context
-
-    @property
-    def ssl_enabled(self) -> bool:
-        return self._context is not None
-
-    def create_ssl_context(self) -> ssl.SSLContext | None:
-        return self._context
 
 
 async def _no_app(scope: Any, receive: Any, send: Any) -> None:
@@ -67,23 +58,25 @@ class Listener:
         self.name = listener.name
         self._sock = sock
         alpn = [name for protocol, name in _ALPN if protocol in listener.protocols]
-        context = tls.server_context(listener.certificates, alpn) if listener.certificates else None
-        self._config = _Config(context)
-        self._secure = context is not None
+        self._context = tls.server_context(listener.certificates, alpn) if listener.certificates else None
+        self._protocol = factory
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._factory = factory
         self._late: set[asyncio.Task[Any]] = set()
 
     def start(self) -> None:
         """Begin to accept."""
         seam.register(self._sock, self._factory)
-        secure, insecure = ([self._sock], []) if self._secure else ([], [self._sock])
-        sockets = Sockets(secure, insecure, [])
+        sockets = Sockets([], [self._sock], [])
         serve = hypercorn_run.worker_serve(
-            ASGIWrapper(_no_app), self._config, sockets=sockets, shutdown_trigger=self._stop.wait
+            ASGIWrapper(_no_app), _Config(), sockets=sockets, shutdown_trigger=self._stop.wait
         )
         self._task = asyncio.get_running_loop().create_task(serve)
+
+    def _factory(self) -> asyncio.Protocol:
+        if self._context is None:
+            return self._protocol()
+        return Secured(self._protocol(), self._context, HANDSHAKE_TIMEOUT_S)
 
     async def stop(self) -> None:
         """Accept no more; connections that stand go on, and those the kernel has taken are served."""
@@ -105,18 +98,12 @@ class Listener:
             except OSError:
                 return
             connection.setblocking(False)
-            timeout_s = HANDSHAKE_TIMEOUT_S if self._secure else None
-            context = self._config.create_ssl_context()
-            task = loop.create_task(
-                loop.connect_accepted_socket(
-                    self._factory, connection, ssl=context, ssl_handshake_timeout=timeout_s
-                )
-            )
+            task = loop.create_task(loop.connect_accepted_socket(self._factory, connection))
             self._late.add(task)
             task.add_done_callback(self._late_done)
 
     def _late_done(self, task: asyncio.Task[Any]) -> None:
-        """A handshake that failed is its client's affair."""
+        """A connection that is gone already is its client's affair."""
         self._late.discard(task)
         if not task.cancelled():
             task.exception()

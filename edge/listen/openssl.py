@@ -9,8 +9,9 @@ from __future__ import annotations
 import _ssl
 import ctypes
 import logging
+import os
 import ssl
-from typing import Final
+from typing import Any, Final
 
 _log: Final = logging.getLogger("edge.listen")
 
@@ -28,17 +29,65 @@ _SESSION_CACHE_SERVER: Final = 2
 _NEGOTIATED: Final = 1
 _OK: Final = 0
 _FATAL: Final = 2
+_HELLO_GOOD: Final = 1
+_HELLO_BAD: Final = 0
+_SERVER_NAME: Final = 0
+_NAME_AT: Final = 5
+"""In the extension, behind the list's length, the kind of name and the name's length."""
+_UNRECOGNIZED_NAME: Final = 112
 
 _SelectAlpn = ctypes.CFUNCTYPE(
     *(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p),
     *(ctypes.c_void_p, ctypes.c_uint, ctypes.c_void_p),
 )
+_SeeHello = ctypes.CFUNCTYPE(
+    *(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int), ctypes.c_void_p),
+)
+
+
+class _Session(ssl.SSLObject):
+    """Sends the alert of a handshake that failed."""
+
+    outgoing: ssl.MemoryBIO | None = None
+    transport: Any = None
+
+    def do_handshake(self) -> None:
+        try:
+            super().do_handshake()
+        except ssl.SSLWantReadError:
+            raise
+        except ssl.SSLError:
+            self._alert()
+            raise
+        self.transport = self.outgoing = None
+
+    def _alert(self) -> None:
+        """Past the transport, which forgets what it holds when it is aborted, as is about to happen."""
+        if self.transport is None or self.outgoing is None or self.transport.get_write_buffer_size():
+            return
+        try:
+            os.write(self.transport.get_extra_info("socket").fileno(), self.outgoing.read())
+        except OSError:
+            pass  # the client is gone, or takes nothing
 
 
 class ServerContext(ssl.SSLContext):
     """A server's context, and what native callbacks on it need to stay alive."""
 
     alpn_callback: object = None
+    hello_callback: object = None
+    arriving: Any = None
+    """The transport whose handshake is about to begin."""
+
+    sslobject_class = _Session
+
+    def wrap_bio(
+        self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *arguments: Any, **options: Any
+    ) -> ssl.SSLObject:
+        made = super().wrap_bio(incoming, outgoing, *arguments, **options)
+        if self.arriving is not None and isinstance(made, _Session):
+            made.outgoing, made.transport = outgoing, self.arriving
+        return made
 
 
 class _Native:
@@ -55,12 +104,34 @@ class _Native:
         self.on_alpn = library.SSL_CTX_set_alpn_select_cb
         self.on_alpn.argtypes = (ctypes.c_void_p, _SelectAlpn, ctypes.c_void_p)
         self.on_alpn.restype = None
+        self.on_hello = library.SSL_CTX_set_client_hello_cb
+        self.on_hello.argtypes = (ctypes.c_void_p, _SeeHello, ctypes.c_void_p)
+        self.on_hello.restype = None
+        self.extension = library.SSL_client_hello_get0_ext
+        self.extension.argtypes = (ctypes.c_void_p, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p)
+        self.extension.restype = ctypes.c_int
         self.select = library.SSL_select_next_proto
         self.select.argtypes = (
             *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint),
             *(ctypes.c_void_p, ctypes.c_uint),
         )
         self.select.restype = ctypes.c_int
+
+    def check_sni(self, context: ServerContext) -> None:
+        """A host name that is not ASCII gets unrecognized_name; Python would write a traceback of it."""
+        extension = self.extension
+
+        def callback(session: int, alert: Any, _arg: int) -> int:
+            at, size = ctypes.c_void_p(), ctypes.c_size_t()
+            if not extension(session, _SERVER_NAME, ctypes.byref(at), ctypes.byref(size)) or not size.value:
+                return _HELLO_GOOD
+            if at.value is not None and not ctypes.string_at(at.value, size.value)[_NAME_AT:].isascii():
+                alert[0] = _UNRECOGNIZED_NAME
+                return _HELLO_BAD
+            return _HELLO_GOOD
+
+        context.hello_callback = _SeeHello(callback)
+        self.on_hello(_pointer(context), context.hello_callback, None)
 
     def choose_alpn(self, context: ServerContext, protocols: list[str]) -> None:
         """As `set_alpn_protocols`, but without a protocol in common the handshake fails.
@@ -106,7 +177,7 @@ _native: Final = _tried()
 
 
 def tune(context: ServerContext, alpn: list[str]) -> None:
-    """Our groups and suites, no server-side session cache (tickets are stateless), strict ALPN.
+    """Our groups and suites, no server-side session cache (tickets are stateless), strict ALPN and SNI.
 
     On an OpenSSL that failed the self-test only ALPN is set, as Python does it.
     """
@@ -118,3 +189,4 @@ def tune(context: ServerContext, alpn: list[str]) -> None:
     _native.control(pointer, _SET_GROUPS_LIST, 0, GROUPS.encode())
     _native.suites(pointer, SUITES.encode())
     _native.choose_alpn(context, alpn)
+    _native.check_sni(context)

@@ -23,7 +23,7 @@ SNI_ATTRIBUTE: Final = "edge_sni"
 """Set on the SSLObject of a connection whose client named a host."""
 
 
-def server_context(certificates: list[model.Certificate], alpn: list[str]) -> ssl.SSLContext:
+def server_context(certificates: list[model.Certificate], alpn: list[str]) -> openssl.ServerContext:
     """The context to listen with: the first certificate, and the others by SNI.
 
     Raises ssl.SSLError when a chain and its key do not belong together.
@@ -55,7 +55,7 @@ def server_context(certificates: list[model.Certificate], alpn: list[str]) -> ss
     return contexts[0]
 
 
-def _context(certificate: model.Certificate, alpn: list[str]) -> ssl.SSLContext:
+def _context(certificate: model.Certificate, alpn: list[str]) -> openssl.ServerContext:
     context = openssl.ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)

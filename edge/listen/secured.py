@@ -1,0 +1,31 @@
+"""TLS on an accepted connection: uvloop's protocol, and the alert when a handshake fails.
+
+By itself uvloop cuts such a connection without a word, and a client cannot tell a version that is
+refused from a server that died.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvloop.loop import SSLProtocol  # type: ignore[attr-defined]
+
+from edge.listen.openssl import ServerContext
+
+
+class Secured(SSLProtocol):  # type: ignore[misc]
+    """Hands the decrypted connection to `protocol` once its handshake is done."""
+
+    def __init__(self, protocol: asyncio.Protocol, context: ServerContext, timeout_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(loop, protocol, context, None, server_side=True, ssl_handshake_timeout=timeout_s)
+        self._context = context
+
+    def connection_made(self, transport: Any) -> None:
+        """The handshake begins in here, so its session learns where to send an alert."""
+        self._context.arriving = transport
+        try:
+            super().connection_made(transport)
+        finally:
+            self._context.arriving = None

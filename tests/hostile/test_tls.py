@@ -1,0 +1,212 @@
+"""Every hostile TLS row against a running edge; after each, everybody else is served as before."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Final
+
+import pytest
+
+from edge.listen.listener import HANDSHAKE_TIMEOUT_S
+from tests.hostile.cases_tls import (
+    CASES,
+    CUT,
+    MODERN,
+    MODERN_13,
+    SERVED,
+    TALKS,
+    WAITS,
+    Alert,
+    Case,
+    Hello,
+    Sealed,
+    Talk,
+    Wait,
+)
+from tests.hostile.live_site import PROBE, LiveSite, live_site
+from tests.integration.authority import HOSTS
+from tests.integration.raw_client import request
+
+with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # it imports asyncore
+    from tlslite.api import HandshakeSettings, TLSConnection
+    from tlslite.errors import TLSAbruptCloseError, TLSRemoteAlert
+    from tlslite.messages import Message
+
+_LIMIT_S: Final = 10.0
+_EARLY_S, _LATE_S = 1.0, 5.0
+_CPU_S: Final = 1.0
+"""More than any row may cost edge, its probes included; typical are 0.02, the KeyUpdates 0.1."""
+_ALERT, _HANDSHAKE, _DATA = 21, 22, 23
+_CERTIFICATE, _DONE = 11, 14
+_SEALED_ALERT_SIZE: Final = 19
+
+
+class Waiting(threading.Thread):
+    """A client that keeps edge waiting; `took` is when it was cut, None if it was not."""
+
+    def __init__(self, port: int, row: Wait) -> None:
+        super().__init__(daemon=True)
+        self.row = row
+        self.took: float | None = None
+        self._socket = socket.create_connection(("127.0.0.1", port), _LIMIT_S)
+        self._socket.sendall(row.data)
+
+    def run(self) -> None:
+        began, drip = time.monotonic(), iter(self.row.drip)
+        with self._socket:
+            self._socket.settimeout(1.0)
+            while time.monotonic() < began + HANDSHAKE_TIMEOUT_S + 2 * _LATE_S:
+                try:
+                    if not self._socket.recv(1 << 16):
+                        break
+                except TimeoutError:
+                    self._socket.sendall(bytes(islice(drip, 1)))
+                except ConnectionError:
+                    break
+            else:
+                return
+            self.took = time.monotonic() - began
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
+    with live_site(tmp_path_factory.mktemp("tls")) as site:
+        yield site
+        site.edge.check_sound()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def waiting(site: LiveSite) -> list[Waiting]:
+    """All at once, beside the other rows."""
+    threads = [Waiting(site.edge.ports["secure"], row) for row in WAITS]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+@pytest.fixture
+def others(site: LiveSite) -> Iterator[None]:
+    """After a row: clients from before and new ones are answered, nothing died, and it was cheap."""
+    before = site.cpu_s()
+    yield
+    site.probe()
+    for protocol in ("h1s", "h2"):
+        assert site.ask(protocol, PROBE).body == b"ok"
+    assert site.cpu_s() - before < _CPU_S
+    assert site.edge.worker_pid == site.worker
+    site.edge.check_sound()
+
+
+def _split(data: bytes) -> list[tuple[int, bytes]]:
+    """Records that are whole."""
+    found = []
+    while len(data) >= 5 and len(data) >= 5 + (size := int.from_bytes(data[3:5])):
+        found.append((data[0], data[5 : 5 + size]))
+        data = data[5 + size :]
+    return found
+
+
+def _went_on(records: list[tuple[int, bytes]]) -> bool:
+    """A first flight has come as far as it can be read."""
+    return any(kind == _DATA or (kind == _HANDSHAKE and body[0] == _DONE) for kind, body in records)
+
+
+def _check_hello(records: list[tuple[int, bytes]], answer: Hello) -> None:
+    kind, hello = records[0]
+    assert (kind, hello[0], hello[4:6]) == (_HANDSHAKE, 2, b"\x03\x03")
+    at = 39 + hello[38]
+    suite, compression = int.from_bytes(hello[at : at + 2]), hello[at + 2]
+    assert suite in (MODERN if answer.version == 0x0303 else MODERN_13)
+    assert compression == 0
+    if answer.version == 0x0303:
+        (certificate,) = [body for _, body in records if body[0] == _CERTIFICATE]
+        assert [host for host in HOSTS if host.encode() in certificate] == [answer.host]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+@pytest.mark.usefixtures("others")
+def test_records_get_the_one_right_answer(site: LiveSite, case: Case) -> None:
+    came, ended = b"", False
+    with socket.create_connection(("127.0.0.1", site.edge.ports["secure"]), _LIMIT_S) as client:
+        client.sendall(case.data)
+        while not ended and not (isinstance(case.answer, Hello) and _went_on(_split(came))):
+            more = client.recv(1 << 16)
+            came, ended = came + more, not more
+    records = _split(came)
+    match case.answer:
+        case Hello():
+            assert not ended, records
+            _check_hello(records, case.answer)
+        case Alert(number, late):
+            assert records[-1] == (_ALERT, bytes([2, number]))
+            assert _went_on(records[:-1]) if late else len(records) == 1
+        case Sealed():
+            assert _went_on(records)
+            assert (records[-1][0], len(records[-1][1])) == (_DATA, _SEALED_ALERT_SIZE)
+        case _:
+            assert came == b""
+
+
+def _drive(steps: Any) -> None:
+    for _ in steps:
+        pass
+
+
+def _connect(client: socket.socket, talk: Talk) -> TLSConnection:
+    settings = HandshakeSettings()
+    settings.minVersion = settings.maxVersion = divmod(talk.version, 0x100)
+    connection = TLSConnection(client)
+    connection.recordSize = talk.record_size
+    connection.handshakeClientCert(settings=settings, serverName=HOSTS[0], alpn=[b"http/1.1"])
+    return connection
+
+
+def _converse(client: socket.socket, connection: TLSConnection, talk: Talk) -> str:
+    try:
+        for kind, body in talk.sealed:
+            _drive(connection._sendMsg(Message(kind, bytearray(body)), False))
+        for kind in talk.key_updates:
+            _drive(connection.send_keyupdate_request(kind))
+        client.sendall(talk.clear)
+        connection.write(request(PROBE.encode()))
+        came = b""
+        while not came.endswith(b"ok"):
+            came += connection.read(max=1 << 14, min=1)
+    except TLSRemoteAlert as alert:
+        return f"alert {alert.description}"
+    except (TLSAbruptCloseError, OSError) as error:
+        assert not isinstance(error, TimeoutError)
+        return CUT
+    return SERVED
+
+
+@pytest.mark.parametrize("talk", TALKS, ids=lambda talk: talk.id)
+@pytest.mark.usefixtures("others")
+def test_what_follows_a_handshake_gets_the_one_right_answer(site: LiveSite, talk: Talk) -> None:
+    with socket.create_connection(("127.0.0.1", site.edge.ports["secure"]), _LIMIT_S) as client:
+        connection = _connect(client, talk)
+        assert connection.version == divmod(talk.version, 0x100)
+        assert _converse(client, connection, talk) == talk.answer
+
+
+@pytest.mark.usefixtures("others")
+def test_who_does_not_finish_a_handshake_is_cut(waiting: list[Waiting]) -> None:
+    for thread in waiting:
+        thread.join(HANDSHAKE_TIMEOUT_S + 2 * _LATE_S)
+    took = {thread.row.name: thread.took for thread in waiting}
+    assert len(took) == len(WAITS)
+    for name, seconds in took.items():
+        assert seconds is not None, f"{name}: never cut"
+        assert HANDSHAKE_TIMEOUT_S - _EARLY_S < seconds < HANDSHAKE_TIMEOUT_S + _LATE_S, name
+
+
+def test_every_row_of_the_list_ran() -> None:
+    assert (len(CASES), len(TALKS), len(WAITS)) == (75, 14, 7)
+    names = [row.id for row in (*CASES, *TALKS)]
+    assert len(set(names)) == len(names)
+    assert {row.number for row in (*CASES, *TALKS)} == set(range(91, 98))
