@@ -87,7 +87,8 @@ def test_every_package_says_what_it_is() -> None:
 
 
 _FOREIGN = re.compile(
-    r"/root/|/home/[a-z]|/w[o]rk/|pyp[i]\.org|pythonhoste[d]|npmj[s]|crate[s]\.io|prox[y]\.golang|docke[r]\.io|ghc[r]\.io|qua[y]\.io"
+    r"/root/|/home/[a-z]|/w[o]rk/|pyp[i]\.org|pythonhoste[d]|npmj[s]|crate[s]\.io|prox[y]\.golang"
+    r"|docke[r]\.io|ghc[r]\.io|qua[y]\.io"
 )
 
 
