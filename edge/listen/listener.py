@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import hypercorn.asyncio.run as hypercorn_run
-from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config, Sockets
 
 from edge import model
 from edge.listen import seam, tls
 from edge.listen.last_call import refuse_handshakes
+from edge.listen.no_app import NO_APP
 from edge.listen.secured import Secured
 
 HANDSHAKE_TIMEOUT_S = 10.0
@@ -38,17 +38,6 @@ class _Config(Config):
         self.accesslog = None
 
 
-async def _no_app(scope: Any, receive: Any, send: Any) -> None:
-    """Our protocols answer everything; hypercorn's own never run on these sockets."""
-    if scope["type"] != "lifespan":
-        raise RuntimeError("a data-plane listener never runs an ASGI application")
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
-
-
 class Listener:
     """Serves `listener` on `sock`, which is bound but may not listen yet."""
 
@@ -69,7 +58,7 @@ class Listener:
         seam.register(self._sock, self._factory)
         sockets = Sockets([], [self._sock], [])
         serve = hypercorn_run.worker_serve(
-            ASGIWrapper(_no_app), _Config(), sockets=sockets, shutdown_trigger=self._stop.wait
+            NO_APP, _Config(), sockets=sockets, shutdown_trigger=self._stop.wait
         )
         self._task = asyncio.get_running_loop().create_task(serve)
 

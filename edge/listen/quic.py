@@ -8,16 +8,15 @@ import socket
 from collections.abc import Callable
 from hashlib import sha256
 from os import urandom
-from typing import Any
 
 import hypercorn.asyncio.run as hypercorn_run
-from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Sockets
 
 from edge import model
 from edge.codec.context import ListenerContext
 from edge.codec.h3.certificates import Certificates
 from edge.codec.h3.transport import CID_BYTES, TransportSettings
+from edge.listen.no_app import NO_APP
 from edge.listen.quic_door import Door
 from edge.listen.quic_host import QuicHost
 from edge.listen.quic_seam import QuicConfig
@@ -43,17 +42,6 @@ def cid_maker(worker: int, workers: int) -> Callable[[], bytes]:
 def reset_token_maker(key: bytes) -> Callable[[bytes], bytes]:
     """Tokens of stateless resets; with the same `key` a new worker can end connections of a dead one."""
     return lambda cid: hmac.digest(key, cid, sha256)[:16]
-
-
-async def _no_app(scope: Any, receive: Any, send: Any) -> None:
-    """Our host answers everything; hypercorn's own protocols never run on this socket."""
-    if scope["type"] != "lifespan":
-        raise RuntimeError("a data-plane listener never runs an ASGI application")
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
 
 
 class QuicListener:
@@ -93,7 +81,7 @@ class QuicListener:
         """Begin to take connections."""
         sockets = Sockets([], [], [self._sock])
         serve = hypercorn_run.worker_serve(
-            ASGIWrapper(_no_app), QuicConfig(self._host), sockets=sockets, shutdown_trigger=self._stop.wait
+            NO_APP, QuicConfig(self._host), sockets=sockets, shutdown_trigger=self._stop.wait
         )
         self._task = asyncio.get_running_loop().create_task(serve)
 
