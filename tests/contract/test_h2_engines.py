@@ -146,6 +146,27 @@ def test_the_last_data_says_so(client: Client) -> None:
     assert b"".join(call[2] for call in body) == b"abc"
 
 
+def test_bodies_that_come_interleaved_keep_their_bytes_their_credit_and_their_order(client: Client) -> None:
+    pieces = [data(n, bytes([65 + n]) * 5000) for n in (1, 3, 1, 3, 1)]
+    heads = client.head(1, POST, False) + client.head(3, POST, False)
+    client.send(heads + b"".join(pieces) + data(1, b"end", True) + client.head(3, [(b"x-a", b"b")]))
+    told = client.told()
+    one, three = ([call for call in told if call[1] == n and call[0] == "data"] for n in (1, 3))
+    assert b"".join(call[2] for call in one) == b"B" * 15000 + b"end"
+    assert b"".join(call[2] for call in three) == b"D" * 10000
+    assert all(call[3] == len(call[2]) for call in one + three)
+    assert [call[4] for call in one][-1] is True
+    assert told[-1] == ("trailers", 3, ((b"x-a", b"b"),))
+
+
+def test_the_native_engine_tells_large_frames_of_one_body_in_one_piece() -> None:
+    client = Client(NativeEngine)
+    client.send(client.head(1, POST, False) + client.head(3, POST, False))
+    client.told()
+    client.send(b"".join(data(n, b"x" * 16000) for n in (1, 3, 1, 3)))
+    assert [(call[1], len(call[2])) for call in client.told()] == [(1, 32000), (3, 32000)]
+
+
 def test_an_answer_with_body_leaves_whole(client: Client) -> None:
     client.send(client.head(1))
     client.told()

@@ -12,6 +12,7 @@ from edge.model import Limits
 class EngineSink(Protocol):
     """What an engine tells, in the order in which the client said it.
 
+    Frames of one body that came together may be told as one piece, before those of others.
     Nothing is told of a request that was reset in the same piece of input. Field lists are as
     they came: pseudo fields first or not, names and values unchecked, crumbs not joined.
     """

@@ -39,6 +39,8 @@ _HARD_MAX_STREAMS: Final = 1000
 """What libnghttp2 believes we allow. Beyond what we do allow it would end the connection."""
 _PING: Final = b"edgedrns"
 _OWN_RESETS: Final = 1024
+_JOINED_BYTES: Final = 4096
+"""DATA of so many bytes waits for more of its body in the same input: each piece costs a write upstream."""
 
 
 class NativeEngine:
@@ -50,6 +52,7 @@ class NativeEngine:
         "_connection",
         "_live",
         "_own",
+        "_parts",
         "_peers",
         "_sink",
         "_tap",
@@ -79,6 +82,7 @@ class NativeEngine:
         self._accepted = 0
         self._live: set[int] = set()
         self._own: set[int] = set()
+        self._parts: dict[int, list[bytes]] = {}
         self._peers: set[int] = set()
         self.over: int | None = None
 
@@ -123,7 +127,13 @@ class NativeEngine:
         except ngh2.NGH2Error:
             self._end(Code.PROTOCOL_ERROR)
             return
-        self._tell(self._connection.events())
+        events = self._connection.events()
+        if self._tap.saw_reset:
+            self._tap.saw_reset = False
+            self._peers.update(event.stream_id for event in events if isinstance(event, StreamReset))
+        self._tell(events)
+        if self._parts:
+            self._tell_all_parts()
         tap = self._tap
         if tap.opened > self._accepted:
             self._count_refused()
@@ -142,11 +152,11 @@ class NativeEngine:
 
     def _tell(self, events: list[Event]) -> None:
         sink = self._sink
-        if self._tap.saw_reset:
-            self._tap.saw_reset = False
-            self._peers.update(event.stream_id for event in events if isinstance(event, StreamReset))
         peers = self._peers
+        parts = self._parts
         for event in events:
+            if parts and type(event) is not DataReceived:
+                self._tell_all_parts()
             if type(event) is RequestReceived:
                 self._accepted += 1
                 stream_id = event.stream_id
@@ -171,14 +181,31 @@ class NativeEngine:
                     sink.on_closed(stream_id, 0, False)
             elif type(event) is DataReceived:
                 data = event.data
-                sink.on_data(event.stream_id, data, len(data), event.end_stream)
+                stream_id = event.stream_id
+                if len(data) < _JOINED_BYTES and stream_id not in parts:
+                    sink.on_data(stream_id, data, len(data), event.end_stream)
+                else:
+                    self._join(stream_id, data, event.end_stream)
             elif type(event) is TrailersReceived:
                 sink.on_trailers(event.stream_id, event.headers)
-            elif type(event) is PingAcknowledged:
-                if event.opaque_data == _PING:
-                    sink.on_ping_answered()
+            elif type(event) is PingAcknowledged and event.opaque_data == _PING:
+                sink.on_ping_answered()
             elif type(event) is ConnectionClosed and self.over is None:
                 self.over = event.error_code
+
+    def _join(self, stream_id: int, data: bytes, end: bool) -> None:
+        self._parts.setdefault(stream_id, []).append(data)
+        if end:
+            self._tell_parts(stream_id, True)
+
+    def _tell_all_parts(self) -> None:
+        for stream_id in tuple(self._parts):
+            self._tell_parts(stream_id, False)
+
+    def _tell_parts(self, stream_id: int, end: bool) -> None:
+        parts = self._parts.pop(stream_id)
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._sink.on_data(stream_id, data, len(data), end)
 
     def _closed(self, stream_id: int, code: int) -> None:
         self._live.discard(stream_id)
