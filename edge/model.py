@@ -68,6 +68,23 @@ class Rewrite(_Data, frozen=True):
     full: bytes | None = None
 
 
+class Retry(_Data, frozen=True):
+    """When a failed try is made again. Source: HTTPRouteRetry, and conditions of our own.
+
+    `conditions`: `connect-failure`, `reset`, `refused-stream`, `timeout`. `attempts` = tries after
+    the first. A request that may have been processed is sent again only if its method is
+    idempotent or `non_idempotent` allows it.
+    """
+
+    codes: list[int] = []
+    conditions: list[str] = []
+    grpc_statuses: list[int] = []
+    attempts: int = 1
+    backoff_s: float = 0.025
+    max_backoff_s: float = 0.25
+    non_idempotent: bool = False
+
+
 class Rule(_Data, frozen=True):
     """One rule of a route. Any of `matches` selects it. Timeouts in seconds, 0 = none."""
 
@@ -80,6 +97,7 @@ class Rule(_Data, frozen=True):
     rewrite: Rewrite | None = None
     request_timeout_s: float = 0.0
     backend_timeout_s: float = 60.0
+    retry: Retry | None = None
     verbosity: str = "detailed"
     """`minimal` = server and client spans, `detailed` = and filter spans."""
 
@@ -94,34 +112,90 @@ class Route(_Data, frozen=True):
 
 
 class Endpoint(_Data, frozen=True):
-    """One address of a cluster: an IP address or a resolvable name, and its port."""
+    """One address of a cluster: an IP address or a resolvable name, and its port.
+
+    An endpoint that is not `healthy`, or of weight 0, gets requests only in a panic.
+    """
 
     host: str
     port: int
+    weight: int = 1
+    healthy: bool = True
 
 
 class UpstreamTls(_Data, frozen=True):
     """How a cluster is spoken to in TLS; its certificate is always verified.
 
-    `sni` is the name asked for and verified, empty = the endpoint's host. `ca_pem` holds the
-    authorities that are trusted, empty = the system's.
+    `sni` is the name asked for and verified, empty = the endpoint's host. `names`, if given, are
+    verified in its place: DNS names, or URIs (with `://`). `ca_pem` holds the authorities that are
+    trusted, empty = the system's. `chain_pem`, `key_pem`: the certificate shown, empty = none.
     """
 
     sni: str = ""
     ca_pem: bytes = b""
+    names: list[str] = []
+    chain_pem: bytes = b""
+    key_pem: bytes = b""
+    min_version: str = "1.2"
+
+
+class Balancing(_Data, frozen=True):
+    """How a cluster chooses: `round_robin`, `least_request`, `random` or `hash` (Maglev).
+
+    A hash is of `hash_on`: `source`, or a `header`, `cookie` or `query` parameter of that `name`.
+    With `cookie_ttl_s` not None edge sets the cookie for clients that have none, 0 = session.
+    """
+
+    type: str = "round_robin"
+    hash_on: str = "source"
+    name: bytes = b""
+    table_size: int = 65537
+    cookie_ttl_s: int | None = None
+    cookie_attributes: bytes = b""
+
+
+class Outliers(_Data, frozen=True):
+    """When an endpoint is left alone for a while because of what it answers. 0 errors = never.
+
+    The time is `base_ejection_s` times the number of ejections, `max_ejection_s` at most.
+    """
+
+    consecutive_5xx: int = 5
+    consecutive_gateway: int = 0
+    consecutive_local: int = 5
+    """Tries without any answer: not connected, closed, reset, timed out."""
+    interval_s: float = 3.0
+    """Every such time without a new ejection, one former ejection is forgotten."""
+    base_ejection_s: float = 30.0
+    max_ejection_s: float = 300.0
+    max_ejection_percent: int = 50
 
 
 class Cluster(_Data, frozen=True):
-    """A set of endpoints behind one name. Connections are per worker and endpoint."""
+    """A set of endpoints behind one name. Each worker has its share of the limits, rounded up."""
 
     name: str
     endpoints: list[Endpoint]
     connect_timeout_s: float = 1.0
     idle_timeout_s: float = 60.0
     max_connections: int = 1024
+    max_pending: int = 1024
+    """Requests that wait because all connections are busy."""
+    max_requests: int = 0
+    """Requests under way, 0 = no limit."""
+    max_retries: int = 0
+    """Requests under way that are being tried again by a rule's `retry`, 0 = no limit."""
+    retry_percent: int = 20
+    """Of the requests of the last seconds, as many may be tried again."""
+    min_retries_per_s: int = 3
+    """So many may be, however few requests there are."""
     protocol: str = "h1"
     """`h1` or `h2`; h2 without `tls` is h2c with prior knowledge."""
     tls: UpstreamTls | None = None
+    balancing: Balancing = Balancing()
+    outliers: Outliers | None = None
+    panic_percent: int = 50
+    """With fewer endpoints usable than this, all are used."""
 
 
 class Allow(_Data, frozen=True):

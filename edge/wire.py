@@ -10,7 +10,7 @@ import struct
 
 import msgspec
 
-from edge.model import Model
+from edge.model import Endpoint, Model
 
 DOWN_LIMIT_BYTES = 64 << 20
 UP_LIMIT_BYTES = 1 << 20
@@ -33,6 +33,19 @@ class Abort(msgspec.Struct, tag=True, frozen=True):
     """Forget a prepared revision."""
 
     revision: int
+
+
+class Endpoints(msgspec.Struct, tag=True, frozen=True):
+    """What a cluster's endpoints are now; connections to those that remain are kept.
+
+    A generation not above the last one is ignored. `revision` 0 = of every revision the worker
+    has; one that it has not (built) is ignored, so this goes out after its Prepared.
+    """
+
+    cluster: str
+    generation: int
+    endpoints: list[Endpoint]
+    revision: int = 0
 
 
 class Drain(msgspec.Struct, tag=True, frozen=True):
@@ -82,7 +95,7 @@ class Counters(msgspec.Struct, tag=True, frozen=True):
     samples: list[tuple[str, list[tuple[str, str]], list[float]]]
 
 
-Down = Prepare | Activate | Abort | Drain
+Down = Prepare | Activate | Abort | Endpoints | Drain
 Up = Prepared | Refused | Drained | Health | Spans | Counters
 
 
