@@ -32,6 +32,8 @@ class FaultProxy:
         """Connections whose client has not ended its half."""
         self.requests = bytearray()
         """All bytes that edge sent."""
+        self._held: bytearray | None = None
+        self._onward: asyncio.StreamWriter | None = None
         self._upstream_port = upstream_port
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -40,6 +42,16 @@ class FaultProxy:
     def port(self) -> int:
         assert self._server is not None
         return int(self._server.sockets[0].getsockname()[1])
+
+    def hold(self) -> None:
+        """Keep what edge sends on the connection there is, until `release`."""
+        self._held = bytearray()
+
+    def release(self) -> None:
+        """Pass on in one write what was held."""
+        assert self._held is not None and self._onward is not None
+        self._onward.write(self._held)
+        self._held = None
 
     async def __aenter__(self) -> FaultProxy:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -60,11 +72,15 @@ class FaultProxy:
         self.connections += 1
         self.open += 1
         upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self._upstream_port)
+        self._onward = upstream_writer
         back = asyncio.create_task(self._back(upstream_reader, writer))
         try:
             while data := await reader.read(65536):
                 self.requests += data
-                upstream_writer.write(data)
+                if self._held is None:
+                    upstream_writer.write(data)
+                else:
+                    self._held += data
             self.open -= 1
             upstream_writer.write_eof()
             await back

@@ -26,6 +26,8 @@ class H2Origin:
         self.goodbyes = goodbyes
         self.posts = 0
         self.cancelled = 0
+        self.broken: list[str] = []
+        """Where a client broke HTTP/2, in the words of the h2 library."""
         self.connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
 
@@ -54,6 +56,8 @@ class _Connection(asyncio.Protocol):
         self._paths: dict[int, str] = {}
         self._bodies: dict[int, bytearray] = {}
         self._out: dict[int, tuple[bytes, bool]] = {}
+        self._gone: set[int] = set()
+        """Streams that the client has reset."""
         self._taken = 0
         self._last = 0
 
@@ -68,12 +72,17 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            for event in self._h2.receive_data(data):
-                self._on(event)
-        except ProtocolError:
+            received = self._h2.receive_data(data)
+        except ProtocolError as error:
+            self._origin.broken.append(repr(error))
             self._flush()
             self.transport.close()
             return
+        # h2 has seen all of `data` before it tells of its first frame: a stream whose request is
+        # told of now may have been reset behind it, and takes no answer any more.
+        self._gone |= {event.stream_id for event in received if isinstance(event, events.StreamReset)}
+        for event in received:
+            self._on(event)
         for stream_id in list(self._out):
             self._send_body(stream_id)
         self._flush()
@@ -88,7 +97,7 @@ class _Connection(asyncio.Protocol):
             self._paths[event.stream_id] = str(headers[":path"])
             self._bodies[event.stream_id] = bytearray()
             self._origin.posts += headers[":method"] == "POST"
-            if self._paths[event.stream_id] == "/refuse":
+            if self._paths[event.stream_id] == "/refuse" and event.stream_id not in self._gone:
                 self._h2.reset_stream(event.stream_id, ErrorCodes.REFUSED_STREAM)
             self._count(event.stream_id)
         elif isinstance(event, events.DataReceived):
@@ -110,7 +119,7 @@ class _Connection(asyncio.Protocol):
 
     def _answer(self, stream_id: int) -> None:
         path = self._paths[stream_id]
-        if path in ("/hang", "/refuse") or 0 < self._last < stream_id:
+        if path in ("/hang", "/refuse") or 0 < self._last < stream_id or stream_id in self._gone:
             return
         self._h2.send_headers(stream_id, [(":status", "200"), ("content-type", "text/plain")])
         if path == "/half":

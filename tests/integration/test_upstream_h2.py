@@ -22,6 +22,9 @@ from tests.integration.h2_origin import BODY, H2Origin
 from tests.integration.upstream_exchange import LIVENESS_S, Exchange, run, until
 from tests.tools.ports import free_port
 
+RESET_FRAME = b"\0\0\4\3\0"
+"""How a RST_STREAM begins. RFC 9113 §6.4."""
+
 
 class World:
     """An origin, fault proxies before it, and a cluster of them on the real loop."""
@@ -78,6 +81,7 @@ async def world(
         await until(lambda: here.open == 0)
         await until(lambda: not origin.connections)
         assert not unhandled
+        assert not origin.broken
     finally:
         for proxy in proxies:
             await proxy.__aexit__()
@@ -244,6 +248,29 @@ def test_a_client_that_leaves_cancels_its_stream_only() -> None:
     run(case)
 
 
+def test_streams_reset_behind_their_requests_cost_no_other_stream() -> None:
+    """The upstream reads both in one go, as a busy one does."""
+
+    async def case() -> None:
+        async with world(Fault()) as here:
+            proxy = here.proxies[0]
+            assert await here.send()[1].end() == "ok"
+            proxy.hold()
+            sent = len(proxy.requests)
+            left = [here.send(path)[0] for path in (b"/body", b"/refuse", b"/half", b"/hang")]
+            _, stays = here.send()
+            await until(lambda: len(proxy.requests) > sent)
+            for request in left:
+                request.cancel()
+            await until(lambda: proxy.requests.count(RESET_FRAME) == len(left))
+            proxy.release()
+            assert await stays.end() == "ok"
+            assert stays.body == BODY
+            assert proxy.connections == 1
+
+    run(case)
+
+
 def test_cancelling_while_connecting_leaves_nothing_behind() -> None:
     async def case() -> None:
         async with world(Fault()) as here:
@@ -260,7 +287,7 @@ def test_a_storm_of_everything_leaves_nothing_behind(seed: int) -> None:
     async def one(here: World, chance: random.Random) -> str:
         path = chance.choice([b"/body", b"/echo", b"/half", b"/hang", b"/refuse"])
         whole = path in (b"/body", b"/echo")
-        request, exchange = here.send(path, b"POST", 0.0 if whole else 0.2)
+        request, exchange = here.send(path, b"POST", 0.2 if path == b"/hang" else 0.0)
         size = chance.choice([0, 1, 20_000, 200_000])
         request.send_data(b"x" * size, chance.random() < 0.5)
         if chance.random() < 0.3:
