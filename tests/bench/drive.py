@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.bench import streams, wrk
 from tests.bench.wrk import SCRIPTS, Load, Result
 
-_TOOLS = {"h2": streams.drive_h2, "h3": streams.drive_h3}
+_TOOLS = {"h2": streams.drive_h2, "h3": streams.drive_h3, "grpc": streams.drive_grpc}
 
 
 def drive(load: Load, port: int, seconds: float, core: int, folder: Path) -> Result:

@@ -76,8 +76,9 @@ class Group:
         return sum(_pss(pid) for pid in self.members())
 
     def end(self) -> None:
-        """SIGTERM, then SIGKILL to what is left of the session."""
+        """SIGTERM, then SIGKILL to what is left of it and of sessions its members began."""
         members = self.members()
+        sessions = set(members)
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -86,7 +87,7 @@ class Group:
                 pass
         for pid in members:
             try:
-                if os.getsid(pid) == self.process.pid:
+                if os.getsid(pid) in sessions:
                     os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass

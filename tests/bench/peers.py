@@ -28,6 +28,8 @@ class Setting:
     tls: bool = False
     protocol: str = "h1"
     """h1, h2 or h3; the last two need `tls`."""
+    grpc: bool = False
+    """Calls go to a service that speaks HTTP/2 without TLS."""
 
 
 class Server:
@@ -48,6 +50,8 @@ class Peer:
 
     def serve(self, world: World, setting: Setting, folder: Path) -> Server:
         folder.mkdir(parents=True)
+        if setting.grpc:
+            world.start_grpc()
         port = free_port()
         group = self.start(world, setting, folder, port)
         written = "x-filtered" if "light" in setting.filters else ""
@@ -83,6 +87,8 @@ def _envoy(world: World, setting: Setting, folder: Path, port: int) -> Group:
             tls=tls,
             codec=_ENVOY_CODECS[setting.protocol],
             transport="UDP" if setting.protocol == "h3" else "TCP",
+            grpc_route=_if(setting.grpc, "envoy-grpc.yaml", world),
+            grpc_cluster=_if(setting.grpc, "envoy-grpc-cluster.yaml", world),
             quic="      udp_listener_config: {quic_options: {}}" if setting.protocol == "h3" else "",
             **world.values,
         )
@@ -116,6 +122,8 @@ def _edge(world: World, setting: Setting, folder: Path, port: int) -> Group:
             if chain
             else "",
             chain=reference if chain else "",
+            grpc_rule=_if(setting.grpc, "edge-grpc.yaml", world),
+            grpc_cluster=_if(setting.grpc, "edge-grpc-cluster.yaml", world),
             tracing=json.dumps(tracing if setting.traced else {"enabled": False}),
             **world.values,
         )
@@ -177,6 +185,11 @@ def _traefik(world: World, setting: Setting, folder: Path, port: int) -> Group:
     tls = ", tls: {}" if setting.tls else ""
     (folder / "routes.yaml").write_text(render("traefik-routes.yaml", tls=tls, **world.values))
     return Group([traefik(), f"--configFile={config}"], world.server_core, folder / "output")
+
+
+def _if(wanted: bool, template: str, world: World) -> str:
+    """A piece of configuration that only some settings have."""
+    return render(template, **world.values) if wanted else ""
 
 
 def _plain(setting: Setting) -> bool:

@@ -12,6 +12,7 @@ LIGHT3 = ("light",) * 3
 PLAIN = Load()
 H2 = Setting(tls=True, protocol="h2")
 H3 = Setting(tls=True, protocol="h3")
+GRPC = Setting(tls=True, protocol="h2", grpc=True)
 
 
 def _h2(connections: int, streams: int, path: str = Load.path, upload_bytes: int = 0) -> Load:
@@ -77,6 +78,13 @@ ROWS = {
         Row("h2wasm3", "H2, three Proxy-Wasm filters", replace(H2, filters=LIGHT3), _h2(8, 10), 1.0),
         Row("h2down1m", "H2, response body of 1 MiB", H2, _h2(4, 2, "/files/1m.bin"), 1.3),
         Row("h2up1m", "H2, request body of 1 MiB", H2, _h2(4, 2, "/upload", 1 << 20), 1.3),
+        Row(
+            "grpc",
+            "gRPC unary, 8 connections × 10 calls",
+            GRPC,
+            Load(connections=8, tls=True, protocol="grpc", streams=10),
+            1.2,
+        ),
         Row("h3x8", "H3, 4 connections × 8 streams", H3, _h3(4, 8), 1.4),
         Row("h3x1", "H3, 16 connections × 1", H3, _h3(16, 1), 2.2),
         Row("h3down1m", "H3, response body of 1 MiB", H3, _h3(4, 2, "/files/1m.bin")),

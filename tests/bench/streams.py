@@ -1,4 +1,4 @@
-"""Load over HTTP/2 by h2load and over HTTP/3 by h3load: closed loop, on the load core."""
+"""Load over HTTP/2 by h2load, over HTTP/3 by h3load, of gRPC by grpcload: closed loop, on the load core."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.wrk import Load, Result
-from tests.tools import h2load, h3load
+from tests.tools import grpcload, h2load, h3load
 
 _FIELDS = re.compile(r'^wrk\.headers\["(.+?)"\] = "(.*)"$', re.M)
 _DONE = re.compile(r"(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout")
@@ -47,6 +47,13 @@ def drive_h3(load: Load, port: int, seconds: float, core: int, folder: Path, scr
     words += ["-b", load.upload_bytes]
     said = _run([h3load(), *words, f"https://127.0.0.1:{port}{load.path}"], core, seconds).stdout
     told = json.loads(said)
+    return Result(told["requests"], told["seconds"], told["errors"], told["p50_us"], told["p99_us"])
+
+
+def drive_grpc(load: Load, port: int, seconds: float, core: int, folder: Path, script: Path) -> Result:
+    """Unary calls with 64 bytes of payload both ways; grpc-go sends its own fields."""
+    words = ["-t", f"{seconds}s", "-c", load.connections, "-m", load.streams, f"127.0.0.1:{port}"]
+    told = json.loads(_run([grpcload(), *words], core, seconds).stdout)
     return Result(told["requests"], told["seconds"], told["errors"], told["p50_us"], told["p99_us"])
 
 

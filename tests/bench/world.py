@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from pathlib import Path
 from string import Template
@@ -10,7 +11,7 @@ from string import Template
 import trustme
 
 from tests.bench.group import Group, answers
-from tests.tools import free_port, nginx
+from tests.tools import free_port, grpcload, nginx
 
 CONFIGS = Path(__file__).parent / "configs"
 FILE_SIZES = {"64k": 64 << 10, "1m": 1 << 20, "10m": 10 << 20}
@@ -36,11 +37,13 @@ class World:
         self.values: dict[str, object] = {
             "upstream": free_port(),
             "swallow": free_port(),
+            "grpc": free_port(),
             "certificate": folder / "certificate.pem",
             "key": folder / "key.pem",
         }
         self._make_certificate()
         self._groups: list[Group] = []
+        self._serves_grpc = False
         try:
             self._start_nginx()
             self._start_swallow()
@@ -76,6 +79,23 @@ class World:
         self._groups.append(group)
         group.wait_for(lambda: answers(port))
 
+    def start_grpc(self) -> None:
+        """The service of unary calls, for the rows that call it; once."""
+        if not self._serves_grpc:
+            port = int(str(self.values["grpc"]))
+            group = Group([grpcload(), "-serve", port], self.load_core, self.folder / "grpc.log")
+            self._groups.append(group)
+            group.wait_for(lambda: _listens(port))
+            self._serves_grpc = True
+
     def end(self) -> None:
         for group in self._groups:
             group.end()
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    except OSError:
+        return False
+    return True

@@ -4,7 +4,7 @@
 """
 
 from tests.tools.cache import ToolMissing, require, root
-from tests.tools.clients import curl_cffi, h3load, pycurl, sslyze
+from tests.tools.clients import curl_cffi, grpcload, h3load, pycurl, sslyze
 from tests.tools.collector import jaeger, jaeger_config
 from tests.tools.debian import chromium, curl, h2load, wrk
 from tests.tools.ports import free_port
@@ -22,6 +22,7 @@ __all__ = [
     "envoy",
     "free_port",
     "grpc_interop",
+    "grpcload",
     "h2load",
     "h2spec",
     "h3load",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.tools.cache import once, run
 
-_H3LOAD = Path(__file__).parents[1] / "bench" / "h3load"
+_BENCH = Path(__file__).parents[1] / "bench"
 _FETCH_S = 900.0
 _PIP = ("-m", "pip", "install", "-q", "--disable-pip-version-check")
 _SSLYZE = "6.3.1"
@@ -18,7 +18,16 @@ _SSLYZE = "6.3.1"
 
 def h3load() -> Path:
     """Load over HTTP/3, on quic-go; its source is in tests/bench/h3load."""
-    sources = [_H3LOAD / name for name in ("go.mod", "go.sum", "main.go")]
+    return _go(_BENCH / "h3load")
+
+
+def grpcload() -> Path:
+    """Unary gRPC calls, and the service they call, on grpc-go; its source is in tests/bench/grpcload."""
+    return _go(_BENCH / "grpcload")
+
+
+def _go(program: Path) -> Path:
+    sources = [program / name for name in ("go.mod", "go.sum", "main.go")]
     digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
 
     def build(target: Path) -> None:
@@ -28,7 +37,7 @@ def h3load() -> Path:
             shutil.copyfile(source, folder / source.name)
         run(["go", "build", "-trimpath", "-o", target, "."], _FETCH_S, cwd=folder)
 
-    return once(f"go/h3load-{digest}", build)
+    return once(f"go/{program.name}-{digest}", build)
 
 
 def pycurl() -> Path:
