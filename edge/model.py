@@ -13,12 +13,75 @@ class _Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     pass
 
 
+class ClientAuth(_Data, frozen=True):
+    """Whether clients show a certificate, and who must have signed it. `ca_pem` is never empty.
+
+    `required` False = a client may come without one; what it shows is verified all the same.
+    """
+
+    required: bool
+    ca_pem: bytes
+
+
 class Certificate(_Data, frozen=True):
-    """A chain and its key in PEM, served for `hostnames` (exact or `*.suffix`); first = default."""
+    """A chain and its key in PEM, served for `hostnames` (exact or `*.suffix`); first = default.
+
+    `client_auth` holds for these names: requests for them come on connections made under it.
+    """
 
     hostnames: list[str]
     chain_pem: bytes
     key_pem: bytes
+    client_auth: ClientAuth | None = None
+
+
+class TlsProfile(_Data, frozen=True):
+    """What a listener negotiates, in OpenSSL's names and in order of preference. Defaults: Mozilla intermediate.
+
+    `suites` are of TLS 1.2, `suites_13` of TLS 1.3. QUIC speaks TLS 1.3 with suites and groups of its own.
+    """
+
+    minimum: str = "1.2"
+    maximum: str = "1.3"
+    suites: list[str] = msgspec.field(
+        default_factory=lambda: [
+            "ECDHE-ECDSA-AES128-GCM-SHA256",
+            "ECDHE-RSA-AES128-GCM-SHA256",
+            "ECDHE-ECDSA-AES256-GCM-SHA384",
+            "ECDHE-RSA-AES256-GCM-SHA384",
+            "ECDHE-ECDSA-CHACHA20-POLY1305",
+            "ECDHE-RSA-CHACHA20-POLY1305",
+        ]
+    )
+    suites_13: list[str] = msgspec.field(
+        default_factory=lambda: [
+            "TLS_AES_128_GCM_SHA256",
+            "TLS_AES_256_GCM_SHA384",
+            "TLS_CHACHA20_POLY1305_SHA256",
+        ]
+    )
+    groups: list[str] = msgspec.field(default_factory=lambda: ["X25519", "P-256", "P-384"])
+
+
+class ProxyProtocol(_Data, frozen=True):
+    """PROXY headers are read from peers inside `trusted` (CIDRs), of others they are bytes like any.
+
+    `required` = a trusted peer without one is cut.
+    """
+
+    trusted: list[str]
+    required: bool = True
+
+
+class Forwarded(_Data, frozen=True):
+    """Whose word about earlier hops counts: the nearest `hops`, and addresses inside `trusted` (CIDRs).
+
+    `rfc7239` = they tell it in `Forwarded`, else in `X-Forwarded-*`; the other form is dropped.
+    """
+
+    hops: int = 0
+    trusted: list[str] = []
+    rfc7239: bool = False
 
 
 class Listener(_Data, frozen=True):
@@ -34,21 +97,41 @@ class Listener(_Data, frozen=True):
     certificates: list[Certificate] = []
     protocols: list[str] = msgspec.field(default_factory=lambda: ["h1"])
     advertised_port: int = 0
+    tls: TlsProfile = TlsProfile()
+    proxy_protocol: ProxyProtocol | None = None
+    forwarded: Forwarded | None = None
 
 
 class HeaderMatch(_Data, frozen=True):
-    """Exact match of one header; name in lower case. Source: HTTPHeaderMatch."""
+    """One header by its first value; name in lower case. Source: HTTPHeaderMatch.
+
+    `host` stands for the authority; `content-length` and `upgrade` are matched too, although they
+    are no fields of a head. `regex` True = `value` is an RE2 pattern for the whole value.
+    """
 
     name: bytes
     value: bytes
+    regex: bool = False
+
+
+class QueryMatch(_Data, frozen=True):
+    """One query parameter by its first value, both decoded as forms are. Source: HTTPQueryParamMatch."""
+
+    name: bytes
+    value: bytes
+    regex: bool = False
 
 
 class Match(_Data, frozen=True):
-    """All parts must hold. `path_exact` False = PathPrefix by whole segments. Source: HTTPRouteMatch."""
+    """All parts must hold. Source: HTTPRouteMatch.
+
+    `path_kind`: `exact`, `prefix` (by whole segments), or `regex` (RE2, the whole path without query).
+    """
 
     path: bytes = b"/"
-    path_exact: bool = False
+    path_kind: str = "prefix"
     headers: list[HeaderMatch] = []
+    query: list[QueryMatch] = []
     method: bytes | None = None
 
 
@@ -66,6 +149,59 @@ class Rewrite(_Data, frozen=True):
     hostname: bytes | None = None
     prefix: bytes | None = None
     full: bytes | None = None
+
+
+class Redirect(_Data, frozen=True):
+    """Answered with `location`; what is None stays as the request has it. Source: HTTPRequestRedirectFilter.
+
+    `port` None = the scheme's, if `scheme` is given, else the listener's.
+    """
+
+    scheme: bytes | None = None
+    hostname: bytes | None = None
+    port: int | None = None
+    prefix: bytes | None = None
+    full: bytes | None = None
+    status: int = 302
+
+
+class DirectResponse(_Data, frozen=True):
+    """An answer of the rule itself. Source: Envoy Gateway's HTTPDirectResponseFilter."""
+
+    status: int = 200
+    content_type: bytes = b"text/plain"
+    body: bytes = b""
+
+
+class Cors(_Data, frozen=True):
+    """Who may read answers from another origin. Source: HTTPCORSFilter. `*` in a list = all.
+
+    An origin is `scheme://host[:port]`, its host may begin with `*.`.
+    """
+
+    allow_origins: list[bytes] = []
+    allow_credentials: bool = False
+    allow_methods: list[bytes] = []
+    allow_headers: list[bytes] = []
+    expose_headers: list[bytes] = []
+    max_age_s: int = 5
+
+
+class Mirror(_Data, frozen=True):
+    """A copy of `numerator` in `denominator` requests goes to `cluster`. Source: HTTPRequestMirrorFilter."""
+
+    cluster: str
+    numerator: int = 100
+    denominator: int = 100
+
+
+class Backend(_Data, frozen=True):
+    """One of several clusters of a rule. Source: HTTPBackendRef."""
+
+    cluster: str
+    weight: int = 1
+    request_headers: HeaderModifier | None = None
+    response_headers: HeaderModifier | None = None
 
 
 class Retry(_Data, frozen=True):
@@ -86,15 +222,24 @@ class Retry(_Data, frozen=True):
 
 
 class Rule(_Data, frozen=True):
-    """One rule of a route. Any of `matches` selects it. Timeouts in seconds, 0 = none."""
+    """One rule of a route. Any of `matches` selects it. Timeouts in seconds, 0 = none.
+
+    `cluster` is the only backend of most rules; else it is empty and `backends` share the requests
+    by weight. Neither, and no `redirect` or `direct_response`: every request gets 500.
+    """
 
     name: str
     matches: list[Match]
-    cluster: str
+    cluster: str = ""
+    backends: list[Backend] = []
     chain: str | None = None
     request_headers: HeaderModifier | None = None
     response_headers: HeaderModifier | None = None
     rewrite: Rewrite | None = None
+    redirect: Redirect | None = None
+    direct_response: DirectResponse | None = None
+    cors: Cors | None = None
+    mirrors: list[Mirror] = []
     request_timeout_s: float = 0.0
     backend_timeout_s: float = 60.0
     retry: Retry | None = None
@@ -103,7 +248,11 @@ class Rule(_Data, frozen=True):
 
 
 class Route(_Data, frozen=True):
-    """Rules for `hostnames` (empty = all) on the named listeners."""
+    """Rules for `hostnames` (empty = all) on the named listeners.
+
+    Routes stand in order of precedence: of two that match alike the earlier wins. Whoever makes the
+    model sorts them (Gateway API: by age, then by name; a file's order counts as age).
+    """
 
     name: str
     listeners: list[str]

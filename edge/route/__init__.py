@@ -1,6 +1,7 @@
-"""Routes: listener, host, path, method and headers of a request → one rule. Sans-io."""
+"""Routes: listener, host, path, method, headers and query of a request → one rule. Sans-io."""
 
-from edge.route.rule import Candidate, Rule
+from edge.route.candidate import Candidate
+from edge.route.rule import Rule
 from edge.route.table import RouteTable
 
 __all__ = ["Candidate", "RouteTable", "Rule"]

@@ -1,11 +1,10 @@
-"""A rule of a prepared revision, and one of its matches."""
+"""A rule of a prepared revision."""
 
 from __future__ import annotations
 
 from edge import model
 from edge.chain.filter import BoundFilter
 from edge.exchange.seams import ClusterHandle
-from edge.head import RequestHead
 from edge.route.edit import HeaderEdit, TargetRewrite
 
 
@@ -44,33 +43,3 @@ class Rule:
         self.request_timeout_s = rule.request_timeout_s
         self.backend_timeout_s = rule.backend_timeout_s
         self.detailed = rule.verbosity != "minimal"
-
-
-class Candidate:
-    """One match of a rule, filed in the table under its path."""
-
-    __slots__ = ("any", "headers", "method", "order", "path", "report", "rule")
-
-    def __init__(self, match: model.Match, rule: Rule, order: int, report: object = None) -> None:
-        self.path = match.path
-        self.method = match.method
-        self.headers = tuple((h.name.lower(), h.value) for h in match.headers)
-        self.rule = rule
-        self.order = order
-        self.report = report
-        """What the worker keeps for the reports of this rule on this listener."""
-        self.any = self.method is None and not self.headers
-        """Whether the path alone decides."""
-
-    def accepts(self, head: RequestHead) -> bool:
-        """Whether method and headers hold; a repeated header matches by its first value."""
-        if self.method is not None and head.method != self.method:
-            return False
-        return all(head.get(name) == value for name, value in self.headers)
-
-    def rank(self) -> tuple[int, int, int]:
-        """Sort key among matches of one path: method first, more headers first, then file order.
-
-        Spec: Gateway API HTTPRouteRule.matches (precedence).
-        """
-        return (0 if self.method is not None else 1, -len(self.headers), self.order)

@@ -1,13 +1,16 @@
 """The match table of one listener: dict look-ups, built once per revision.
 
 Precedence is the Gateway API's: exact hostname, then the longest wildcard, then any host; exact
-path, then the longest prefix; then method, number of headers, and order in the file.
+path, then regular expressions (longer patterns first, as Envoy Gateway does), then the longest
+prefix; then method, number of headers, number of query parameters, and order in the model. A
+request that no rule of the best hostname takes is left to the next one.
 """
 
 from __future__ import annotations
 
 from edge.head import RequestHead
-from edge.route.rule import Candidate
+from edge.route.candidate import Candidate
+from edge.route.pattern import Whole, whole
 
 ANY_HOST = ""
 
@@ -15,17 +18,30 @@ ANY_HOST = ""
 class _Host:
     """The rules of one hostname."""
 
-    __slots__ = ("exact", "only_root", "prefix")
+    __slots__ = ("depth", "exact", "only_root", "prefix", "regex")
 
     def __init__(self) -> None:
         self.exact: dict[bytes, list[Candidate]] = {}
         self.prefix: dict[bytes, list[Candidate]] = {}
+        self.regex: list[tuple[Whole, Candidate]] = []
+        self.depth = 0
+        """Segments of the longest prefix: no request pays for more of its own."""
         self.only_root = True
+
+    def add(self, candidate: Candidate) -> None:
+        if candidate.kind == "exact":
+            self.exact.setdefault(candidate.path, []).append(candidate)
+        elif candidate.kind == "regex":
+            self.regex.append((whole(candidate.path), candidate))
+        else:
+            self.prefix.setdefault(candidate.path.rstrip(b"/"), []).append(candidate)
 
     def seal(self) -> None:
         for candidates in (*self.exact.values(), *self.prefix.values()):
             candidates.sort(key=Candidate.rank)
-        self.only_root = not self.exact and self.prefix.keys() <= {b""}
+        self.regex.sort(key=lambda each: (-len(each[1].path), each[1].rank()))
+        self.depth = max((prefix.count(b"/") for prefix in self.prefix), default=0)
+        self.only_root = not self.exact and not self.regex and self.prefix.keys() <= {b""}
 
     def match(self, head: RequestHead) -> Candidate | None:
         if self.only_root:
@@ -34,6 +50,12 @@ class _Host:
         found = _first(self.exact.get(path), head)
         if found is not None:
             return found
+        for matches, candidate in self.regex:
+            if (candidate.any or candidate.accepts(head)) and matches(path):
+                return candidate
+        depth = self.depth
+        if path.count(b"/") > depth:
+            path = b"/".join(path.split(b"/", depth + 1)[: depth + 1])
         prefix = path.rstrip(b"/") if path.endswith(b"/") else path
         while True:
             found = _first(self.prefix.get(prefix), head)
@@ -59,8 +81,10 @@ class RouteTable:
         self._by_host = False
         self._always: Candidate | None = None
         """The winner of every request, where there is but one rule for all."""
+        self.filed: list[tuple[str, Candidate]] = []
+        """Every candidate under each of its hostnames, in order; for explanations."""
 
-    def add(self, hostnames: list[str], candidate: Candidate, exact: bool) -> None:
+    def add(self, hostnames: list[str], candidate: Candidate) -> None:
         """File `candidate` under each hostname (`*.suffix` = wildcard), or under any host."""
         for hostname in hostnames or [ANY_HOST]:
             host = self._any
@@ -68,10 +92,8 @@ class RouteTable:
                 self._by_host = True
                 key = hostname.lower().encode("ascii").removeprefix(b"*")
                 host = self._hosts.setdefault(key, _Host())
-            if exact:
-                host.exact.setdefault(candidate.path, []).append(candidate)
-            else:
-                host.prefix.setdefault(candidate.path.rstrip(b"/"), []).append(candidate)
+            host.add(candidate)
+            self.filed.append((hostname, candidate))
 
     def seal(self) -> None:
         """Sort everything; call once after the last `add`."""
@@ -87,7 +109,7 @@ class RouteTable:
         if self._always is not None:
             return self._always
         if self._by_host:
-            name = _host_of(head.authority)
+            name = host_of(head.authority)
             host = self._hosts.get(name)
             while True:
                 if host is not None:
@@ -102,7 +124,7 @@ class RouteTable:
         return self._any.match(head)
 
 
-def _host_of(authority: bytes) -> bytes:
+def host_of(authority: bytes) -> bytes:
     """Host without port; authority is canonical already (lower case, IPv6 in brackets)."""
     host, colon, _ = authority.rpartition(b":")
     if colon and not authority.endswith(b"]"):

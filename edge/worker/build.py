@@ -61,10 +61,9 @@ def tables(
                     name, route.name, template, rule.chain or "", made.revision, filter_infos(chain)
                 )
                 report = reports.rule(info)
-                for match in rule.matches:
+                for index, match in enumerate(rule.matches):
                     order += 1
-                    candidate = Candidate(match, prepared, order, report)
-                    result[name].add(route.hostnames, candidate, match.path_exact)
+                    result[name].add(route.hostnames, Candidate(match, prepared, order, report, index))
     for table in result.values():
         table.seal()
     return result

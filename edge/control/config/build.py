@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edge import model
+from edge.control.config.build_routes import route_model
 from edge.control.config.load import Loaded
 from edge.control.config.schema import Literal, Secret, opaque
 from edge.control.config.schema import filters as filter_schema
-from edge.control.config.schema import routes as route_schema
 from edge.control.config.schema.clusters import Cluster
 from edge.control.config.schema.listeners import Listener
 from edge.control.config.schema.root import Root
@@ -33,7 +33,7 @@ def build(loaded: Loaded, revision: int, ports: Mapping[str, int], artefacts: Ar
             _listener(loaded, index, listener, ports[listener.name])
             for index, listener in enumerate(root.listeners)
         ],
-        routes=[_route(route) for route in root.routes],
+        routes=[route_model(route) for route in root.routes],
         clusters=_clusters(loaded),
         chains=_chains(loaded, {module.digest: module.abi for module in artefacts.modules}),
         modules=artefacts.modules,
@@ -89,80 +89,6 @@ def _upstream_tls(loaded: Loaded, index: int, cluster: Cluster) -> model.Upstrea
         return None
     ca_pem = loaded.authorities.get(("clusters", index, "tls", "caFile"), b"")
     return model.UpstreamTls(sni=cluster.tls.sni or "", ca_pem=ca_pem)
-
-
-def _route(route: route_schema.Route) -> model.Route:
-    alone = len(route.rules) == 1
-    taken = {rule.name for rule in route.rules}
-    return model.Route(
-        name=route.name,
-        listeners=[parent.name for parent in route.parent_refs],
-        hostnames=list(route.hostnames),
-        rules=[
-            _rule(rule, rule.name or (route.name if alone else _free(f"{route.name}-{index}", taken)))
-            for index, rule in enumerate(route.rules)
-        ],
-    )
-
-
-def _free(name: str, taken: set[str | None]) -> str:
-    """Rules are told apart by name in metrics and traces, so a made name is nobody's own."""
-    while name in taken:
-        name += "x"
-    return name
-
-
-def _rule(rule: route_schema.Rule, name: str) -> model.Rule:
-    by_type = {each.type: each for each in rule.filters}
-    extension, rewrite = by_type.get("ExtensionRef"), by_type.get("URLRewrite")
-    request, response = by_type.get("RequestHeaderModifier"), by_type.get("ResponseHeaderModifier")
-    return model.Rule(
-        name=name,
-        matches=[_match(match) for match in rule.matches],
-        cluster=rule.backend_refs[0].name,
-        chain=extension.extension_ref.name if extension and extension.extension_ref else None,
-        request_headers=_modifier(request.request_header_modifier) if request else None,
-        response_headers=_modifier(response.response_header_modifier) if response else None,
-        rewrite=_rewrite(rewrite.url_rewrite) if rewrite else None,
-        request_timeout_s=rule.timeouts.request,
-        backend_timeout_s=rule.timeouts.backend_request,
-        verbosity=rule.observability.trace_verbosity,
-    )
-
-
-def _match(match: route_schema.Match) -> model.Match:
-    return model.Match(
-        path=match.path.value.encode(),
-        path_exact=match.path.type == "Exact",
-        headers=[
-            model.HeaderMatch(name=header.name.encode(), value=header.value.encode("latin-1"))
-            for header in match.headers
-        ],
-        method=match.method.encode() if match.method else None,
-    )
-
-
-def _modifier(modifier: route_schema.HeaderModifier | None) -> model.HeaderModifier | None:
-    if modifier is None:
-        return None
-    return model.HeaderModifier(
-        set=[(header.name.encode(), header.value.encode("latin-1")) for header in modifier.set],
-        add=[(header.name.encode(), header.value.encode("latin-1")) for header in modifier.add],
-        remove=[name.encode() for name in modifier.remove],
-    )
-
-
-def _rewrite(rewrite: route_schema.UrlRewrite | None) -> model.Rewrite | None:
-    if rewrite is None:
-        return None
-    path = rewrite.path
-    full = path.replace_full_path if path else None
-    prefix = path.replace_prefix_match if path else None
-    return model.Rewrite(
-        hostname=rewrite.hostname.encode() if rewrite.hostname else None,
-        prefix=prefix.encode() if prefix is not None else None,
-        full=full.encode() if full is not None else None,
-    )
 
 
 def _chains(loaded: Loaded, abis: Mapping[str, str]) -> list[model.Chain]:

@@ -177,7 +177,7 @@ def test_every_field_of_a_rule_reaches_the_model(folder: Path) -> None:
     )
     assert route.rules[1] == model.Rule(
         name="shop-1",
-        matches=[model.Match(path=b"/login", path_exact=True)],
+        matches=[model.Match(path=b"/login", path_kind="exact")],
         cluster="login",
         rewrite=model.Rewrite(full=b"/in"),
     )

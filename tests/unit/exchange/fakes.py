@@ -128,7 +128,7 @@ class World:
         table = RouteTable()
         prepared = Rule("route", rule, self.cluster, tuple(chain))
         for order, match in enumerate(rule.matches):
-            table.add([], Candidate(match, prepared, order), match.path_exact)
+            table.add([], Candidate(match, prepared, order))
         table.seal()
         self.notes = Notes()
         self.other = FakeCluster("other")

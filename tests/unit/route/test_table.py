@@ -26,7 +26,7 @@ def rule(name: str, **kwargs) -> Rule:
 def table(*rows: tuple[list[str], model.Match, str]) -> RouteTable:
     result = RouteTable()
     for order, (hosts, match, name) in enumerate(rows):
-        result.add(hosts, Candidate(match, rule(name), order), match.path_exact)
+        result.add(hosts, Candidate(match, rule(name), order))
     result.seal()
     return result
 
@@ -42,7 +42,7 @@ def winner(routes: RouteTable, head: RequestHead) -> str | None:
 
 def test_an_exact_path_wins_over_the_longest_prefix():
     routes = table(
-        ([], model.Match(path=b"/a/b"), "prefix"), ([], model.Match(path=b"/a/b", path_exact=True), "exact")
+        ([], model.Match(path=b"/a/b"), "prefix"), ([], model.Match(path=b"/a/b", path_kind="exact"), "exact")
     )
     assert winner(routes, get(b"/a/b")) == "exact"
     assert winner(routes, get(b"/a/b/c")) == "prefix"

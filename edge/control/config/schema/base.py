@@ -85,7 +85,8 @@ def _edited_name(value: str) -> str:
     return name
 
 
-def _header_value(value: str) -> str:
+def header_value(value: str) -> str:
+    """A value that can be sent as it is."""
     try:
         value.encode("latin-1")
     except UnicodeEncodeError:
@@ -140,7 +141,7 @@ Size = Annotated[int, BeforeValidator(_from(size_bytes))]
 Address = Annotated[HostPort, PlainValidator(_from(host_port))]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 EditedHeaderName = Annotated[str, AfterValidator(_edited_name)]
-HeaderValue = Annotated[str, AfterValidator(_header_value)]
+HeaderValue = Annotated[str, AfterValidator(header_value)]
 Hostname = Annotated[str, AfterValidator(_hostname)]
 Network = Annotated[str, AfterValidator(_cidr)]
 Count = Annotated[int, between(1, 1_000_000)]

@@ -10,7 +10,6 @@ from pydantic import AfterValidator, Field, model_validator
 from edge.control.config.schema.base import (
     Duration,
     EditedHeaderName,
-    HeaderName,
     HeaderValue,
     Hostname,
     Name,
@@ -18,54 +17,14 @@ from edge.control.config.schema.base import (
     choice,
     fault,
 )
-from edge.errors import BadRequest
-from edge.syntax import canonical_path
+from edge.control.config.schema.matches import Match, path_value
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
-_REGEX = {"RegularExpression": "write it as Exact or PathPrefix values, one match each"}
 _FILTERS_LATER = {
     "RequestRedirect": "redirects are not supported yet",
     "RequestMirror": "mirroring is not supported yet",
     "CORS": "CORS is not supported yet; a filter can answer preflights",
     "ExternalAuth": "use a filter module with an httpCallout",
 }
-
-
-def _path(value: str) -> str:
-    if not value.startswith("/"):
-        raise fault("wrong-value", f"'{value}' must begin with /")
-    if "?" in value or "#" in value:
-        raise fault("wrong-value", "a path has no query and no fragment")
-    try:
-        canonical = canonical_path(value.encode()).decode()
-    except BadRequest as error:
-        raise fault("wrong-value", f"no request can have the path '{value}': {error.detail}") from None
-    if canonical != value:
-        hint = "requests are compared after . and .., double slashes and needless %-escapes are gone"
-        raise fault("wrong-value", f"'{value}' would never match (did you mean {canonical}?)", hint)
-    return value
-
-
-class PathMatch(Section):
-    """PathPrefix compares whole segments."""
-
-    type: Annotated[str, choice("Exact", "PathPrefix", later=_REGEX)] = "PathPrefix"
-    value: Annotated[str, AfterValidator(_path)] = "/"
-
-
-class HeaderMatch(Section):
-    type: Annotated[str, choice("Exact", later=_REGEX)] = "Exact"
-    name: HeaderName
-    value: HeaderValue
-
-
-class Match(Section):
-    """All parts must hold."""
-
-    later: ClassVar = {"queryParams": "match by path, headers and method"}
-    path: PathMatch = PathMatch()
-    headers: list[HeaderMatch] = []
-    method: Annotated[str, choice(*METHODS)] | None = None
 
 
 class ExtensionRef(Section):
@@ -89,8 +48,8 @@ class HeaderModifier(Section):
 
 class PathRewrite(Section):
     type: Annotated[str, choice("ReplaceFullPath", "ReplacePrefixMatch")]
-    replace_full_path: Annotated[str, AfterValidator(_path)] | None = None
-    replace_prefix_match: Annotated[str, AfterValidator(_path)] | None = None
+    replace_full_path: Annotated[str, AfterValidator(path_value)] | None = None
+    replace_prefix_match: Annotated[str, AfterValidator(path_value)] | None = None
 
     @model_validator(mode="after")
     def _value_of_type(self) -> PathRewrite:
