@@ -36,6 +36,8 @@ class EdgeError(Exception):
     status = 500
     retry = Retry.NEVER
     flag = "EI"
+    retry_after_s = 0
+    """Seconds after which another request may fare better, 0 = nobody knows."""
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(detail)
@@ -56,6 +58,13 @@ class BadRequest(DownstreamError):
     def __init__(self, detail: str, status: int = 400) -> None:
         super().__init__(detail)
         self.status = status
+
+
+class Misdirected(DownstreamError):
+    """The request came on a connection that is not good for its host. Spec: RFC 9110 §15.5.20."""
+
+    status = 421
+    flag = "MR"
 
 
 class DownstreamClosed(DownstreamError):
@@ -106,10 +115,18 @@ class ConnectFailed(UpstreamError):
 
 
 class NoEndpoint(UpstreamError):
-    """The cluster has no endpoint to offer, or its connection limit is reached."""
+    """The cluster has no endpoint to offer."""
 
     status = 503
     flag = "UH"
+
+
+class Overloaded(UpstreamError):
+    """A limit of the cluster is reached: connections, waiting requests, requests under way."""
+
+    status = 503
+    flag = "UO"
+    retry_after_s = 1
 
 
 class UpstreamClosed(UpstreamError):
@@ -138,6 +155,20 @@ class BadResponse(UpstreamError):
     """The response broke the protocol: 502, the connection is closed and never reused."""
 
     flag = "UPE"
+
+
+class StrayBytes(BadResponse):
+    """A reused connection brought bytes that nobody asked for where an answer should begin.
+
+    They belong to an earlier answer, so they say nothing about this request. `unsent` = they were
+    found before the request was sent.
+    """
+
+    retry = Retry.IF_REUSED
+
+    def __init__(self, detail: str, unsent: bool = False) -> None:
+        super().__init__(detail)
+        self.unsent = unsent
 
 
 class FilterError(EdgeError):

@@ -102,9 +102,12 @@ class Ending(Flow):
         if self.response_out:
             self.reset_exchange(error)
             return
+        fields = [(b"content-type", b"text/plain")]
+        if error.retry_after_s:
+            fields.append((b"retry-after", b"%d" % error.retry_after_s))
         reply = LocalReply(
             error.status,
-            [(b"content-type", b"text/plain")],
+            fields,
             _REASONS[error.source.value],
             error.detail,
             "edge",

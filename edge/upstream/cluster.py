@@ -1,18 +1,19 @@
-"""A cluster: its endpoints' pools, and the one function that decides where a request goes."""
+"""A cluster: its endpoints, and the one function that decides where a request goes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Final
 
 from edge import model
-from edge.errors import NoEndpoint
+from edge.errors import NoEndpoint, Overloaded
 from edge.exchange.deadlines import Deadlines
 from edge.exchange.seams import ExchangeResponse
 from edge.head import RequestHead
-from edge.upstream.balancer import Balancer, RoundRobin
 from edge.upstream.dialer import Dialer
+from edge.upstream.endpoints import Endpoints
 from edge.upstream.pool import H1Pool, Pool, Settings
 from edge.upstream.queue import Queue
 from edge.upstream.request import PooledRequest
@@ -40,7 +41,10 @@ _USE: Final = Verdict.USE
 
 
 class Cluster:
-    """Implements `seams.ClusterHandle`. The model's `max_connections` is per endpoint and worker."""
+    """Implements `seams.ClusterHandle`, plain: `edge.upstream.guarded` adds what few clusters have.
+
+    `share` = how many workers there are: each keeps its part of the model's limits, rounded up.
+    """
 
     def __init__(
         self,
@@ -49,51 +53,65 @@ class Cluster:
         deadlines: Deadlines,
         clock: Callable[[], float],
         limits: model.Limits,
-        balancer: Balancer | None = None,
         call_soon: Callable[[Callable[[], None]], object] | None = None,
+        share: int = 1,
     ) -> None:
         self.name = cluster.name
         self.model = cluster
         self.secure = cluster.tls is not None
         self.limits = limits
-        self._clock = clock
-        self.queue = Queue(self._admit, deadlines, clock)
+        self.clock = clock
+        self.deadlines = deadlines
+        self.share = share
+        self.generation = 0
+        """Of the last `update` that was carried out."""
+        self.closed = False
+        self.rejected: Counter[str] = Counter()
+        """Requests not taken, by reason."""
+        self._connections_max = part(cluster.max_connections, share)
+        self.queue = Queue(self._admit, deadlines, clock, part(cluster.max_pending, share), self.rejected)
         settings = Settings(cluster, dialer, deadlines, clock, limits, call_soon)
         make = SharedPool if cluster.protocol == "h2" else H1Pool
-        self.pools: list[Pool] = [
-            make(i, endpoint, settings, self.queue) for i, endpoint in enumerate(cluster.endpoints)
-        ]
         self.shared = make.shared
-        self._all_tried = (1 << len(self.pools)) - 1
-        self._pick = (balancer or RoundRobin(len(self.pools))).pick
+        self.endpoints = endpoints = Endpoints(
+            cluster, lambda index, endpoint: make(index, endpoint, settings, self.queue), deadlines, clock
+        )
+        self.pools: list[Pool] = endpoints.pools
+        endpoints.on_change = self._changed
+        self._pick = endpoints.balancer.pick
 
     def dispatch(
-        self, receiver: ExchangeResponse, head: RequestHead, end: bool, timeout_s: float
+        self, receiver: ExchangeResponse, head: RequestHead, end: bool, timeout_s: float, avoid: int = 0
     ) -> PooledRequest:
+        """As the seam says. `avoid` = bits of endpoints not to choose while there are others."""
         request = PooledRequest(self, receiver, head, end, timeout_s)
+        if avoid and self.endpoints.usable & ~avoid:
+            request.tried = avoid
         self.assign(request)
         return request
 
-    def decide(self, tried: int, fresh: bool) -> tuple[Verdict, Pool | None]:
+    def decide(self, tried: int, fresh: bool, key: int = 0) -> tuple[Verdict, Pool | None]:
         """Every decision about connections, and nothing else: changes no pool.
 
-        `tried` = bits of endpoints not to choose; `fresh` = an idle connection will not do.
+        `tried` = bits of endpoints not to choose; `fresh` = an idle connection will not do; `key` =
+        hash of the request, where the balancer wants one.
         """
-        first = self._pick(tried)
+        first = self._pick(tried, key)
         if first < 0:
             return Verdict.REFUSE, None
         pool = self.pools[first]
         if pool.idle and not fresh:
             return _USE, pool
+        full = self.endpoints.open() >= self._connections_max
         for _ in range(len(self.pools)):
             if pool.joinable:
                 return Verdict.JOIN, pool
-            if pool.open < pool.cap:
+            if not full:
                 return Verdict.DIAL, pool
             if pool.idle:
                 return (Verdict.EVICT if fresh and not pool.shared else _USE), pool
             tried |= 1 << pool.index
-            index = self._pick(tried)
+            index = self._pick(tried, key)
             if index < 0:
                 break
             pool = self.pools[index]
@@ -101,7 +119,7 @@ class Cluster:
 
     def assign(self, request: PooledRequest, fresh: bool = False) -> None:
         """Start an attempt of `request`, or let it wait, or fail it."""
-        verdict, pool = self.decide(request.tried, fresh)
+        verdict, pool = self.decide(request.tried, fresh, request.key)
         if pool is None:
             self._no_pool(request, verdict)
         else:
@@ -110,25 +128,29 @@ class Cluster:
     def _start(self, request: PooledRequest, verdict: Verdict, pool: Pool) -> None:
         timeout_s = request.timeout_s
         if timeout_s:
-            request.attempt_deadline = self._clock() + timeout_s
+            request.attempt_deadline = self.clock() + timeout_s
         if verdict is _USE:
-            request.use(pool.take(), pool.address)
+            request.use(pool.take(), pool)
             return
         if verdict is Verdict.EVICT:
             pool.evict()
         request.tried |= 1 << pool.index
         start = pool.join if verdict is Verdict.JOIN else pool.dial
-        request.dialling(start(request, timeout_s), pool.address)
+        request.dialling(start(request, timeout_s), pool)
 
     def _no_pool(self, request: PooledRequest, verdict: Verdict) -> None:
-        if verdict is Verdict.REFUSE:
-            request.give_up(NoEndpoint("no endpoint" if not self.pools else "too many requests wait"))
-        else:
+        if verdict is Verdict.WAIT:
             self.queue.join(request)
+        elif self.endpoints.usable & ~request.tried:
+            self.rejected["max_pending"] += 1
+            request.give_up(Overloaded("too many requests wait"))
+        else:
+            self.rejected["no_endpoint"] += 1
+            request.give_up(NoEndpoint("no endpoint"))
 
     def _admit(self, request: PooledRequest) -> bool:
         """Start a request that waits, if that is possible now."""
-        verdict, pool = self.decide(request.tried, False)
+        verdict, pool = self.decide(request.tried, False, request.key)
         if pool is None:
             return False
         self.queue.leave(request)
@@ -137,9 +159,31 @@ class Cluster:
 
     def untried(self, tried: int) -> bool:
         """Whether an endpoint is left whose bit is not set."""
-        return tried != self._all_tried
+        return bool(self.endpoints.usable & ~tried)
+
+    def update(self, endpoints: Sequence[model.Endpoint], generation: int) -> bool:
+        """These are the endpoints now. False for a generation that is not above the last one.
+
+        Pools of endpoints that remain are kept, connections of removed ones end with their requests.
+        """
+        if generation <= self.generation or self.closed:
+            return False
+        self.generation = generation
+        self.endpoints.update(endpoints)
+        return True
+
+    def _changed(self) -> None:
+        """Other endpoints may be chosen."""
+        self._pick = self.endpoints.balancer.pick
+        if self.queue:
+            self.queue.room()
 
     def close(self) -> None:
         """Idle connections close now, busy ones when their response is complete."""
-        for pool in self.pools:
-            pool.close()
+        self.closed = True
+        self.endpoints.close()
+
+
+def part(limit: int, share: int) -> int:
+    """One worker's part of `limit`, of which `share` workers have one each; 0 stays 0."""
+    return -(-limit // share)

@@ -11,7 +11,10 @@ from edge.upstream.dialer import Dialer
 
 
 class Clusters(dict[str, Cluster]):
-    """By name. A cluster that is equal in the previous revision is the same object, with its pools."""
+    """By name. A cluster that is equal in the previous revision is the same object, with its pools.
+
+    One of the same name goes on counting what it rejects. `share` = how many workers there are.
+    """
 
     def __init__(
         self,
@@ -21,14 +24,17 @@ class Clusters(dict[str, Cluster]):
         clock: Callable[[], float],
         limits: model.Limits,
         previous: Clusters | None = None,
+        share: int = 1,
     ) -> None:
         super().__init__()
         for cluster in models:
             old = previous.get(cluster.name) if previous is not None else None
-            if old is not None and old.model == cluster and old.limits == limits:
+            if old is not None and (old.model, old.limits, old.share) == (cluster, limits, share):
                 self[cluster.name] = old
-            else:
-                self[cluster.name] = Cluster(cluster, dialer, deadlines, clock, limits)
+                continue
+            self[cluster.name] = made = Cluster(cluster, dialer, deadlines, clock, limits, share=share)
+            if old is not None:
+                made.rejected = old.rejected
 
     def retire(self, successor: Clusters | None) -> None:
         """This revision takes no new requests: close the clusters its successor does not share."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from abc import abstractmethod
 from collections.abc import Callable
 from math import inf
@@ -59,6 +60,7 @@ class Connection(asyncio.Protocol):
         "_caller",
         "_clock",
         "_deadlines",
+        "_doubtful",
         "_give_up",
         "_informational",
         "_keep_alive",
@@ -88,6 +90,8 @@ class Connection(asyncio.Protocol):
         self._give_up: Callable[[], None] | None = None
         self._attempt_ends_dial = False
         self._buffer = b""
+        self._doubtful = False
+        """An answer without body came last: bytes may follow that belong to nothing."""
         self._informational = 0
         self._keep_alive = False
         self._sent_all = True
@@ -205,6 +209,16 @@ class Connection(asyncio.Protocol):
         if deadline < self.filed:
             self._deadlines.watch(self)
         self._owner.idle_again(self)
+
+    def _has_unread(self) -> bool:
+        """Whether the upstream has sent, or closed, what this turn of the loop has not read yet."""
+        self._doubtful = False
+        connection = self._transport.get_extra_info("socket")
+        if connection is None:
+            return False
+        poll = select.poll()
+        poll.register(connection, select.POLLIN)
+        return bool(poll.poll(0))
 
     def _part(self) -> None:
         caller = self._caller

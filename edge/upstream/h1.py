@@ -8,7 +8,7 @@ from typing import Final
 from edge.codec.h1.body import ChunkedReader
 from edge.codec.h1.head import Framing, ResponseParse, parse_response
 from edge.codec.h1.render import chunk, last_chunk, render_request
-from edge.errors import BadResponse, EdgeError
+from edge.errors import BadResponse, EdgeError, StrayBytes
 from edge.exchange.seams import ExchangeResponse
 from edge.head import Fields, RequestHead
 from edge.upstream.carrier import Caller
@@ -35,6 +35,9 @@ class H1Client(Connection):
 
     def begin(self, caller: Caller, head: RequestHead, end: bool, deadline: float) -> None:
         self._caller = caller
+        if self._doubtful and self._has_unread():
+            self.fail(StrayBytes("bytes came behind an answer that has no body", unsent=True))
+            return
         self._receiver = caller.receiver
         self._request_head = head
         self._state = HEAD
@@ -128,7 +131,7 @@ class H1Client(Connection):
                 if parsed.head.status < 200:
                     self._check_early(parsed)
             except BadResponse as error:
-                self.fail(error)
+                self._refuse_head(data, error)
                 return
             data = data[at + 4 :]
             if parsed.head.status >= 200 or parsed.framing is _BY_TUNNEL:
@@ -142,13 +145,20 @@ class H1Client(Connection):
 
     def _keep(self, data: bytes, fresh: int) -> None:
         """Hold an unfinished head, unless it can already be told that it is none."""
+        if not data.startswith(_HEAD_START[: len(data)]):
+            self._refuse_head(data, BadResponse("not an HTTP/1 response"))
+            return
         self._buffer = data
         if len(data) > self._limits.head_bytes:
             self.fail(BadResponse("response head too large"))
-        elif not data.startswith(_HEAD_START[: len(data)]):
-            self.fail(BadResponse("not an HTTP/1 response"))
         elif _BARE_LF.search(data, len(data) - fresh):
             self.fail(BadResponse("bare LF in the response head"))
+
+    def _refuse_head(self, data: bytes, error: BadResponse) -> None:
+        """What does not even look like an answer may be the rest of an earlier one."""
+        if self.requests > 1 and not data.startswith(_HEAD_START[: len(data)]):
+            error = StrayBytes(error.detail)
+        self.fail(error)
 
     def _check_early(self, parsed: ResponseParse) -> None:
         if parsed.framing is _BY_TUNNEL:
@@ -166,6 +176,8 @@ class H1Client(Connection):
         length = head.length
         self._keep_alive = parsed.keep_alive and self._request_head.upgrade is None
         if framing is _NO_BODY or (framing is _BY_LENGTH and not length):
+            # An upstream that sends a body all the same may do so a moment later.
+            self._doubtful = framing is _NO_BODY
             self._finish(not rest)
             receiver.response_head(head, True)
             return

@@ -55,7 +55,6 @@ class Pool:
         "_queue",
         "_settings",
         "address",
-        "cap",
         "closing",
         "endpoint",
         "idle",
@@ -80,10 +79,14 @@ class Pool:
         self._settings = settings
         self._queue = queue
         self.idle_timeout_s = settings.model.idle_timeout_s
-        self.cap = settings.model.max_connections
         self.open = 0
         """Connections that are being made, busy, or idle."""
         self.closing = False
+
+    @property
+    def active(self) -> int:
+        """Requests that have a connection here, or wait for one that is being made."""
+        return self.open - len(self.idle)
 
     @property
     def joinable(self) -> bool:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from math import inf
 from typing import Final
 
-from edge.errors import NoEndpoint
+from edge.errors import Overloaded
 from edge.exchange.deadlines import Deadlines
 from edge.upstream.request import PooledRequest
-
-WAITING_MAX: Final = 1024
-"""Requests that may wait per cluster and worker; more get 503 at once."""
 
 WAITING_MAX_S: Final = 10.0
 """Longest wait, when the request has no shorter timeout."""
@@ -29,19 +27,28 @@ class _Waiter:
         self.filed = inf
 
     def expired(self) -> None:
-        self._queue.leave(self._request)
-        self._request.give_up(NoEndpoint("no connection came free in time"))
+        self._queue.late(self._request)
 
 
 class Queue:
-    """First in, first out. `admit(request)` starts a request and says whether that was possible."""
+    """First in, first out. `admit(request)` starts a request and says whether that was possible.
+
+    `rejected` counts those that waited in vain.
+    """
 
     def __init__(
-        self, admit: Callable[[PooledRequest], bool], deadlines: Deadlines, clock: Callable[[], float]
+        self,
+        admit: Callable[[PooledRequest], bool],
+        deadlines: Deadlines,
+        clock: Callable[[], float],
+        places: int,
+        rejected: Counter[str],
     ) -> None:
         self._admit = admit
         self._deadlines = deadlines
         self._clock = clock
+        self._places = places
+        self._rejected = rejected
         self._waiting: dict[PooledRequest, _Waiter] = {}
         self._making_room = False
 
@@ -50,7 +57,7 @@ class Queue:
 
     @property
     def has_place(self) -> bool:
-        return len(self._waiting) < WAITING_MAX
+        return len(self._waiting) < self._places
 
     def join(self, request: PooledRequest) -> None:
         waiter = _Waiter(self, request, self._clock() + min(request.timeout_s or inf, WAITING_MAX_S))
@@ -62,6 +69,12 @@ class Queue:
         waiter = self._waiting.pop(request, None)
         if waiter is not None:
             self._deadlines.forget(waiter)
+
+    def late(self, request: PooledRequest) -> None:
+        """`request` has waited long enough."""
+        self.leave(request)
+        self._rejected["max_connections"] += 1
+        request.give_up(Overloaded("no connection came free in time"))
 
     def room(self) -> None:
         """A connection became idle or ended: the oldest go on. A loop, never recursive."""

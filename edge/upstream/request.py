@@ -6,13 +6,14 @@ from math import inf
 from time import time_ns
 from typing import TYPE_CHECKING, Final
 
-from edge.errors import EdgeError, Retry, UpstreamRefused
+from edge.errors import EdgeError, Retry, StrayBytes, UpstreamRefused
 from edge.exchange.seams import ExchangeResponse
 from edge.head import Fields, RequestHead
 from edge.upstream.carrier import Carrier
 
 if TYPE_CHECKING:
     from edge.upstream.cluster import Cluster
+    from edge.upstream.pool import Pool
 
 HELD_MAX_BYTES: Final = 64 << 10
 """Request body kept while no connection is there; past it the sender is paused."""
@@ -54,6 +55,8 @@ class PooledRequest:
         "attempts",
         "failures",
         "head",
+        "key",
+        "pool",
         "receiver",
         "reused",
         "timeout_s",
@@ -68,6 +71,10 @@ class PooledRequest:
         self.head = head
         self.timeout_s = timeout_s
         self.address = ""
+        self.key = 0
+        """Hash of the request, where its cluster's balancer wants one."""
+        self.pool: Pool | None = None
+        """Of the latest attempt."""
         self.reused = False
         self.attempts = 0
         self.failures: tuple[Failure, ...] = ()
@@ -90,9 +97,10 @@ class PooledRequest:
 
     # -- called by the cluster and the connection ------------------------------------------
 
-    def use(self, client: Carrier, address: str) -> None:
+    def use(self, client: Carrier, pool: Pool) -> None:
         """An idle connection was chosen."""
-        self.address = address
+        self.pool = pool
+        self.address = pool.address
         self.reused = True
         self.attempts += 1
         if self._held is None and self._ended is self._end:
@@ -101,9 +109,10 @@ class PooledRequest:
         else:
             self._send_on(client)
 
-    def dialling(self, client: Carrier, address: str) -> None:
+    def dialling(self, client: Carrier, pool: Pool) -> None:
         """A new connection is being made."""
-        self.address = address
+        self.pool = pool
+        self.address = pool.address
         self.reused = False
         self.attempts += 1
         self._held = self._held or []
@@ -116,9 +125,12 @@ class PooledRequest:
 
     def _send_on(self, client: Carrier) -> None:
         self._client = client
+        client.begin(self, self.head, self._end, self.attempt_deadline)
+        if self._client is not client:
+            # It could not even begin. What is held is for the next attempt, or went with it.
+            return
         held = self._held
         self._held = None
-        client.begin(self, self.head, self._end, self.attempt_deadline)
         if held:
             self._held_bytes = 0
             for data in held:
@@ -159,7 +171,7 @@ class PooledRequest:
             and self.reused
             and not self._retried
             and not self._body_sent
-            and self.head.method in IDEMPOTENT
+            and (self.head.method in IDEMPOTENT or (isinstance(error, StrayBytes) and error.unsent))
         ):
             self._retried = True
             return True

@@ -36,6 +36,10 @@ class SharedPool(Pool):
         return stream
 
     @property
+    def active(self) -> int:
+        return sum(client.active for client in self._all)
+
+    @property
     def joinable(self) -> bool:
         return self._dialling is not None and self._dialling.has_room
 

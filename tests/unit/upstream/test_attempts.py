@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from edge.errors import EdgeError
-from edge.upstream import queue as queue_module
 from edge.upstream.cluster import Verdict
 from tests.unit.upstream.fakes import OK, OK_CALLS, Bench, get, post
 
@@ -301,20 +300,20 @@ def test_a_waiting_request_gets_a_new_connection_when_the_busy_one_ends() -> Non
     assert bench.connect().take().startswith(b"GET /2 ")
 
 
-def test_waiting_is_bounded_in_time_and_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue_module, "WAITING_MAX", 2)
-    bench = Bench(max_connections=1)
+def test_waiting_is_bounded_in_time_and_number() -> None:
+    bench = Bench(max_connections=1, max_pending=2)
     bench.warm()
     bench.send(get())
     _, waits = bench.send(get())
     _, waits_less = bench.send(get(), timeout_s=1.0)
     _, refused = bench.send(get())
-    assert refused.calls == [("failed", "NoEndpoint", 503)]
+    assert refused.calls == [("failed", "Overloaded", 503)]
     bench.time.pass_by(1.15)
-    assert waits_less.calls == [("failed", "NoEndpoint", 503)]
+    assert waits_less.calls == [("failed", "Overloaded", 503)]
     assert waits.calls == []
     bench.time.pass_by(9.0)
-    assert waits.calls == [("failed", "NoEndpoint", 503)]
+    assert waits.calls == [("failed", "Overloaded", 503)]
+    assert bench.cluster.rejected == {"max_pending": 1, "max_connections": 2}
 
 
 def test_a_waiting_request_can_be_cancelled() -> None:
@@ -330,17 +329,15 @@ def test_a_waiting_request_can_be_cancelled() -> None:
     assert bench.idle == 1
 
 
-def test_another_endpoint_is_used_when_the_first_is_at_its_cap() -> None:
-    bench = Bench(endpoints=2, max_connections=1)
+def test_at_the_cap_an_idle_connection_to_another_endpoint_is_used() -> None:
+    bench = Bench(endpoints=2, max_connections=2)
     bench.send(get())
     bench.send(get())
     bench.connect(0)
-    bench.dialer.dials[0].protocol.data_received(OK)
-    bench.send(get())
-    _, exchange = bench.send(get())
-    assert len(bench.dialer.dials) == 2
     bench.connect(1)
     bench.dialer.dials[1].protocol.data_received(OK)
+    _, exchange = bench.send(get(b"/2"))
+    assert len(bench.dialer.dials) == 2
     bench.dialer.dials[1].protocol.data_received(OK)
     assert exchange.calls == OK_CALLS
 

@@ -1,9 +1,8 @@
-"""Sets of clusters across revisions, and balancers."""
+"""Sets of clusters across revisions, and endpoints that change."""
 
 from __future__ import annotations
 
 from edge import model
-from edge.upstream.balancer import Balancer, RoundRobin
 from edge.upstream.cluster import Cluster
 from edge.upstream.clusters import Clusters
 from edge.upstream.pool import shown_address
@@ -33,32 +32,24 @@ def test_equal_clusters_survive_a_reload_and_the_others_are_closed() -> None:
     assert second["same"].pools[0].closing
 
 
-def test_round_robin_passes_over_what_was_tried_and_says_when_all_were() -> None:
-    balancer = RoundRobin(3)
-    assert [balancer.pick(0) for _ in range(4)] == [0, 1, 2, 0]
-    assert balancer.pick(0b010) == 2
-    assert balancer.pick(0b101) == 1
-    assert balancer.pick(0b111) == -1
-    assert RoundRobin(0).pick(0) == -1
+def test_a_replaced_cluster_goes_on_counting_what_it_rejects() -> None:
+    bench = Bench()
+
+    def build(port: int, previous: Clusters | None) -> Clusters:
+        models = [cluster("shop", port)]
+        return Clusters(models, bench.dialer, bench.deadlines, bench.time.clock, model.Limits(), previous)
+
+    first = build(80, None)
+    first["shop"].rejected["max_pending"] += 1
+    assert build(81, first)["shop"].rejected == {"max_pending": 1}
 
 
-class LastFirst:
-    """A balancer that starts from the end."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-
-    def pick(self, tried: int) -> int:
-        return next((i for i in reversed(range(self._count)) if not tried >> i & 1), -1)
-
-
-def test_any_balancer_decides_where_attempts_go() -> None:
-    bench = Bench(endpoints=3)
-    balancer: Balancer = LastFirst(3)
-    subject = Cluster(bench.model, bench.dialer, bench.deadlines, bench.time.clock, bench.limits, balancer)
-    subject.dispatch(Recorder(), get(), True, 0.0)
-    bench.dialer.dials[0].failed("refused")
-    assert [dial.host for dial in bench.dialer.dials] == ["10.0.0.3", "10.0.0.2"]
+def test_each_worker_has_its_part_of_the_limits_rounded_up() -> None:
+    bench = Bench(max_connections=5)
+    subject = Cluster(bench.model, bench.dialer, bench.deadlines, bench.time.clock, bench.limits, share=3)
+    for _ in range(4):
+        subject.dispatch(Recorder(), get(), True, 0.0)
+    assert len(bench.dialer.dials) == 2
 
 
 def test_addresses_are_shown_as_ip_and_port() -> None:
