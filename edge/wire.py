@@ -16,11 +16,27 @@ DOWN_LIMIT_BYTES = 64 << 20
 UP_LIMIT_BYTES = 1 << 20
 
 
+class GroupKeys(msgspec.Struct, tag=True, frozen=True):
+    """Secrets that all workers of a group have in common, told before the first Prepare.
+
+    `reset` makes the tokens of QUIC's stateless resets, `retry` seals its address tokens.
+    """
+
+    reset: bytes
+    retry: bytes
+
+
 class Prepare(msgspec.Struct, tag=True, frozen=True):
-    """Build everything of `model` beside what runs; answer Prepared or Refused."""
+    """Build everything of `model` beside what runs; answer Prepared or Refused.
+
+    `sockets` are names of listeners (`NAME`, and `NAME/udp` for h3), each with this worker's socket:
+    bound, TCP ones listen. Their descriptors come after those the model counts on, in this order.
+    All sockets of the revision are named each time; one the worker has already comes as a duplicate.
+    """
 
     revision: int
     model: Model
+    sockets: list[str] = []
 
 
 class Activate(msgspec.Struct, tag=True, frozen=True):
@@ -95,7 +111,7 @@ class Counters(msgspec.Struct, tag=True, frozen=True):
     samples: list[tuple[str, list[tuple[str, str]], list[float]]]
 
 
-Down = Prepare | Activate | Abort | Endpoints | Drain
+Down = GroupKeys | Prepare | Activate | Abort | Endpoints | Drain
 Up = Prepared | Refused | Drained | Health | Spans | Counters
 
 

@@ -39,7 +39,7 @@ StateDir = Annotated[Path | None, Parameter(name="--state-dir")]
 def run(
     *,
     config: Annotated[Path, Parameter(name=["--config", "-c"])],
-    workers: int = 1,
+    workers: int = 0,
     state_dir: StateDir = None,
     grace: str = "10s",
 ) -> int:
@@ -50,7 +50,7 @@ def run(
     config
         The YAML file.
     workers
-        Only 1 for now.
+        How many processes serve. Default: one for each CPU this one may use.
     state_dir
         Where compiled modules are kept. Default: $EDGE_STATE_DIR, else under $XDG_STATE_HOME.
     grace

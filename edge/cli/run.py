@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,16 +17,15 @@ from edge.control.drafter import Drafter
 if TYPE_CHECKING:
     from edge.control.supervisor import Supervisor
 
-ONE_WORKER = (
-    "edge: --workers {} is refused: this version runs one worker. What filters share (shared data, "
-    "queues) is not yet shared between workers, so more of them would give wrong answers."
-)
+WORKERS_LIMIT = 128
+"""A connection id's first byte has room for the number of a worker, twice over."""
 
 
 def run_file(config: Path, workers: int, state_dir: Path | None, grace: str) -> int:
-    """The exit code. Everything is said on stderr."""
-    if workers != 1:
-        print(ONE_WORKER.format(workers), file=sys.stderr)
+    """The exit code. Everything is said on stderr. `workers` 0 = one for each CPU we may use."""
+    workers = workers or min(len(os.sched_getaffinity(0)), WORKERS_LIMIT)
+    if not 1 <= workers <= WORKERS_LIMIT:
+        print(f"edge: --workers {workers}: from 1 to {WORKERS_LIMIT}", file=sys.stderr)
         return EXIT_USAGE
     try:
         grace_s = duration_s(grace)
@@ -37,7 +35,7 @@ def run_file(config: Path, workers: int, state_dir: Path | None, grace: str) -> 
     outcome, descriptors = drafted(config, state_directory(state_dir))
     if not isinstance(outcome, Draft):
         return refused(outcome, config)
-    return serve(outcome, descriptors, grace_s, announce)
+    return serve(outcome, descriptors, grace_s, workers)
 
 
 def drafted(config: Path, state_dir: Path) -> tuple[Outcome, list[int]]:
@@ -66,9 +64,7 @@ def refused(outcome: Invalid | Uncompiled | Failed, config: Path) -> int:
     return EXIT_REFUSED if isinstance(outcome, Uncompiled) else EXIT_FAILED
 
 
-def serve(
-    draft: Draft, descriptors: list[int], grace_s: float, on_ready: Callable[[Supervisor], None]
-) -> int:
+def serve(draft: Draft, descriptors: list[int], grace_s: float, workers: int) -> int:
     """Run a supervisor to its end; the exit code."""
     import uvloop
 
@@ -77,7 +73,7 @@ def serve(
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="edge: %(message)s")
 
     async def main() -> int:
-        return await Supervisor(draft, descriptors, Options(grace_s, on_ready)).run()
+        return await Supervisor(draft, descriptors, Options(grace_s, workers, announce)).run()
 
     try:
         return uvloop.run(main())

@@ -1,8 +1,13 @@
-"""Keeps one worker alive and on the current revision.
+"""Keeps one worker alive; what it serves is its handover's affair.
 
-starting ── Prepared ──> serving ── Drain ──> draining ──> ended
-    │                       │
-    └── dies or is silent ──┴──> waiting (back-off) ──> starting …
+| state | becomes | when |
+|---|---|---|
+| starting | serving | it answered Prepared and got Activate |
+| starting, serving | waiting | it died, was silent, lied, or refused what it must serve |
+| serving | serving | a revision is proposed, adopted or withdrawn (`handover`) |
+| waiting | starting | the back-off is over |
+| starting, serving | draining | `drain` |
+| draining, waiting | ended | it is gone; or it cannot be kept alive, and then with a reason |
 """
 
 from __future__ import annotations
@@ -10,13 +15,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 
-from edge import model, wire
+from edge import wire
+from edge.control.handover import Handover, Revision
 from edge.control.link import SupervisorLink
 from edge.control.process import WorkerProcess
-from edge.control.sockets import Bound
 
 log = logging.getLogger("edge.supervisor")
 
@@ -30,7 +34,6 @@ CRASHES_LIMIT = 10
 BACKOFF_FIRST_S = 0.05
 BACKOFF_MOST_S = 1.0
 
-
 REASONS_LIMIT = 20
 REASON_CHARS = 500
 
@@ -43,41 +46,40 @@ class State(Enum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """What a worker is to serve; the keeper's owner keeps the descriptors open."""
-
-    model: model.Model
-    descriptors: Sequence[int]
-
-
 class Keeper:
     """`ready` is set while the worker serves. `ended` resolves to None after a drain, or to the
     reason why the worker cannot be kept alive. `on_exit(number)` hears of every death.
+
+    `greeting` is told to every process before its first revision. One whose processes keep dying
+    asks `needed` whether others serve: while they do it goes on trying, as traffic goes on.
     """
 
     def __init__(
         self,
         number: int,
-        listeners: Sequence[Bound],
         revision: Revision,
         on_message: Callable[[wire.Up], None],
         on_exit: Callable[[int], None] | None = None,
+        greeting: Sequence[wire.Down] = (),
+        workers: int = 1,
     ) -> None:
+        self.number = number
         self.state = State.WAITING
         self.restarts = 0
+        self.crashes = 0
+        """In a row, without calm between them."""
         self.health: wire.Health | None = None
         self.ready = asyncio.Event()
+        self.handover = Handover(number, revision)
+        self.needed: Callable[[], bool] = bool
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[str | None] = self._loop.create_future()
-        self._number = number
-        self._listeners = listeners
-        self._revision = revision
+        self._workers = workers
         self._on_message = on_message
         self._on_exit = on_exit
+        self._greeting = greeting
         self._process: WorkerProcess | None = None
         self._link: SupervisorLink | None = None
-        self._crashes = 0
         self._refused: list[str] = []
         self._killed = False
         self._quiet_s = 0.0
@@ -91,15 +93,16 @@ class Keeper:
         return self._process.pid if self._process else 0
 
     def start(self) -> None:
-        """Start the worker and hand it the revision."""
+        """Start the worker and hand it the revision that was adopted last."""
         self.state = State.STARTING
         self._killed = False
         self._quiet_s = self._age_s = 0.0
         self._checked = self._loop.time()
-        self._process = WorkerProcess(self._number, self._listeners, self._exited)
+        self._process = WorkerProcess(self.number, self._workers, self._exited)
         self._link = SupervisorLink(self._process.wire, self._received, self._wire_closed)
-        revision = self._revision
-        self._link.send(wire.Prepare(revision.model.revision, revision.model), revision.descriptors)
+        for message in self._greeting:
+            self._link.send(message)
+        self.handover.begin(self._link.send)
         self._timer = self._loop.call_later(CHECK_PERIOD_S, self._check)
 
     def drain(self, grace_s: float) -> None:
@@ -122,19 +125,21 @@ class Keeper:
 
     def _received(self, message: wire.Up) -> None:
         if self._is_lie(message):
-            log.error("worker %d (pid %d) spoke for another; it is killed", self._number, self.pid)
+            log.error("worker %d (pid %d) spoke for another; it is killed", self.number, self.pid)
             self.kill()
             return
         self._quiet_s = 0.0
         if isinstance(message, wire.Prepared):
-            if self.state is State.STARTING and self._link is not None:
-                self._link.send(wire.Activate(message.revision))
+            self.handover.prepared(message.revision)
+            if self.state is State.STARTING and self.handover.serving is not None:
                 self.state = State.SERVING
                 self._age_s = 0.0
                 self.ready.set()
         elif isinstance(message, wire.Refused):
-            self._refused = [_printable(error) for error in message.errors[:REASONS_LIMIT]]
-            self.kill()
+            errors = [_printable(error) for error in message.errors[:REASONS_LIMIT]]
+            if self.handover.refused(message.revision, errors):
+                self._refused = errors
+                self.kill()
         elif isinstance(message, wire.Health):
             self.health = message
         else:
@@ -143,14 +148,14 @@ class Keeper:
     def _is_lie(self, message: wire.Up) -> bool:
         """What names another worker or revision: tables kept by number must not grow by it."""
         if isinstance(message, wire.Health | wire.Counters):
-            return message.worker != self._number
+            return message.worker != self.number
         if isinstance(message, wire.Prepared | wire.Refused):
-            return message.revision != self._revision.model.revision
+            return not self.handover.expects(message.revision)
         return False
 
     def _wire_closed(self, reason: str) -> None:
         if self.state is not State.DRAINING and not self._killed:
-            log.error("worker %d (pid %d): %s", self._number, self.pid, reason)
+            log.error("worker %d (pid %d): %s", self.number, self.pid, reason)
             self.kill()
 
     def _check(self) -> None:
@@ -166,13 +171,13 @@ class Keeper:
             self._quiet_s > (START_LIMIT_S if starting else SILENCE_LIMIT_S)
             and self.state is not State.DRAINING
         ):
-            log.error("worker %d (pid %d) is silent; it is killed", self._number, self.pid)
+            log.error("worker %d (pid %d) is silent; it is killed", self.number, self.pid)
             self.kill()
         elif starting and self._age_s > START_LIMIT_S:
-            log.error("worker %d (pid %d) did not prepare in %.0f s", self._number, self.pid, START_LIMIT_S)
+            log.error("worker %d (pid %d) did not prepare in %.0f s", self.number, self.pid, START_LIMIT_S)
             self.kill()
         elif self.state is State.SERVING and self._age_s > CALM_S:
-            self._crashes = 0
+            self.crashes = 0
         self._timer = self._loop.call_later(CHECK_PERIOD_S, self._check)
 
     def _exited(self, code: int) -> None:
@@ -180,8 +185,9 @@ class Keeper:
         self.ready.clear()
         self._process = None
         self.health = None
+        self.handover.end()
         if self._on_exit is not None:
-            self._on_exit(self._number)
+            self._on_exit(self.number)
         if self._timer is not None:
             self._timer.cancel()
         if self._link is not None:
@@ -192,13 +198,13 @@ class Keeper:
         if self._refused and self.restarts == 0:
             self._end("the worker refused the configuration: " + "; ".join(self._refused))
             return
-        self._crashes += 1
+        self.crashes += 1
         how = f"signal {-code}" if code < 0 else f"code {code}"
-        if self._crashes >= CRASHES_LIMIT:
-            self._end(f"worker {self._number} died {self._crashes} times in a row, last with {how}")
+        if self.crashes >= CRASHES_LIMIT and not self.needed():
+            self._end(f"worker {self.number} died {self.crashes} times in a row, last with {how}")
             return
-        delay_s = min(BACKOFF_FIRST_S * 2 ** (self._crashes - 1), BACKOFF_MOST_S)
-        log.error("worker %d ended with %s; it is started again in %.2f s", self._number, how, delay_s)
+        delay_s = min(BACKOFF_FIRST_S * 2 ** min(self.crashes - 1, 10), BACKOFF_MOST_S)
+        log.error("worker %d ended with %s; it is started again in %.2f s", self.number, how, delay_s)
         self._loop.call_later(delay_s, self._restart)
 
     def _restart(self) -> None:
@@ -208,6 +214,7 @@ class Keeper:
 
     def _end(self, reason: str | None) -> None:
         self.state = State.ENDED
+        self.handover.withdraw()
         if not self.ended.done():
             self.ended.set_result(reason)
 

@@ -8,11 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import edge
-from edge.control.sockets import Bound
 
 KEPT_VARIABLES = (
     "PATH",
@@ -37,8 +36,8 @@ def worker_environment(environment: dict[str, str]) -> dict[str, str]:
 class WorkerProcess:
     """One child; `on_exit(code)` comes once, negative codes are signals."""
 
-    def __init__(self, number: int, listeners: Iterable[Bound], on_exit: Callable[[int], None]) -> None:
-        """Starts it. `wire` is our end of the socket pair; the caller owns it."""
+    def __init__(self, number: int, workers: int, on_exit: Callable[[int], None]) -> None:
+        """Starts number `number` of `workers`. `wire` is our end of the socket pair; the caller owns it."""
         self._on_exit = on_exit
         self._loop = asyncio.get_running_loop()
         self.wire, theirs = socket.socketpair()
@@ -51,15 +50,13 @@ class WorkerProcess:
             str(theirs.fileno()),
             "--number",
             str(number),
+            "--workers",
+            str(workers),
         ]
-        inherited = [theirs.fileno()]
-        for bound in listeners:
-            command += ["--listener", f"{bound.name}={bound.socket.fileno()}"]
-            inherited.append(bound.socket.fileno())
         with theirs:
             self._child = subprocess.Popen(
                 command,
-                pass_fds=inherited,
+                pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=worker_environment(dict(os.environ)),
                 # A ^C at the terminal goes to the supervisor alone, which drains its workers.

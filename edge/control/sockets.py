@@ -1,6 +1,7 @@
-"""The listeners' sockets: bound once by the supervisor, inherited by every worker it starts.
+"""The listeners' sockets: bound once by the supervisor, one for each worker.
 
-They live on when a worker dies, so that connections wait in the backlog for the next one.
+They live on when a worker dies, so that its connections wait in the backlog for the next one.
+SO_REUSEPORT spreads new connections over the workers' sockets.
 """
 
 from __future__ import annotations
@@ -11,77 +12,107 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge.control.config.quantity import HostPort
+from edge.control.steering import steer
 
 BACKLOG = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """`port` is never 0."""
+    """An address with a socket for each worker, in order of their numbers. `port` is never 0."""
 
     name: str
-    socket: socket.socket
+    sockets: tuple[socket.socket, ...]
     address: HostPort
+
+    @property
+    def socket(self) -> socket.socket:
+        """The first one: where there is only one."""
+        return self.sockets[0]
+
+    def close(self) -> None:
+        for each in self.sockets:
+            each.close()
 
 
 class CannotBind(Exception):
     """The text says which listener (or admin), which address, why, and what to do."""
 
 
-def bind_all(listeners: Iterable[tuple[str, HostPort]], kind: str = "listener ") -> list[Bound]:
+def bind_all(
+    listeners: Iterable[tuple[str, HostPort]], kind: str = "listener ", workers: int = 1
+) -> list[Bound]:
     """All or none. Raises CannotBind; `kind` stands before the name in its text."""
     bound: list[Bound] = []
     for name, address in listeners:
         try:
-            made = bind(address)
+            made = bind(address, workers)
         except OSError as error:
             for each in bound:
-                each.socket.close()
+                each.close()
             raise CannotBind(f"{kind}{name}: cannot bind {address}: {_reason(error, address.port)}") from None
-        port: int = made.getsockname()[1]
+        port: int = made[0].getsockname()[1]
         bound.append(Bound(name, made, HostPort(address.host, port)))
     return bound
 
 
 def bind_udp(beside: Iterable[Bound]) -> list[Bound]:
-    """For each TCP socket a UDP socket of the same address, named `NAME/udp`. Raises CannotBind."""
+    """For each TCP address as many UDP sockets, named `NAME/udp`. Raises CannotBind.
+
+    The order of the sockets is what steering counts by, so a socket keeps its place for life.
+    """
     bound: list[Bound] = []
     for tcp in beside:
-        family = tcp.socket.family
-        made = socket.socket(family, socket.SOCK_DGRAM)
         try:
-            if family == socket.AF_INET6:
-                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            made.bind((tcp.address.host, tcp.address.port))
+            made = _bound(tcp.address, socket.SOCK_DGRAM, len(tcp.sockets))
         except OSError as error:
             for each in bound:
-                each.socket.close()
-            made.close()
+                each.close()
             reason = _reason(error, tcp.address.port)
             raise CannotBind(f"listener {tcp.name}: cannot bind UDP {tcp.address} for h3: {reason}") from None
-        made.setblocking(False)
+        for each_socket in made:
+            each_socket.setblocking(False)
+        if len(made) > 1:
+            steer(made)
         bound.append(Bound(f"{tcp.name}/udp", made, tcp.address))
     return bound
 
 
-def bind(address: HostPort) -> socket.socket:
-    """A listening TCP socket with SO_REUSEPORT. Raises OSError when another process listens there."""
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    if address.port:
-        # With SO_REUSEPORT alone two edges would share a port without a word; this bind fails then.
-        with socket.socket(family) as probe:
-            _prepare(probe, family)
-            probe.bind((address.host, address.port))
-    made = socket.socket(family)
+def bind(address: HostPort, workers: int = 1) -> tuple[socket.socket, ...]:
+    """Listening TCP sockets with SO_REUSEPORT. Raises OSError when another process listens there."""
+    made = _bound(address, socket.SOCK_STREAM, workers)
     try:
-        _prepare(made, family)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        made.bind((address.host, address.port))
-        made.listen(BACKLOG)
+        for each in made:
+            each.listen(BACKLOG)
     except OSError:
-        made.close()
+        for each in made:
+            each.close()
         raise
     return made
+
+
+def _bound(address: HostPort, kind: socket.SocketKind, count: int) -> tuple[socket.socket, ...]:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    port = address.port
+    if port:
+        # With SO_REUSEPORT alone two edges would share a port without a word; this bind fails then.
+        with socket.socket(family, kind) as probe:
+            _prepare(probe)
+            probe.bind((address.host, port))
+    made: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            each = socket.socket(family, kind)
+            made.append(each)
+            _prepare(each)
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            each.bind((address.host, port))
+            port = each.getsockname()[1]
+    except OSError:
+        for each in made:
+            each.close()
+        raise
+    return tuple(made)
 
 
 def _reason(error: OSError, port: int) -> str:
@@ -95,7 +126,8 @@ def _reason(error: OSError, port: int) -> str:
     return said
 
 
-def _prepare(made: socket.socket, family: socket.AddressFamily) -> None:
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if family == socket.AF_INET6:
+def _prepare(made: socket.socket) -> None:
+    if made.type == socket.SOCK_STREAM:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if made.family == socket.AF_INET6:
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

@@ -1,6 +1,6 @@
 """The supervisor: one process that owns sockets, workers, telemetry and admin.
 
-draft (done before, in a child) → bind → start the worker → Prepare → Activate → serve → drain.
+draft (done before, in a child) → bind → start the workers → Prepare → Activate → serve → drain.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from edge.control.admin.server import AdminServer
 from edge.control.collector import Collector
 from edge.control.config.quantity import HostPort
 from edge.control.draft import Draft
-from edge.control.keeper import Keeper, Revision, State
+from edge.control.fleet import Fleet
+from edge.control.handover import Revision
 from edge.control.sockets import Bound, CannotBind, bind_all, bind_udp
 from edge.control.view import SupervisorView
 
@@ -33,9 +34,10 @@ EXIT_FAILED = 1
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`on_ready` is called once, when the first worker serves."""
+    """`on_ready` is called once, when every worker serves."""
 
     grace_s: float = GRACE_S
+    workers: int = 1
     on_ready: Callable[[Supervisor], None] | None = None
 
 
@@ -48,7 +50,7 @@ class Status:
 
 
 class Supervisor:
-    """One configuration, one worker, until a signal. Owns `descriptors`, which `draft` counts on."""
+    """One configuration, its workers, until a signal. Owns `descriptors`, which `draft` counts on."""
 
     def __init__(self, draft: Draft, descriptors: list[int], options: Options) -> None:
         self.draft = draft
@@ -57,15 +59,15 @@ class Supervisor:
         self._descriptors = descriptors
         self.bound: list[Bound] = []
         self.bound_udp: list[Bound] = []
-        self.keeper: Keeper | None = None
+        self.fleet: Fleet | None = None
         self.collector: Collector | None = None
         self.admin: Bound | None = None
         self._signal = 0
 
     @property
     def ready(self) -> bool:
-        """Whether a worker serves now."""
-        return self.keeper is not None and self.keeper.state is State.SERVING
+        """Whether requests are served now."""
+        return self.fleet is not None and self.fleet.ready
 
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT; the exit code. Faults are logged, one line each."""
@@ -79,19 +81,18 @@ class Supervisor:
             return EXIT_FAILED
         collector = self.collector = Collector(self.draft.export)
         collector.start()
-        sockets = [*self.bound, *self.bound_udp]
-        keeper = self.keeper = Keeper(0, sockets, revision, collector.take, collector.metrics.retire)
+        fleet = self.fleet = Fleet(self.options.workers, revision, collector.take, collector.metrics.retire)
         server = self._admin_server()
         self._listen_to_signals()
-        keeper.start()
-        announce = asyncio.create_task(self._announce(keeper))
+        fleet.start()
+        announce = asyncio.create_task(self._announce(fleet))
         try:
-            reason = await keeper.ended
+            reason = await fleet.ended
         finally:
             announce.cancel()
             await asyncio.gather(collector.shutdown(), server.stop())
             for bound in (*self.bound, *self.bound_udp):
-                bound.socket.close()
+                bound.close()
         if reason is not None:
             log.error("%s", reason)
             return EXIT_FAILED
@@ -99,7 +100,10 @@ class Supervisor:
 
     def _bind(self) -> Revision:
         made = self.draft.model
-        self.bound = bind_all((each.name, HostPort(each.host, each.port)) for each in made.listeners)
+        self.bound = bind_all(
+            ((each.name, HostPort(each.host, each.port)) for each in made.listeners),
+            workers=self.options.workers,
+        )
         speaks_h3 = {listener.name for listener in made.listeners if "h3" in listener.protocols}
         self.bound_udp = bind_udp(bound for bound in self.bound if bound.name in speaks_h3)
         (self.admin,) = bind_all([("admin", self.draft.admin)], kind="")
@@ -107,7 +111,8 @@ class Supervisor:
             msgspec.structs.replace(listener, port=bound.address.port)
             for listener, bound in zip(made.listeners, self.bound, strict=True)
         ]
-        return Revision(msgspec.structs.replace(made, listeners=listeners), self._descriptors)
+        made = msgspec.structs.replace(made, listeners=listeners)
+        return Revision(made, self._descriptors, [*self.bound, *self.bound_udp])
 
     def _admin_server(self) -> AdminServer:
         assert self.admin is not None
@@ -116,9 +121,10 @@ class Supervisor:
         server.start()
         return server
 
-    async def _announce(self, keeper: Keeper) -> None:
-        await keeper.ready.wait()
-        log.info("worker %d (pid %d) serves", 0, keeper.pid)
+    async def _announce(self, fleet: Fleet) -> None:
+        await fleet.served()
+        for keeper in fleet.keepers:
+            log.info("worker %d (pid %d) serves", keeper.number, keeper.pid)
         if self.options.on_ready is not None:
             self.options.on_ready(self)
 
@@ -133,14 +139,15 @@ class Supervisor:
 
     def _on_signal(self, number: int) -> None:
         """The first drains, the second ends at once."""
-        keeper = self.keeper
-        if keeper is None:
+        fleet = self.fleet
+        if fleet is None:
             return
         if self._signal:
-            keeper.kill()
+            fleet.kill()
             return
         self._signal = number
         log.info("draining for at most %g s; a second signal ends at once", self.options.grace_s)
-        keeper.drain(self.options.grace_s)
-        for bound in (*self.bound, *self.bound_udp):
-            bound.socket.close()  # while we hold it, the kernel goes on accepting for nobody
+        fleet.drain(self.options.grace_s)
+        for bound in self.bound:
+            bound.close()  # while we hold it, the kernel goes on accepting for nobody
+        # UDP sockets stay: steering counts them, and a worker that is done first must not move the others.

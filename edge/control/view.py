@@ -9,6 +9,7 @@ import edge
 from edge.control.admin.app import SCHEMA_VERSION
 
 if TYPE_CHECKING:
+    from edge.control.keeper import Keeper
     from edge.control.supervisor import Supervisor
 
 
@@ -23,20 +24,9 @@ class SupervisorView:
         return self._supervisor.ready
 
     def state(self) -> dict[str, Any]:
-        supervisor, keeper = self._supervisor, self._supervisor.keeper
-        workers = []
-        if keeper is not None:
-            health = keeper.health
-            workers.append(
-                {
-                    "number": 0,
-                    "pid": keeper.pid,
-                    "state": keeper.state.value,
-                    "restarts": keeper.restarts,
-                    "connections": health.connections if health else 0,
-                    "exchanges": health.exchanges if health else 0,
-                }
-            )
+        supervisor = self._supervisor
+        keepers = supervisor.fleet.keepers if supervisor.fleet is not None else []
+        workers = [_worker(keeper) for keeper in keepers]
         return {
             "schemaVersion": SCHEMA_VERSION,
             "ready": supervisor.ready,
@@ -58,12 +48,12 @@ class SupervisorView:
         }
 
     def metrics(self) -> bytes:
-        collector, keeper = self._supervisor.collector, self._supervisor.keeper
-        if collector is None or keeper is None:
+        collector, fleet = self._supervisor.collector, self._supervisor.fleet
+        if collector is None or fleet is None:
             return b""
         own: list[tuple[str, list[tuple[str, str]], list[float]]] = [
             ("edge.config.last_success", [], [self._supervisor.status.started]),
-            ("edge.worker.restarts", [], [float(keeper.restarts)]),
+            ("edge.worker.restarts", [], [float(fleet.restarts)]),
             ("edge.telemetry.dropped", [("place", "supervisor")], [float(collector.dropped())]),
         ]
         for listener, name, end in self._supervisor.draft.shown.certificate_ends:
@@ -78,3 +68,16 @@ class SupervisorView:
     def trace(self, trace_id: str) -> dict[str, Any] | None:
         collector = self._supervisor.collector
         return collector.ring.trace(trace_id) if collector else None
+
+
+def _worker(keeper: Keeper) -> dict[str, Any]:
+    health = keeper.health
+    return {
+        "number": keeper.number,
+        "pid": keeper.pid,
+        "state": keeper.state.value,
+        "restarts": keeper.restarts,
+        "revision": keeper.handover.serving or 0,
+        "connections": health.connections if health else 0,
+        "exchanges": health.exchanges if health else 0,
+    }

@@ -20,6 +20,7 @@ from edge.listen.no_app import NO_APP
 from edge.listen.quic_door import Door
 from edge.listen.quic_host import QuicHost
 from edge.listen.quic_seam import QuicConfig
+from edge.wire import GroupKeys
 
 IDLE_TIMEOUT_S = 60.0
 """NATs forget a UDP flow within minutes, so a longer wait would be in vain."""
@@ -47,8 +48,8 @@ def reset_token_maker(key: bytes) -> Callable[[bytes], bytes]:
 class QuicListener:
     """Serves HTTP/3 for `listener` on `sock`, a bound UDP socket that does not block.
 
-    `reset_key` (RESET_KEY_BYTES) is the same for all workers, and over restarts. Raises ValueError
-    when a certificate of `listener` cannot be used.
+    `keys` are the same for all workers, and over restarts. Raises ValueError when a certificate of
+    `listener` cannot be used.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class QuicListener:
         listener: model.Listener,
         sock: socket.socket,
         context: ListenerContext,
-        reset_key: bytes | None = None,
+        keys: GroupKeys | None = None,
         worker: int = 0,
         workers: int = 1,
     ) -> None:
@@ -65,10 +66,10 @@ class QuicListener:
         self._settings = TransportSettings(
             Certificates(listener.certificates),
             cid_maker(worker, workers),
-            reset_token_maker(reset_key or urandom(RESET_KEY_BYTES)),
+            reset_token_maker(keys.reset if keys is not None else urandom(RESET_KEY_BYTES)),
             min(IDLE_TIMEOUT_S, context.limits.idle_timeout_s),
         )
-        self._host = QuicHost(context, Door(self._settings))
+        self._host = QuicHost(context, Door(self._settings, keys.retry if keys is not None else b""))
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 

@@ -13,6 +13,7 @@ from aioquic.quic.packet import (
     encode_quic_version_negotiation,
 )
 from aioquic.quic.retry import QuicRetryTokenHandler
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from edge.codec.h3.transport import CID_BYTES, Transport, TransportSettings
 
@@ -28,11 +29,16 @@ RESETS_A_SECOND: Final = 100.0
 
 
 class Door:
-    """Answers without state, and makes connections. `settings` may be replaced, the next client sees it."""
+    """Answers without state, and makes connections. `settings` may be replaced, the next client sees it.
 
-    def __init__(self, settings: TransportSettings) -> None:
+    With the same `retry_key` (32 bytes; without one it is its own) a door takes another's tokens.
+    """
+
+    def __init__(self, settings: TransportSettings, retry_key: bytes = b"") -> None:
         self.settings = settings
         self._tokens = QuicRetryTokenHandler()
+        if retry_key:
+            self._tokens._aead = AESGCM(retry_key)
         self._resets = RESETS_A_SECOND
         self._resets_at = 0.0
 

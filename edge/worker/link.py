@@ -10,7 +10,7 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import msgspec
 
@@ -37,14 +37,14 @@ BACKLOG_BYTES = 4 << 20
 
 @dataclass
 class Arguments:
-    """`python -m edge.worker --wire FD --number N [--listener NAME=FD]...`
+    """`python -m edge.worker --wire FD --number N --workers M`
 
-    Descriptors are inherited and now belong to the worker; listener sockets are bound and listen.
+    The descriptor is inherited and now belongs to the worker.
     """
 
     wire_fd: int = -1
     number: int = 0
-    listeners: dict[str, int] = field(default_factory=dict)
+    workers: int = 1
 
 
 def parse_arguments(argv: Sequence[str]) -> Arguments:
@@ -57,9 +57,8 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
             arguments.wire_fd = int(value)
         elif option == "--number":
             arguments.number = int(value)
-        elif option == "--listener":
-            name, _, descriptor = value.rpartition("=")
-            arguments.listeners[name] = int(descriptor)
+        elif option == "--workers":
+            arguments.workers = int(value)
         else:
             raise ValueError(f"unknown option {option}")
     if arguments.wire_fd < 0:

@@ -57,7 +57,9 @@ class Worker:
     def __init__(self, arguments: Arguments) -> None:
         self._loop = loop = asyncio.get_running_loop()
         self._number = arguments.number
-        self._sockets = arguments.listeners
+        self._workers = arguments.workers
+        self._sockets: dict[str, int] = {}
+        self._keys = wire.GroupKeys(b"", b"")
         self._ended = loop.create_future()
         ids = Ids()
         deadlines = Deadlines(loop.time, loop.call_later)
@@ -94,15 +96,28 @@ class Worker:
 
     def _on_message(self, message: wire.Down, descriptors: list[int]) -> None:
         if isinstance(message, wire.Prepare):
+            self._take_sockets(message.sockets, descriptors)
             self._loop.create_task(self._prepare(message.model, descriptors))
+        elif isinstance(message, wire.GroupKeys):
+            self._keys = message
         elif isinstance(message, wire.Activate):
             self._activate(message.revision)
         elif isinstance(message, wire.Abort):
             aborted = self._prepared.pop(message.revision, None)
             if aborted is not None:
                 self._retire(aborted)
-        else:
+        elif isinstance(message, wire.Drain):
             self._loop.create_task(self._drain(message.grace_s))
+
+    def _take_sockets(self, names: list[str], descriptors: list[int]) -> None:
+        """Sockets come last among `descriptors`; what is left is the model's."""
+        first = len(descriptors) - len(names)
+        for name, descriptor in zip(names, descriptors[first:], strict=True):
+            if name in self._sockets:
+                os.close(descriptor)
+            else:
+                self._sockets[name] = descriptor
+        del descriptors[first:]
 
     def _on_closed(self, reason: str) -> None:
         """Without a supervisor nobody could stop us, so we stop."""
@@ -207,7 +222,8 @@ class Worker:
         from edge.listen import quic, quic_seam
 
         quic_seam.install()
-        made = quic.QuicListener(listener, self._socket(listener.name + UDP), context)
+        sock = self._socket(listener.name + UDP)
+        made = quic.QuicListener(listener, sock, context, self._keys, self._number, self._workers)
         made.start()
         self._quic[listener.name] = made
         port = listener.advertised_port or listener.port

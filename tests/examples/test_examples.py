@@ -53,7 +53,7 @@ class Running:
             folder = str(self._file.parent / version)
             address = [str(self._ports[port]), "--bind", "127.0.0.1", "--directory", folder]
             self._spawn("http.server", *address)
-        self._spawn("edge", "run", "-c", str(self._file), "--state-dir", str(self._state))
+        self._spawn("edge", "run", "-c", str(self._file), "--state-dir", str(self._state), "--workers", "1")
         for port, path in ((9001, "/"), (9002, "/"), (9901, "/ready")):
             self._wait(port, path)
 

@@ -89,7 +89,7 @@ class EdgeProcess:
 
     def __enter__(self) -> EdgeProcess:
         command = [sys.executable, "-m", "edge", "run", "-c", str(self._folder / "edge.yaml")]
-        command += ["--state-dir", str(self._folder / "state")]
+        command += ["--state-dir", str(self._folder / "state"), "--workers", "1"]
         with self._log.open("wb") as log:
             self._child = subprocess.Popen(command, stderr=log, stdout=log, env=self._environment)
         try:

@@ -70,7 +70,7 @@ class EdgeProcess:
     """A running edge. `ports` by listener, `admin` among them."""
 
     def __init__(self, folder: Path, config: Configuration, state: Path, *arguments: str) -> None:
-        """Starts it; `wait_ready` tells when it serves."""
+        """Starts it, with one worker unless `arguments` say more; `wait_ready` tells when it serves."""
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.ports: dict[str, int] = {}
@@ -79,6 +79,8 @@ class EdgeProcess:
         file = folder / "edge.yaml"
         file.write_text(json.dumps(config, indent=1))  # JSON is YAML
         command = [sys.executable, "-m", "edge", "run", "-c", str(file), "--state-dir", str(state)]
+        if "--workers" not in arguments:
+            command += ["--workers", "1"]
         kept = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
         with self._log.open("wb") as log, (folder / "stdout.log").open("wb") as out:
             self.process = subprocess.Popen(

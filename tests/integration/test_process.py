@@ -206,10 +206,11 @@ def test_a_request_longer_than_the_grace_is_cut_and_the_end_comes(
         assert client.rest() == b""
 
 
-def test_more_than_one_worker_is_refused_with_the_reason(tmp_path: Path, edge_state: Path) -> None:
-    edge = EdgeProcess(tmp_path / "edge", _config(1), edge_state, "--workers", "2")
+@pytest.mark.parametrize("workers", ["-1", "129"])
+def test_a_number_of_workers_out_of_range_is_refused(tmp_path: Path, edge_state: Path, workers: str) -> None:
+    edge = EdgeProcess(tmp_path / "edge", _config(1), edge_state, "--workers", workers)
     assert edge.process.wait(30) == 2
-    assert "--workers 2 is refused: this version runs one worker" in edge.errors
+    assert f"--workers {workers}: from 1 to 128" in edge.errors
 
 
 @pytest.mark.parametrize("place", ["listener", "admin"])

@@ -21,7 +21,8 @@ from edge import model, wire
 from edge.control import keeper as keeper_module
 from edge.control import process as process_module
 from edge.control.config.quantity import HostPort
-from edge.control.keeper import CRASHES_LIMIT, Keeper, Revision, State
+from edge.control.handover import Revision
+from edge.control.keeper import CRASHES_LIMIT, Keeper, State
 from edge.control.sockets import CannotBind, bind_all
 from tests.integration.edge_process import EdgeProcess, Upstream, plain_config
 
@@ -166,7 +167,7 @@ def test_a_worker_that_never_lives_ends_the_supervisor_with_the_reason(
     empty = Revision(model.Model(revision=1, listeners=[], routes=[], clusters=[]), [])
 
     async def main() -> tuple[str | None, int, State]:
-        keeper = Keeper(0, [], empty, lambda message: None)
+        keeper = Keeper(0, empty, lambda message: None)
         keeper.start()
         async with asyncio.timeout(LIVENESS_S):
             return await keeper.ended, keeper.restarts, keeper.state
@@ -188,7 +189,8 @@ def test_a_worker_that_refuses_the_revision_ends_the_supervisor_with_the_reason(
 
     async def main() -> str | None:
         messages: list[wire.Up] = []
-        keeper = Keeper(0, bind_all([("w", HostPort("127.0.0.1", 0))]), Revision(broken, []), messages.append)
+        revision = Revision(broken, [], bind_all([("w", HostPort("127.0.0.1", 0))]))
+        keeper = Keeper(0, revision, messages.append)
         keeper.start()
         async with asyncio.timeout(LIVENESS_S):
             return await keeper.ended

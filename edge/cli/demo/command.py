@@ -52,7 +52,7 @@ def run_demo(state_dir: Path | None) -> int:
         for shop in shops:
             await shop.start()
         try:
-            return await Supervisor(outcome, descriptors, Options(GRACE_S, announce)).run()
+            return await Supervisor(outcome, descriptors, Options(GRACE_S, on_ready=announce)).run()
         finally:
             for shop in shops:
                 shop.stop()

@@ -86,7 +86,7 @@ def free_port(wanted: int) -> int:
     """`wanted` when nobody listens there, else one the system gives."""
     for port in (wanted, 0):
         try:
-            made = bind(HostPort("127.0.0.1", port))
+            (made,) = bind(HostPort("127.0.0.1", port))
         except OSError:
             continue
         with made:

@@ -56,9 +56,7 @@ class DnsResolver:
         listed = _listed(self._hosts, host)
         if listed:
             return Found(listed, HOSTS_TTL_S)
-        results = await asyncio.gather(
-            self._ask(host, "A"), self._ask(host, "AAAA"), return_exceptions=True
-        )
+        results = await asyncio.gather(self._ask(host, "A"), self._ask(host, "AAAA"), return_exceptions=True)
         found = [each for each in results if isinstance(each, Found)]
         addresses = [address for each in found for address in each.addresses]
         if not addresses:

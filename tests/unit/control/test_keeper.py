@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import pytest
 
 from edge import model, wire
 from edge.control import keeper as keeper_module
-from edge.control.keeper import Keeper, Revision, State
-from edge.control.sockets import Bound
+from edge.control.handover import Revision
+from edge.control.keeper import Keeper, State
 
 REVISION = Revision(model.Model(revision=4, listeners=[], routes=[], clusters=[]), [])
 
@@ -22,7 +22,9 @@ class FakeProcess:
 
     made: list[FakeProcess] = []  # noqa: RUF012
 
-    def __init__(self, number: int, listeners: Iterable[Bound], on_exit: Callable[[int], None]) -> None:
+    def __init__(self, number: int, workers: int, on_exit: Callable[[int], None]) -> None:
+        self.number = number
+        self.gone = False
         self.wire, self.theirs = socket.socketpair()
         self.theirs.setblocking(False)
         self.pid = 100 + len(self.made)
@@ -36,7 +38,7 @@ class FakeProcess:
     def received(self) -> list[wire.Down]:
         try:
             data = self.theirs.recv(1 << 20)
-        except BlockingIOError:
+        except OSError:
             data = b""
         decode = msgspec.msgpack.Decoder(wire.Down).decode
         self._received += [decode(payload) for payload, _ in self._frames.feed(data)]
@@ -47,11 +49,14 @@ class FakeProcess:
         self.theirs.sendall(wire.HEADER.pack(len(payload), 0) + payload)
 
     def kill(self) -> None:
-        if not self.killed:
+        if not self.killed and not self.gone:
             self.killed = True
             asyncio.get_running_loop().call_soon(self.exit, -9)
 
     def exit(self, code: int) -> None:
+        if self.gone:
+            return
+        self.gone = True
         self.theirs.close()
         self._on_exit(code)
 
@@ -69,7 +74,7 @@ class Run:
     def __init__(self) -> None:
         self.messages: list[wire.Up] = []
         self.exits: list[int] = []
-        self.keeper = Keeper(0, [], REVISION, self.messages.append, self.exits.append)
+        self.keeper = Keeper(0, REVISION, self.messages.append, self.exits.append)
         self.keeper.start()
 
     @property
@@ -211,7 +216,7 @@ def test_ten_deaths_in_a_row_end_it_but_calm_in_between_does_not(monkeypatch: py
         for _ in range(keeper_module.CRASHES_LIMIT + 2):
             first = kept.worker
             await kept.serving()
-            await until(lambda: kept.keeper._crashes == 0)
+            await until(lambda: kept.keeper.crashes == 0)
             first.exit(1)
             await until(lambda first=first: kept.worker is not first)  # type: ignore[misc]
         for _ in range(keeper_module.CRASHES_LIMIT):

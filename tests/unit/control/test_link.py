@@ -181,8 +181,8 @@ def test_frames_come_out_the_same_however_the_stream_is_cut() -> None:
 
 
 def test_worker_arguments_are_parsed() -> None:
-    parsed = parse_arguments(["--wire", "5", "--number", "0", "--listener", "web=6", "--listener", "tls=7"])
-    assert (parsed.wire_fd, parsed.number, parsed.listeners) == (5, 0, {"web": 6, "tls": 7})
+    parsed = parse_arguments(["--wire", "5", "--number", "1", "--workers", "3"])
+    assert (parsed.wire_fd, parsed.number, parsed.workers) == (5, 1, 3)
 
 
 @pytest.mark.parametrize("argv", [[], ["--number", "1"], ["--wire", "x"], ["--port", "1"]])

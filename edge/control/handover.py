@@ -1,0 +1,172 @@
+"""Which revision a worker serves, which it is getting ready, and what it has been told of both.
+
+| the worker is | `propose` | `adopt` | `withdraw` |
+|---|---|---|---|
+| waiting or starting | kept; Prepare goes out once it serves | it starts with it, or gets it next | forgotten |
+| serving | Prepare; its answer is the answer | Activate if prepared, else Prepare and then Activate | Abort |
+| gone while it prepared | asked once more when it is back, then refused | as waiting | forgotten |
+
+A worker that comes back always gets the revision that was adopted last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edge import model, wire
+from edge.control.sockets import Bound
+
+PREPARE_LIMIT_S = 60.0
+"""From a proposal to its answer."""
+TRIES = 2
+"""A worker may die this often over a proposal before the proposal is blamed."""
+
+Send = Callable[[wire.Down, Sequence[int]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What workers are to serve. Its owner keeps descriptors and sockets open while any keeper has it."""
+
+    model: model.Model
+    descriptors: Sequence[int]
+    bound: Sequence[Bound] = ()
+
+    @property
+    def number(self) -> int:
+        return self.model.revision
+
+
+class Handover:
+    """One for each keeper. `serving` is the number of the revision that the present process serves."""
+
+    def __init__(self, worker: int, wanted: Revision) -> None:
+        self.wanted = wanted
+        self.serving: int | None = None
+        self._worker = worker
+        self._send: Send | None = None
+        self._next: Revision | None = None
+        self._answer: asyncio.Future[list[str]] | None = None
+        self._unanswered: set[int] = set()
+        self._ready: set[int] = set()
+        self._deaths = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    # ---- the process
+
+    def begin(self, send: Send) -> None:
+        """A new process takes messages by `send`. Raises FrameError when the revision cannot be sent."""
+        self._send = send
+        self._prepare(self.wanted)
+
+    def end(self) -> None:
+        """The process is gone."""
+        lost = self._unanswered
+        self._send = self.serving = None
+        self._unanswered, self._ready = set(), set()
+        if self._next is not None and self._next.number in lost:
+            self._deaths += 1
+            if self._deaths >= TRIES:
+                self._refuse(f"worker {self._worker} died {TRIES} times while it prepared")
+
+    def expects(self, number: int) -> bool:
+        """Whether the process was asked about this revision and has not answered."""
+        return number in self._unanswered
+
+    def prepared(self, number: int) -> None:
+        """The process is ready to serve a revision it was asked about."""
+        self._unanswered.discard(number)
+        proposed = self._next
+        if number == self.wanted.number:
+            self._activate(number)
+            if proposed is not None and proposed.number not in self._unanswered:
+                self._offer(proposed)
+        elif proposed is not None and number == proposed.number:
+            self._ready.add(number)
+            self._resolve([])
+        else:
+            self._tell(wire.Abort(number))
+
+    def refused(self, number: int, errors: list[str]) -> bool:
+        """The process cannot serve it. Whether that was the revision it must serve."""
+        self._unanswered.discard(number)
+        if self._next is not None and number == self._next.number:
+            self._next = None
+            self._resolve(errors)
+        return number == self.wanted.number
+
+    # ---- the fleet
+
+    def propose(self, revision: Revision) -> asyncio.Future[list[str]]:
+        """Get it ready beside what is served; resolves to why not, [] = prepared. One at a time."""
+        loop = asyncio.get_running_loop()
+        self.withdraw()
+        self._next = revision
+        self._deaths = 0
+        answer = self._answer = loop.create_future()
+        self._timer = loop.call_later(PREPARE_LIMIT_S, self._late)
+        if self.serving is not None:
+            self._offer(revision)
+        return answer
+
+    def withdraw(self) -> None:
+        """Forget what was proposed."""
+        proposed, self._next = self._next, None
+        if proposed is not None and proposed.number in self._ready:
+            self._ready.discard(proposed.number)
+            self._tell(wire.Abort(proposed.number))
+        self._resolve(["it was withdrawn"])
+
+    def adopt(self, revision: Revision) -> None:
+        """Serve it from now on; what `propose` got ready, usually."""
+        self.wanted = revision
+        self._next = None
+        self._resolve([])
+        if revision.number in self._ready:
+            self._ready.discard(revision.number)
+            self._activate(revision.number)
+        elif self._send is not None and revision.number not in self._unanswered:
+            self._prepare(revision)
+
+    # ----
+
+    def _offer(self, revision: Revision) -> None:
+        try:
+            self._prepare(revision)
+        except wire.FrameError as error:
+            self._refuse(str(error))
+
+    def _prepare(self, revision: Revision) -> None:
+        sockets = [bound.sockets[self._worker].fileno() for bound in revision.bound]
+        descriptors = [*revision.descriptors, *sockets]
+        if len(descriptors) > wire.DESCRIPTORS_LIMIT:
+            needed = f"{len(descriptors)} descriptors of modules and sockets"
+            raise wire.FrameError(f"{needed}, the limit is {wire.DESCRIPTORS_LIMIT}")
+        names = [bound.name for bound in revision.bound]
+        self._tell(wire.Prepare(revision.number, revision.model, names), descriptors)
+        self._unanswered.add(revision.number)
+
+    def _activate(self, number: int) -> None:
+        self._tell(wire.Activate(number))
+        self.serving = number
+
+    def _tell(self, message: wire.Down, descriptors: Sequence[int] = ()) -> None:
+        if self._send is not None:
+            self._send(message, descriptors)
+
+    def _late(self) -> None:
+        self._refuse(f"worker {self._worker} did not prepare it in {PREPARE_LIMIT_S:.0f} s")
+
+    def _refuse(self, reason: str) -> None:
+        self._next = None
+        self._resolve([reason])
+
+    def _resolve(self, errors: list[str]) -> None:
+        answer, self._answer = self._answer, None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if answer is not None and not answer.done():
+            answer.set_result(errors)
