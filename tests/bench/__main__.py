@@ -1,6 +1,8 @@
 """`python -m tests.bench [--rows h1,wasm3] [--peers envoy,edge] [--seconds 5] [--runs 3] [--json FILE]`.
 
 Ends with status 1 when a run had errors or a server did not start; goals that are missed are shown.
+`python -m tests.bench --against REF [--bound 1.05]` compares this tree with another commit of it, in at
+least seven pairs a row; that is a report and ends with status 0.
 """
 
 from __future__ import annotations
@@ -9,50 +11,76 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from tests.bench import against
 from tests.bench.measure import Plan, measure
 from tests.bench.peers import PEERS
 from tests.bench.report import is_sound, lines, machine, summary
-from tests.bench.rows import ROWS
+from tests.bench.rows import ROWS, Row
 from tests.bench.world import World
 
 _MEMORY_REQUESTS = 100_000
 _MEMORY_REQUESTS_LONG = 1_000_000
+_MEMORY_REQUESTS_PAIR = 50_000
+_RUNS = 3
 
 
 def main() -> int:
     options = _parse()
-    rows = [ROWS[name] for name in options.rows.split(",")]
-    peers = [PEERS[name] for name in options.peers.split(",")]
-    memory_requests = _MEMORY_REQUESTS_LONG if options.long else _MEMORY_REQUESTS
-    plan = Plan(options.seconds, options.runs, memory_requests)
-    data = {**machine(), "seconds": plan.seconds, "runs": plan.runs, "rows": []}
+    data: dict[str, Any] = {**machine(), "seconds": options.seconds, "rows": []}
     with tempfile.TemporaryDirectory(prefix="edge-bench-") as folder:
-        world = World(Path(folder))
-        try:
-            for row in rows:
-                results = measure(row, [peer for peer in peers if peer.takes(row.setting)], world, plan)
-                data["rows"].append(summary(row, results))
-                print("\n".join(lines(data["rows"][-1])), flush=True)
-        finally:
-            world.end()
+        run = _against if options.against else _beside_peers
+        for row, text in run(options, Path(folder)):
+            data["rows"].append(row)
+            print("\n".join(text), flush=True)
     if options.json:
         Path(options.json).write_text(json.dumps(data, indent=1) + "\n")
-    return 0 if all(is_sound(row) for row in data["rows"]) else 1
+    return 0 if options.against or all(is_sound(row) for row in data["rows"]) else 1
+
+
+def _beside_peers(options: argparse.Namespace, folder: Path) -> Iterator[tuple[dict[str, Any], list[str]]]:
+    peers = [PEERS[name] for name in options.peers.split(",")]
+    memory_requests = _MEMORY_REQUESTS_LONG if options.long else _MEMORY_REQUESTS
+    plan = Plan(options.seconds, options.runs or _RUNS, memory_requests)
+    world = World(folder)
+    try:
+        for row in _rows(options.rows or ",".join(ROWS)):
+            results = measure(row, [peer for peer in peers if peer.takes(row.setting)], world, plan)
+            data = summary(row, results)
+            yield data, lines(data)
+    finally:
+        world.end()
+
+
+def _against(options: argparse.Namespace, folder: Path) -> Iterator[tuple[dict[str, Any], list[str]]]:
+    compared = ",".join(name for name, row in ROWS.items() if row.figure in against.REPORTED)
+    plan = Plan(options.seconds, max(options.runs or 0, against.PAIRS), _MEMORY_REQUESTS_PAIR)
+    for data in against.compare(
+        _rows(options.rows or compared), options.against, folder, plan, options.bound
+    ):
+        yield data, against.lines(data)
+
+
+def _rows(names: str) -> list[Row]:
+    return [ROWS[name] for name in names.split(",")]
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("--rows", default=",".join(ROWS), help=f"comma-separated, of: {', '.join(ROWS)}")
+    parser.add_argument("--rows", help=f"comma-separated, of: {', '.join(ROWS)}")
     parser.add_argument("--peers", default=",".join(PEERS), help="comma-separated; Envoy first")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each run")
-    parser.add_argument("--runs", type=int, default=3, help="alternating runs; the median counts")
+    parser.add_argument("--runs", type=int, help="alternating runs, 3 (7 with --against); the median counts")
+    parser.add_argument("--against", metavar="REF", help="compare with another commit in place of peers")
+    parser.add_argument("--bound", type=float, default=1.05, help="the ratio asked of --against")
     parser.add_argument("--long", action="store_true", help="10^6 requests in the memory row, not 10^5")
     parser.add_argument("--json", help="file to write all figures to")
     options = parser.parse_args()
     for kind, known in (("rows", ROWS), ("peers", PEERS)):
-        unknown = set(getattr(options, kind).split(",")) - set(known)
+        unknown = set((getattr(options, kind) or "").split(",")) - {"", *known}
         if unknown:
             parser.error(f"no such {kind}: {', '.join(sorted(unknown))}")
     return options

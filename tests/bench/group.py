@@ -75,6 +75,12 @@ class Group:
         """Proportional set size of all members: shared pages are counted once."""
         return sum(_pss(pid) for pid in self.members())
 
+    def busiest_memory_bytes(self) -> int:
+        """Proportional set size of the member that has worked most: a worker, where there are such."""
+        stats = _stats()
+        busiest = max(self.members(), key=lambda pid: sum(map(int, stats[pid][11:13])) if pid in stats else 0)
+        return _pss(busiest)
+
     def end(self) -> None:
         """SIGTERM, then SIGKILL to what is left of it and of sessions its members began."""
         members = self.members()

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.bench.drive import drive
-from tests.bench.group import NotStarted
+from tests.bench.group import Group, NotStarted
 from tests.bench.peers import Peer, Server
 from tests.bench.rows import Figure, Row
 from tests.bench.world import World
@@ -63,7 +63,7 @@ def measure(row: Row, peers: Sequence[Peer], world: World, plan: Plan) -> list[M
 def _start(row: Row, peer: Peer, world: World, result: Measured, started: list[Server]) -> None:
     settings = [row.setting] if row.base is None else [row.base, row.setting]
     for index, setting in enumerate(settings):
-        folder = world.folder / f"{row.name}-{peer.name}-{index}"
+        folder = world.unused(f"{row.name}-{peer.name}-{index}")
         try:
             server = peer.serve(world, setting, folder)
             started.append(server)
@@ -86,9 +86,14 @@ def _cpu_us(row: Row, server: Server, world: World, plan: Plan, result: Measured
 def _cpu(
     row: Row, results: list[Measured], servers: dict[str, list[Server]], world: World, plan: Plan
 ) -> None:
-    for _ in range(plan.runs):
-        for result in results:
+    for turn in range(plan.runs):
+        for result in _in_turn(results, turn):
             result.values.append(_cpu_us(row, servers[result.peer][0], world, plan, result))
+
+
+def _in_turn(results: list[Measured], turn: int) -> list[Measured]:
+    """Who comes first changes with every turn."""
+    return results[::-1] if turn % 2 else results
 
 
 def _added(
@@ -97,8 +102,8 @@ def _added(
     """Three filters are added, so that their cost stands out of the noise; a third is one's."""
     assert row.base is not None
     more = len(row.setting.filters) - len(row.base.filters)
-    for _ in range(plan.runs):
-        for result in results:
+    for turn in range(plan.runs):
+        for result in _in_turn(results, turn):
             base, full = (_cpu_us(row, server, world, plan, result) for server in servers[result.peer])
             result.values.append((full - base) / more)
 
@@ -111,8 +116,13 @@ def _memory(
         group = servers[result.peer][0].group
         while result.requests < plan.memory_requests:
             _cpu_us(row, servers[result.peer][0], world, plan, result)
-            result.notes.setdefault("mib_first", group.memory_bytes() / 2**20)
-        result.values.append(group.memory_bytes() / 2**20)
+            result.notes.setdefault("mib_first", _mib(row, group))
+        result.values.append(_mib(row, group))
+
+
+def _mib(row: Row, group: Group) -> float:
+    worker = row.figure is Figure.WORKER_MEMORY
+    return (group.busiest_memory_bytes() if worker else group.memory_bytes()) / 2**20
 
 
 def _latency(
@@ -122,8 +132,8 @@ def _latency(
     first = servers[results[0].peer][0]
     peak = drive(row.load, first.port, plan.seconds, world.load_core, world.folder)
     rate = peak.requests / peak.seconds / 2
-    for _ in range(plan.runs):
-        for result in results:
+    for turn in range(plan.runs):
+        for result in _in_turn(results, turn):
             port = servers[result.peer][0].port
             arguments = [port, row.load.path, round(rate, 1), plan.seconds, row.load.connections]
             command = ["taskset", "-c", str(world.load_core), sys.executable, "-m", "tests.bench.paced"]
@@ -147,5 +157,6 @@ _METHODS: dict[Figure, Callable[[Row, list[Measured], dict[str, list[Server]], W
     Figure.CPU: _cpu,
     Figure.ADDED: _added,
     Figure.MEMORY: _memory,
+    Figure.WORKER_MEMORY: _memory,
     Figure.LATENCY: _latency,
 }

@@ -14,7 +14,7 @@ from tests.bench.streams import answers_h3
 from tests.bench.world import World, render
 from tests.tools import caddy, envoy, free_port, nginx, traefik
 
-_TOP = Path(__file__).parents[2]
+TOP = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,19 @@ def _envoy(world: World, setting: Setting, folder: Path, port: int) -> Group:
     return Group(command, world.server_core, folder / "output")
 
 
-def _edge(world: World, setting: Setting, folder: Path, port: int) -> Group:
+def edge(name: str, python: Path, top: Path) -> Peer:
+    """edge of the sources in `top`, run by the interpreter `python`."""
+
+    def start(world: World, setting: Setting, folder: Path, port: int) -> Group:
+        config = _edge_config(world, setting, folder, port)
+        command = [python, "-m", "edge", "run", "-c", config, "--workers", "1"]
+        state = ["--state-dir", folder / "state"]
+        return Group([*command, *state], world.server_core, folder / "output", cwd=top)
+
+    return Peer(name, start, lambda setting: True)
+
+
+def _edge_config(world: World, setting: Setting, folder: Path, port: int) -> Path:
     modules = {name: {"url": str(build(name))} for name in setting.filters}
     chain = [
         {"name": f"{name}-{index}", "module": name, "rootId": f"{name}-{index}", "vmId": f"{name}-{index}"}
@@ -128,19 +140,7 @@ def _edge(world: World, setting: Setting, folder: Path, port: int) -> Group:
             **world.values,
         )
     )
-    command = [
-        sys.executable,
-        "-m",
-        "edge",
-        "run",
-        "-c",
-        config,
-        "--workers",
-        "1",
-        "--state-dir",
-        folder / "state",
-    ]
-    return Group(command, world.server_core, folder / "output", cwd=_TOP)
+    return config
 
 
 def _nginx(world: World, setting: Setting, folder: Path, port: int) -> Group:
@@ -200,7 +200,7 @@ PEERS = {
     peer.name: peer
     for peer in (
         Peer("envoy", _envoy, lambda setting: True),
-        Peer("edge", _edge, lambda setting: True),
+        edge("edge", Path(sys.executable), TOP),
         Peer("nginx", _nginx, lambda setting: _plain(setting) and setting.protocol != "h3"),
         Peer("caddy", _caddy, _plain),
         Peer("traefik", _traefik, _plain),

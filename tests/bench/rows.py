@@ -29,6 +29,7 @@ class Figure(Enum):
     CPU = "µs of CPU a request"
     ADDED = "µs of CPU a request that one filter more adds"
     MEMORY = "MiB after the requests"
+    WORKER_MEMORY = "MiB of the busiest process after the requests"
     LATENCY = "ms at the 99th percentile"
 
 
@@ -90,6 +91,12 @@ ROWS = {
         Row("h3down1m", "H3, response body of 1 MiB", H3, _h3(4, 2, "/files/1m.bin")),
         Row("h3up1m", "H3, request body of 1 MiB", H3, _h3(4, 2, "/upload", 1 << 20)),
         Row("memory", "memory, three filters", Setting(LIGHT3), goal=1.0, figure=Figure.MEMORY),
+        Row(
+            "worker",
+            "memory of a worker, three filters",
+            Setting(LIGHT3),
+            figure=Figure.WORKER_MEMORY,
+        ),
         Row("one", "H1, one field instead of twelve", Setting(), Load("one")),
         Row("p99", "p99 at half of Envoy's peak", Setting(), figure=Figure.LATENCY),
     )

@@ -44,6 +44,7 @@ class World:
         self._make_certificate()
         self._groups: list[Group] = []
         self._serves_grpc = False
+        self._numbers = 0
         try:
             self._start_nginx()
             self._start_swallow()
@@ -78,6 +79,11 @@ class World:
         )
         self._groups.append(group)
         group.wait_for(lambda: answers(port))
+
+    def unused(self, name: str) -> Path:
+        """A path for a folder that is not there yet."""
+        self._numbers += 1
+        return self.folder / f"{self._numbers}-{name}"
 
     def start_grpc(self) -> None:
         """The service of unary calls, for the rows that call it; once."""
