@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import Final
 
 from edge.chain.express import open_run
-from edge.errors import BadRequest, LimitExceeded, RouteError
+from edge.errors import BadRequest, EdgeError, LimitExceeded, RouteError
+from edge.exchange.arrival import Arrivals
 from edge.exchange.ending import Ending
 from edge.exchange.revision import Services
 from edge.exchange.seams import Connection, Downstream
@@ -26,12 +27,14 @@ KNOWN_PEERS: Final = 1024
 class Pipeline:
     """Takes request heads of one listener and starts their exchanges."""
 
-    __slots__ = ("_forwarded", "_listener", "_services")
+    __slots__ = ("_forwarded", "_listener", "_services", "arrivals")
 
     def __init__(self, listener: str, services: Services) -> None:
         self._listener = listener
         self._services = services
         self._forwarded: dict[str, Fields] = {}
+        self.arrivals: Arrivals | None = None
+        """Where there is more to say about a client than its connection's address."""
 
     def accept(
         self, connection: Connection, downstream: Downstream, head: RequestHead, end: bool
@@ -43,12 +46,20 @@ class Pipeline:
         revision.active += 1
         exchange = Exchange(services, revision, self._listener, connection, downstream, head, end)
         try:
-            peer = connection.peer[0]
-            head.fields += self._forwarded.get(peer) or self._forwarded_fields(peer, head.scheme)
+            arrivals = self.arrivals
+            refusal: EdgeError | None = None
+            if arrivals is None:
+                peer = connection.peer[0]
+                head.fields += self._forwarded.get(peer) or self._forwarded_fields(peer, head.scheme)
+            else:
+                exchange.connection, refusal = arrivals.enter(connection, head)
             head.fields.append((b"x-request-id", exchange.request_id))
             if revision.tracing is not None:
                 revision.tracing.begin(exchange, head)
-            exchange.route(end)
+            if refusal is None:
+                exchange.route(end)
+            else:
+                exchange._fail(refusal)
         except Exception:
             exchange.abandon()
             raise

@@ -33,6 +33,7 @@ class ListenerContext:
 
     `clock` is monotonic seconds, as coarse as a loop turn. `unhandled` is told of every
     exception that ended a connection. `call_soon` is the running loop's unless given.
+    `keep_forwarding`: heads keep what `syntax.is_forwarding` names, for a pipeline that judges it.
     """
 
     __slots__ = (
@@ -42,6 +43,7 @@ class ListenerContext:
         "connections",
         "deadlines",
         "draining",
+        "keep_forwarding",
         "limits",
         "next_id",
         "refused",
@@ -72,6 +74,7 @@ class ListenerContext:
         self.call_soon = call_soon
         self.connections: set[Drainable] = set()
         self.draining = False
+        self.keep_forwarding = False
 
     def drain(self) -> None:
         """Idle connections close now, the others with their next response."""

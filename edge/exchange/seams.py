@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from edge.errors import EdgeError
+from edge.exchange.identity import ClientIdentity
 from edge.head import Fields, RequestHead, ResponseHead
 
 
@@ -80,6 +81,8 @@ class Connection(Protocol):
     tls_version: str
     """Empty on plain connections, else e.g. `TLSv1.3`."""
     sni: str
+    identity: ClientIdentity | None
+    """By which rules the client was asked for a certificate, and what it showed; None = it was not asked."""
 
 
 class UpstreamRequest(Protocol):

@@ -1,7 +1,8 @@
-"""What Python's ssl module lacks, on its contexts' native objects; tried at start-up.
+"""What Python's ssl module lacks, on its native objects; tried at start-up.
 
-A `ssl.SSLContext` keeps the `SSL_CTX *` as its first field behind the object head. Nothing here is
-needed for correctness: where the self-test fails, contexts stay as Python makes them.
+A `ssl.SSLContext` keeps the `SSL_CTX *` as its first field behind the object head, a `_ssl._SSLSocket`
+the `SSL *` as its second. Where the self-test fails, contexts stay as Python makes them, and what
+cannot be had without (client certificates by host, shared tickets) is refused, never half done.
 """
 
 from __future__ import annotations
@@ -11,18 +12,16 @@ import ctypes
 import logging
 import os
 import ssl
+from collections.abc import Callable
 from typing import Any, Final
 
 _log: Final = logging.getLogger("edge.listen")
 
-SUITES: Final = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
-"""TLS 1.3 suites in our order; with SHA-256 first a handshake costs less than with SHA-384."""
-
-GROUPS: Final = "X25519:P-256:P-384"
-"""Key exchange groups. Source: Mozilla intermediate."""
-
-_POINTER_OFFSET: Final = object.__basicsize__
+_CONTEXT_AT: Final = object.__basicsize__
+_SESSION_AT: Final = object.__basicsize__ + ctypes.sizeof(ctypes.c_void_p)
 _SET_SESSION_CACHE_MODE: Final = 44
+_SET_TICKET_KEYS: Final = 59
+_SET_TICKET_CALLBACK: Final = 72
 _SET_GROUPS_LIST: Final = 92
 _SESSION_CACHE_OFF: Final = 0
 _SESSION_CACHE_SERVER: Final = 2
@@ -35,158 +34,208 @@ _SERVER_NAME: Final = 0
 _NAME_AT: Final = 5
 """In the extension, behind the list's length, the kind of name and the name's length."""
 _UNRECOGNIZED_NAME: Final = 112
+VERIFY_NOTHING: Final = 0
+VERIFY_SHOWN: Final = 1
+VERIFY_REQUIRED: Final = 3
+TICKET_KEY_BYTES: Final = 80
+"""16 of name, 32 of HMAC-SHA256 key, 32 of AES-256 key."""
+_NAME: Final = slice(0, 16)
+_MAC: Final = slice(16, 48)
+_CIPHER: Final = slice(48, 80)
+_IV_BYTES: Final = 16
+_UNKNOWN: Final = 0
+_TAKEN: Final = 1
+_RENEW: Final = 2
 
-_SelectAlpn = ctypes.CFUNCTYPE(
-    *(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p),
-    *(ctypes.c_void_p, ctypes.c_uint, ctypes.c_void_p),
+_Pointer: Final = ctypes.c_void_p
+_SelectAlpn: Final = ctypes.CFUNCTYPE(
+    ctypes.c_int, _Pointer, _Pointer, _Pointer, _Pointer, ctypes.c_uint, _Pointer
 )
-_SeeHello = ctypes.CFUNCTYPE(
-    *(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int), ctypes.c_void_p),
+_SeeHello: Final = ctypes.CFUNCTYPE(ctypes.c_int, _Pointer, ctypes.POINTER(ctypes.c_int), _Pointer)
+_TicketKey: Final = ctypes.CFUNCTYPE(
+    ctypes.c_int, _Pointer, _Pointer, _Pointer, _Pointer, _Pointer, ctypes.c_int
 )
+"""int (SSL *, key_name[16], iv[16], EVP_CIPHER_CTX *, HMAC_CTX *, encrypt)."""
+
+SeeName = Callable[[int, str], None]
+"""Told of a ClientHello before anything is decided: the native session, and the name asked for."""
+
+_CALLS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
+    "SSL_CTX_ctrl": (ctypes.c_long, (_Pointer, ctypes.c_int, ctypes.c_long, ctypes.c_char_p)),
+    "SSL_CTX_set_ciphersuites": (ctypes.c_int, (_Pointer, ctypes.c_char_p)),
+    "SSL_CTX_set_alpn_select_cb": (None, (_Pointer, _SelectAlpn, _Pointer)),
+    "SSL_CTX_set_client_hello_cb": (None, (_Pointer, _SeeHello, _Pointer)),
+    "SSL_client_hello_get0_ext": (ctypes.c_int, (_Pointer, ctypes.c_uint, _Pointer, _Pointer)),
+    "SSL_select_next_proto": (
+        ctypes.c_int,
+        (_Pointer, _Pointer, ctypes.c_char_p, ctypes.c_uint, _Pointer, ctypes.c_uint),
+    ),
+    "SSL_CTX_set_session_id_context": (ctypes.c_int, (_Pointer, ctypes.c_char_p, ctypes.c_uint)),
+    "SSL_CTX_callback_ctrl": (ctypes.c_long, (_Pointer, ctypes.c_int, _Pointer)),
+    "SSL_set_SSL_CTX": (_Pointer, (_Pointer, _Pointer)),
+    "SSL_get_SSL_CTX": (_Pointer, (_Pointer,)),
+    "SSL_set_verify": (None, (_Pointer, ctypes.c_int, _Pointer)),
+    "SSL_get_verify_mode": (ctypes.c_int, (_Pointer,)),
+    "SSL_shutdown": (ctypes.c_int, (_Pointer,)),
+    "EVP_aes_256_cbc": (_Pointer, ()),
+    "EVP_sha256": (_Pointer, ()),
+    "EVP_EncryptInit_ex": (ctypes.c_int, (_Pointer,) * 5),
+    "EVP_DecryptInit_ex": (ctypes.c_int, (_Pointer,) * 5),
+    "HMAC_Init_ex": (ctypes.c_int, (_Pointer, ctypes.c_char_p, ctypes.c_int, _Pointer, _Pointer)),
+}
 
 
-class _Session(ssl.SSLObject):
-    """Sends the alert of a handshake that failed."""
-
-    outgoing: ssl.MemoryBIO | None = None
-    transport: Any = None
-
-    def do_handshake(self) -> None:
-        try:
-            super().do_handshake()
-        except ssl.SSLWantReadError:
-            raise
-        except ssl.SSLError:
-            self._alert()
-            raise
-        self.transport = self.outgoing = None
-
-    def _alert(self) -> None:
-        """Past the transport, which forgets what it holds when it is aborted, as is about to happen."""
-        if self.transport is None or self.outgoing is None or self.transport.get_write_buffer_size():
-            return
-        try:
-            os.write(self.transport.get_extra_info("socket").fileno(), self.outgoing.read())
-        except OSError:
-            pass  # the client is gone, or takes nothing
-
-
-class ServerContext(ssl.SSLContext):
-    """A server's context, and what native callbacks on it need to stay alive."""
-
-    alpn_callback: object = None
-    hello_callback: object = None
-    arriving: Any = None
-    """The transport whose handshake is about to begin."""
-
-    sslobject_class = _Session
-
-    def wrap_bio(
-        self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *arguments: Any, **options: Any
-    ) -> ssl.SSLObject:
-        made = super().wrap_bio(incoming, outgoing, *arguments, **options)
-        if self.arriving is not None and isinstance(made, _Session):
-            made.outgoing, made.transport = outgoing, self.arriving
-        return made
-
-
-class _Native:
-    """The calls used, with their types."""
+class Native:
+    """The calls used, with their types. A `context` or `session` here is a native pointer."""
 
     def __init__(self) -> None:
+        """Raises AttributeError or OSError when this OpenSSL lacks one."""
         library = ctypes.CDLL(_ssl.__file__)
-        self.control = library.SSL_CTX_ctrl
-        self.control.argtypes = (ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_char_p)
-        self.control.restype = ctypes.c_long
-        self.suites = library.SSL_CTX_set_ciphersuites
-        self.suites.argtypes = (ctypes.c_void_p, ctypes.c_char_p)
-        self.suites.restype = ctypes.c_int
-        self.on_alpn = library.SSL_CTX_set_alpn_select_cb
-        self.on_alpn.argtypes = (ctypes.c_void_p, _SelectAlpn, ctypes.c_void_p)
-        self.on_alpn.restype = None
-        self.on_hello = library.SSL_CTX_set_client_hello_cb
-        self.on_hello.argtypes = (ctypes.c_void_p, _SeeHello, ctypes.c_void_p)
-        self.on_hello.restype = None
-        self.extension = library.SSL_client_hello_get0_ext
-        self.extension.argtypes = (ctypes.c_void_p, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p)
-        self.extension.restype = ctypes.c_int
-        self.select = library.SSL_select_next_proto
-        self.select.argtypes = (
-            *(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_uint),
-            *(ctypes.c_void_p, ctypes.c_uint),
-        )
-        self.select.restype = ctypes.c_int
+        for name, (result, arguments) in _CALLS.items():
+            call = getattr(library, name)
+            call.restype, call.argtypes = result, arguments
+        self.call: Any = library
+        self.shutdown = library.SSL_shutdown
+        self._aes, self._sha256 = library.EVP_aes_256_cbc(), library.EVP_sha256()
 
-    def check_sni(self, context: ServerContext) -> None:
-        """A host name that is not ASCII gets unrecognized_name; Python would write a traceback of it."""
-        extension = self.extension
+    def cache_off(self, context: int) -> int:
+        """No sessions are kept: tickets are stateless. The mode before."""
+        mode: int = self.call.SSL_CTX_ctrl(context, _SET_SESSION_CACHE_MODE, _SESSION_CACHE_OFF, None)
+        return mode
+
+    def set_suites(self, context: int, suites: list[str]) -> bool:
+        """Of TLS 1.3, in our order; False when one is unknown."""
+        return bool(self.call.SSL_CTX_set_ciphersuites(context, ":".join(suites).encode()) == 1)
+
+    def set_groups(self, context: int, groups: list[str]) -> bool:
+        """Key exchange groups; False when one is unknown."""
+        return bool(self.call.SSL_CTX_ctrl(context, _SET_GROUPS_LIST, 0, ":".join(groups).encode()) == 1)
+
+    def set_scope(self, context: int, scope: bytes) -> bool:
+        """Sessions (tickets) made in another scope are not resumed; at most 32 bytes."""
+        return bool(self.call.SSL_CTX_set_session_id_context(context, scope, len(scope)) == 1)
+
+    def switch(self, session: int, context: int, verify: int) -> None:
+        """Go on with another context. Only in a ClientHello callback is that before tickets are looked at.
+
+        What a context says of client certificates is not taken over by OpenSSL itself.
+        """
+        self.call.SSL_set_SSL_CTX(session, context)
+        self.call.SSL_set_verify(session, verify, None)
+
+    def on_hello(self, context: int, see: SeeName) -> object:
+        """`see` hears of each ClientHello. Keep what is returned as long as the context lives.
+
+        A host name that is not ASCII gets unrecognized_name; Python would write a traceback of it.
+        """
+        extension = self.call.SSL_client_hello_get0_ext
 
         def callback(session: int, alert: Any, _arg: int) -> int:
             at, size = ctypes.c_void_p(), ctypes.c_size_t()
-            if not extension(session, _SERVER_NAME, ctypes.byref(at), ctypes.byref(size)) or not size.value:
-                return _HELLO_GOOD
-            if at.value is not None and not ctypes.string_at(at.value, size.value)[_NAME_AT:].isascii():
+            name = b""
+            if extension(session, _SERVER_NAME, ctypes.byref(at), ctypes.byref(size)) and at.value:
+                name = ctypes.string_at(at.value, size.value)[_NAME_AT:]
+            if not name.isascii():
                 alert[0] = _UNRECOGNIZED_NAME
                 return _HELLO_BAD
+            see(session, name.decode("ascii").lower())
             return _HELLO_GOOD
 
-        context.hello_callback = _SeeHello(callback)
-        self.on_hello(_pointer(context), context.hello_callback, None)
+        made = _SeeHello(callback)
+        self.call.SSL_CTX_set_client_hello_cb(context, made, None)
+        return made
 
-    def choose_alpn(self, context: ServerContext, protocols: list[str]) -> None:
-        """As `set_alpn_protocols`, but without a protocol in common the handshake fails.
+    def choose_alpn(self, context: int, protocols: list[str]) -> object:
+        """As `set_alpn_protocols`, but without a protocol in common the handshake fails; keep the result.
 
         Spec: RFC 7301 §3.2 (no_application_protocol); Python goes on without one.
         """
         ours = b"".join(bytes([len(name)]) + name.encode() for name in protocols)
-        select = self.select
+        select = self.call.SSL_select_next_proto
 
         def callback(_ssl: int, out: int, size: int, theirs: int, length: int, _arg: int) -> int:
             found: int = select(out, size, ours, len(ours), theirs, length)
             return _OK if found == _NEGOTIATED else _FATAL
 
-        context.alpn_callback = _SelectAlpn(callback)
-        self.on_alpn(_pointer(context), context.alpn_callback, None)
+        made = _SelectAlpn(callback)
+        self.call.SSL_CTX_set_alpn_select_cb(context, made, None)
+        return made
+
+    def set_ticket_keys(self, context: int, keys: list[bytes]) -> object:
+        """Tickets are made with the first key, and taken with any; keep the result.
+
+        With one key OpenSSL does it alone. Spec: RFC 5077 §4.
+        """
+        call = self.call
+        if len(keys) == 1:
+            call.SSL_CTX_callback_ctrl(context, _SET_TICKET_CALLBACK, None)
+            call.SSL_CTX_ctrl(context, _SET_TICKET_KEYS, TICKET_KEY_BYTES, keys[0])
+            return None
+        current = keys[0]
+        known = {key[_NAME]: key for key in keys}
+
+        def callback(_ssl: int, name: int, iv: int, cipher: int, mac: int, encrypt: int) -> int:
+            if encrypt:
+                ctypes.memmove(name, current[_NAME], _IV_BYTES)
+                ctypes.memmove(iv, os.urandom(_IV_BYTES), _IV_BYTES)
+                key, begin = current, call.EVP_EncryptInit_ex
+            else:
+                found = known.get(ctypes.string_at(name, _IV_BYTES))
+                if found is None:
+                    return _UNKNOWN
+                key, begin = found, call.EVP_DecryptInit_ex
+            good = begin(cipher, self._aes, None, key[_CIPHER], iv)
+            good = good and call.HMAC_Init_ex(mac, key[_MAC], _MAC.stop - _MAC.start, self._sha256, None)
+            if not good:
+                return _UNKNOWN
+            return _TAKEN if key is current else _RENEW
+
+        made = _TicketKey(callback)
+        call.SSL_CTX_callback_ctrl(context, _SET_TICKET_CALLBACK, made)
+        return made
 
 
-def _pointer(context: ssl.SSLContext) -> int | None:
-    return ctypes.c_void_p.from_address(id(context) + _POINTER_OFFSET).value
+def context_pointer(context: ssl.SSLContext) -> int:
+    """The `SSL_CTX *` of `context`, which must outlive every use of it."""
+    return ctypes.c_void_p.from_address(id(context) + _CONTEXT_AT).value or 0
 
 
-def _tried() -> _Native | None:
+def session_pointer(session: ssl.SSLObject) -> int:
+    """The `SSL *` of `session`, which must outlive every use of it."""
+    inner: object = session._sslobj  # type: ignore[attr-defined]
+    return ctypes.c_void_p.from_address(id(inner) + _SESSION_AT).value or 0
+
+
+def _tried() -> Native | None:
     """The calls, when they do on a context of ours what they should, seen through Python."""
     try:
-        native = _Native()
-        context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
-        pointer = _pointer(context)
-        before = native.control(pointer, _SET_SESSION_CACHE_MODE, _SESSION_CACHE_OFF, None)
-        after = native.control(pointer, _SET_SESSION_CACHE_MODE, _SESSION_CACHE_OFF, None)
-        suites = native.suites(pointer, SUITES.encode()) == 1
-        groups = native.control(pointer, _SET_GROUPS_LIST, 0, GROUPS.encode()) == 1
+        native = Native()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        pointer = context_pointer(context)
+        suites = ["TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256"]
+        before, after = native.cache_off(pointer), native.cache_off(pointer)
+        accepted = native.set_suites(pointer, suites) and native.set_groups(pointer, ["X25519", "P-256"])
         names = [suite["name"] for suite in context.get_ciphers() if suite["protocol"] == "TLSv1.3"]
+        session = context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+        inner = session_pointer(session)
+        context.verify_mode = ssl.CERT_REQUIRED
+        native.switch(inner, pointer, VERIFY_SHOWN)
+        same = native.call.SSL_get_SSL_CTX(inner) == pointer
+        verify = native.call.SSL_get_verify_mode(inner) == VERIFY_SHOWN
         cache = before == _SESSION_CACHE_SERVER and after == _SESSION_CACHE_OFF
-        if cache and suites and groups and names == SUITES.split(":"):
+        if accepted and same and verify and cache and names == suites:
             return native
     except (AttributeError, OSError):
         pass
-    _log.warning("%s: contexts keep its groups, suite order and session cache", ssl.OPENSSL_VERSION)
+    _log.warning("%s: contexts keep its groups, suite order, session cache and tickets", ssl.OPENSSL_VERSION)
     return None
 
 
-_native: Final = _tried()
+def check() -> None:
+    """Raises RuntimeError where the self-test found another OpenSSL than we know."""
+    if NATIVE is None:
+        raise RuntimeError(f"{ssl.OPENSSL_VERSION} is not as edge knows it: no shared tickets, no mTLS")
 
 
-def tune(context: ServerContext, alpn: list[str]) -> None:
-    """Our groups and suites, no server-side session cache (tickets are stateless), strict ALPN and SNI.
-
-    On an OpenSSL that failed the self-test only ALPN is set, as Python does it.
-    """
-    if _native is None:
-        context.set_alpn_protocols(alpn)
-        return
-    pointer = _pointer(context)
-    _native.control(pointer, _SET_SESSION_CACHE_MODE, _SESSION_CACHE_OFF, None)
-    _native.control(pointer, _SET_GROUPS_LIST, 0, GROUPS.encode())
-    _native.suites(pointer, SUITES.encode())
-    _native.choose_alpn(context, alpn)
-    _native.check_sni(context)
+NATIVE: Final = _tried()
+"""None where this OpenSSL is not as we know it."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from uvloop.loop import SSLProtocol  # type: ignore[attr-defined]
 
-from edge.listen.openssl import ServerContext
+from edge.listen.context import ServerContext
 
 
 class Secured(SSLProtocol):  # type: ignore[misc]

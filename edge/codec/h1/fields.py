@@ -76,8 +76,11 @@ class FieldLines(dict[bytes, Field | None]):
     which the parser empties before it begins.
     """
 
-    def __init__(self, error: MakeError, kinds: dict[bytes, Kind], request: bool) -> None:
+    def __init__(
+        self, error: MakeError, kinds: dict[bytes, Kind], request: bool, keep_forwarding: bool = False
+    ) -> None:
         super().__init__()
+        self._keep_forwarding = keep_forwarding
         self.noted: list[Special] = []
         self._special: dict[bytes, Special] = {}
         self._judged: dict[bytes, Kind] = {}
@@ -111,7 +114,7 @@ class FieldLines(dict[bytes, Field | None]):
         if not self._request:
             return kind
         if is_forwarding(name):
-            return Kind.DROP
+            return Kind.PLAIN if self._keep_forwarding else Kind.DROP
         if b"_" in name and name.replace(b"_", b"-") in self._kinds:
             raise self.error("underscored spelling of a field that frames or routes")
         return kind

@@ -66,7 +66,7 @@ _REQUEST_KINDS: Final = {
 }
 _requests: Final = FieldLines(BadRequest, _REQUEST_KINDS, request=True)
 _responses: Final = FieldLines(BadResponse, {**_FRAMING_KINDS, b"te": Kind.DROP}, request=False)
-_request_field: Final = _requests.__getitem__
+_telling_requests: Final = FieldLines(BadRequest, _REQUEST_KINDS, request=True, keep_forwarding=True)
 _response_field: Final = _responses.__getitem__
 _status_lines: Final[dict[bytes, tuple[int, bool]]] = {}
 _STATUS_LINES: Final = 256
@@ -112,13 +112,19 @@ class Repeat:
         self.limits: Limits | None = None
 
 
-def parse_request(block: bytes, scheme: bytes, limits: Limits, repeat: Repeat | None = None) -> RequestParse:
+def parse_request(
+    block: bytes,
+    scheme: bytes,
+    limits: Limits,
+    repeat: Repeat | None = None,
+    keep_forwarding: bool = False,
+) -> RequestParse:
     """Parse the bytes before the CRLFCRLF of a request head.
 
     `scheme` is the connection's (`http` or `https`), whatever an absolute-form target says.
-    Claims about earlier hops (`x-forwarded-*`, `forwarded`, `x-real-ip`) are dropped: no hop
-    before this one is trusted. `repeat` is the connection's. Raises BadRequest with 400, 405, 414,
-    417, 431, 501 or 505.
+    Claims about earlier hops (`x-forwarded-*`, `forwarded`, `x-real-ip`) are dropped, unless
+    `keep_forwarding`: somebody judges them. `repeat` is the connection's. Raises BadRequest with 400,
+    405, 414, 417, 431, 501 or 505.
     """
     line, _, rest = block.partition(b"\r\n")
     if len(block) > limits.head_bytes:
@@ -142,9 +148,10 @@ def parse_request(block: bytes, scheme: bytes, limits: Limits, repeat: Repeat | 
     lines = rest.split(b"\r\n")
     if len(lines) > limits.head_fields:
         raise BadRequest("too many fields", 431)
-    noted = _requests.noted = []
-    kept: Fields = list(filter(None, map(_request_field, lines))) if rest else []
-    found = _framing_fields(_requests, noted)
+    lines_known = _telling_requests if keep_forwarding else _requests
+    noted = lines_known.noted = []
+    kept: Fields = list(filter(None, map(lines_known.__getitem__, lines))) if rest else []
+    found = _framing_fields(lines_known, noted)
     host = found.pop(b"host", None)
     if host is None:
         raise BadRequest("no host")

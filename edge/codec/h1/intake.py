@@ -13,6 +13,7 @@ from edge.codec.h1.body import ChunkedReader
 from edge.codec.h1.head import Framing, Repeat, parse_request
 from edge.codec.h1.request_line import parse_request_line
 from edge.errors import BadRequest, DownstreamError
+from edge.exchange.identity import ClientIdentity
 from edge.exchange.seams import ExchangeRequest
 from edge.syntax import TOKEN
 
@@ -73,6 +74,7 @@ class Intake(Answer):
         "deadline",
         "filed",
         "id",
+        "identity",
         "local",
         "peer",
         "sni",
@@ -87,6 +89,7 @@ class Intake(Answer):
         self.client = b""
         self.tls_version = ""
         self.sni = ""
+        self.identity: ClientIdentity | None = None
         self.deadline = self.filed = inf
         self._exchange: ExchangeRequest | None = None
         self._mode = Mode.HEAD
@@ -166,7 +169,9 @@ class Intake(Answer):
             return b""
         self._scanned = 0
         self._skipped_line = False
-        parsed = parse_request(data[:end], context.scheme, context.limits, self._repeat)
+        parsed = parse_request(
+            data[:end], context.scheme, context.limits, self._repeat, context.keep_forwarding
+        )
         head = parsed.head
         framing = parsed.framing
         self._close = not parsed.keep_alive

@@ -61,6 +61,7 @@ class H1Server(Intake, asyncio.Protocol):
         if tls is not None:
             self.tls_version = tls.version() or ""
             self.sni = getattr(tls, "edge_sni", "")
+            self.identity = getattr(tls, "edge_identity", None)
         made.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
         self._arm(FIRST_REQUEST_S if context.draining else context.limits.head_timeout_s)
 

@@ -71,13 +71,14 @@ Noted = tuple[Kind, bytes, Field | None, Any]
 class KnownFields(dict[Field, Field | None]):
     """Field as it came → the field it is, for fields that were judged before and mean nothing more."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep_forwarding: bool = False) -> None:
         super().__init__()
+        self._keep_forwarding = keep_forwarding
         self.noted: list[Noted] = []
 
     def __missing__(self, field: Field) -> Field | None:
         name, value = field
-        kind = _kind(name)
+        kind = Kind.PLAIN if self._keep_forwarding and _is_telling(name) else _kind(name)
         if value and not is_field_value(value):
             raise Malformed("malformed field value")
         kept = (name, value)
@@ -98,6 +99,10 @@ class KnownFields(dict[Field, Field | None]):
             return kept
         self.noted.append((kind, name, None, _meaning(name, value)))
         return None
+
+
+def _is_telling(name: bytes) -> bool:
+    return is_forwarding(name) and _lower_name(name) is not None
 
 
 def _kind(name: bytes) -> Kind:

@@ -28,7 +28,7 @@ _Start = tuple[bytes, bytes | None, bytes, bytes | None]
 """Method, authority, canonical path, protocol of an extended CONNECT."""
 
 _known: Final = KnownFields()
-_field: Final = _known.__getitem__
+_telling: Final = KnownFields(keep_forwarding=True)
 _starts: Final[dict[tuple[Field, ...], _Start]] = {}
 _known_start: Final = _starts.get
 _PSEUDO: Final = 4
@@ -47,7 +47,12 @@ class Repeat:
 
 
 def parse_request(
-    listed: tuple[Field, ...], end: bool, scheme: bytes, limits: Limits, repeat: Repeat
+    listed: tuple[Field, ...],
+    end: bool,
+    scheme: bytes,
+    limits: Limits,
+    repeat: Repeat,
+    keep_forwarding: bool = False,
 ) -> RequestHead:
     """The head of a header list; `end` = no body follows, `scheme` is the connection's.
 
@@ -63,8 +68,9 @@ def parse_request(
         start, tail = _parse_start(listed, limits)
     if sum(map(len, _flat(listed))) + _FIELD_OVERHEAD * len(listed) > limits.head_bytes:
         raise BadRequest("head too large", 431)
-    noted = _known.noted = []
-    kept: Fields = list(filter(None, map(_field, tail)))
+    known = _telling if keep_forwarding else _known
+    noted = known.noted = []
+    kept: Fields = list(filter(None, map(known.__getitem__, tail)))
     found = framing_fields(noted)
     crumbs = found.pop(b"cookie", None)
     if crumbs is not None:

@@ -13,6 +13,7 @@ from edge.codec.h2.fields import Malformed, parse_trailers, response_fields
 from edge.codec.h2.head import Repeat, parse_request
 from edge.codec.h2.stream import Form, Stream
 from edge.errors import BadRequest, DownstreamClosed, EdgeError
+from edge.exchange.identity import ClientIdentity
 from edge.head import Field, Fields, ResponseHead
 
 _GONE: Final = Form.GONE
@@ -38,6 +39,7 @@ class Intake:
         "engine",
         "filed",
         "id",
+        "identity",
         "local",
         "peer",
         "sni",
@@ -52,6 +54,7 @@ class Intake:
         self.client = b""
         self.tls_version = ""
         self.sni = ""
+        self.identity: ClientIdentity | None = None
         self.deadline = self.filed = inf
         self.engine: Engine = make_engine(self, context.limits, context.clock)
         self._streams: dict[int, Stream] = {}
@@ -67,7 +70,9 @@ class Intake:
         stream = Stream(self, stream_id, not end)
         self._streams[stream_id] = stream
         try:
-            head = parse_request(fields, end, context.scheme, context.limits, self._repeat)
+            head = parse_request(
+                fields, end, context.scheme, context.limits, self._repeat, context.keep_forwarding
+            )
         except Malformed as error:
             self._note_refused(error)
             self._refuse(stream)

@@ -69,6 +69,7 @@ class H2Server(Turn, asyncio.Protocol):
         if tls is not None:
             self.tls_version = tls.version() or ""
             self.sni = getattr(tls, "edge_sni", "")
+            self.identity = getattr(tls, "edge_identity", None)
         self._write = made.write
         made.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
         if self._call_soon is None:

@@ -87,8 +87,9 @@ class _Known(dict[Field, Field | None]):
     Fields that mean more than a field are noted in `noted`, which the parser empties first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keep_forwarding: bool = False) -> None:
         super().__init__()
+        self._keep_forwarding = keep_forwarding
         self.noted: list[tuple[_Kind, bytes, bytes]] = []
 
     def __missing__(self, field: Field) -> Field | None:
@@ -98,7 +99,7 @@ class _Known(dict[Field, Field | None]):
             _check(name, value)
             if name in _CONNECTION:
                 raise MalformedMessage("a field of one connection")
-            kept = None if is_forwarding(name) else field
+            kept = None if is_forwarding(name) and not self._keep_forwarding else field
             if b"_" in name and name.replace(b"_", b"-") in _FRAMING:
                 raise BadRequest("underscored spelling of a field that frames or routes")
             if len(name) + len(value) <= CACHE_LINE_BYTES and name not in UNKEPT:
@@ -113,7 +114,7 @@ class _Known(dict[Field, Field | None]):
 
 
 _known: Final = _Known()
-_known_field: Final = _known.__getitem__
+_telling: Final = _Known(keep_forwarding=True)
 
 Line = tuple[bytes, bytes | None, bytes, bytes | None]
 """Method, authority (None = none given), canonical path, protocol of an extended CONNECT."""
@@ -121,7 +122,9 @@ Line = tuple[bytes, bytes | None, bytes, bytes | None]
 _request_lines: Final[dict[tuple[Field, ...], Line]] = {}
 
 
-def parse_request(fields: Fields, scheme: bytes, limits: Limits) -> RequestHead:
+def parse_request(
+    fields: Fields, scheme: bytes, limits: Limits, keep_forwarding: bool = False
+) -> RequestHead:
     """A request head from the lines of its section, in order.
 
     Raises MalformedMessage for what RFC 9114 calls malformed, and BadRequest with the status for
@@ -139,8 +142,9 @@ def parse_request(fields: Fields, scheme: bytes, limits: Limits) -> RequestHead:
         index += 1
     line = tuple(fields[:index])
     method, authority, path, protocol = _request_lines.get(line) or _request_line(line, limits)
-    noted = _known.noted = []
-    kept: Fields = list(filter(None, map(_known_field, fields[index:])))
+    known = _telling if keep_forwarding else _known
+    noted = known.noted = []
+    kept: Fields = list(filter(None, map(known.__getitem__, fields[index:])))
     head = RequestHead(method, scheme, authority or b"", path, kept, None, HTTP_3)
     if noted:
         _apply(head, noted)

@@ -24,6 +24,7 @@ from edge.codec.h3.stream import H3Stream
 from edge.codec.h3.transport import Transport
 from edge.codec.h3.wire import Code, ConnectionFault
 from edge.errors import DownstreamClosed
+from edge.exchange.identity import ClientIdentity
 
 Address = tuple[str, int]
 Datagram = tuple[bytes, Any]
@@ -70,6 +71,7 @@ class H3Server(Accounts):
         "decoder",
         "filed",
         "id",
+        "identity",
         "local",
         "peer",
         "sni",
@@ -90,6 +92,7 @@ class H3Server(Accounts):
         self._locate(peer)
         self.tls_version = "TLSv1.3"
         self.sni = ""
+        self.identity: ClientIdentity | None = None
         self.filed = inf
         self.deadline = context.clock() + HANDSHAKE_S
         self.terminated = False

@@ -234,7 +234,7 @@ class H3Stream(Answer):
             if len(section) > COUNTED_SECTION_BYTES and lines_exceed(section, limits.head_fields + CRUMBS):
                 raise BadRequest("too many fields", 431)
             fields = decode(server.decoder, self.id, section)
-            head = parse_request(fields, server.context.scheme, limits)
+            head = parse_request(fields, server.context.scheme, limits, server.context.keep_forwarding)
             server.remember(section, head)
         self._start(head, end)
 

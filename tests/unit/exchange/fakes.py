@@ -18,6 +18,7 @@ class FakeConnection:
     client = b"192.0.2.1:4242"
     tls_version = "TLSv1.3"
     sni = "shop.example"
+    identity = None
 
 
 class FakeDownstream:

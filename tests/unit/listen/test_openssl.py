@@ -46,16 +46,20 @@ def handshake(ours: ssl.SSLContext, theirs: ssl.SSLContext) -> tuple[ssl.SSLObje
     return server_side, client_side
 
 
+def native() -> openssl.Native:
+    assert openssl.NATIVE is not None
+    return openssl.NATIVE
+
+
 def test_the_self_test_passes_on_this_openssl() -> None:
-    assert openssl._native is not None
+    assert openssl.NATIVE is not None
 
 
 def test_a_context_prefers_the_cheaper_suite_and_keeps_no_sessions() -> None:
     context = server(["http/1.1"])
     names = [suite["name"] for suite in context.get_ciphers() if suite["protocol"] == "TLSv1.3"]
-    assert names == openssl.SUITES.split(":")
-    assert openssl._native is not None
-    assert openssl._native.control(openssl._pointer(context), 44, 0, None) == 0
+    assert names == model.TlsProfile().suites_13
+    assert native().cache_off(openssl.context_pointer(context)) == 0
 
 
 def test_the_server_chooses_its_first_protocol_that_the_client_offers() -> None:

@@ -35,6 +35,7 @@ class FakeConnection:
     local = ("127.0.0.1", 8443)
     tls_version = "TLSv1.3"
     sni = "shop.example"
+    identity = None
 
 
 FILTERS = (

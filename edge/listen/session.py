@@ -1,0 +1,77 @@
+"""One TLS connection of a client: its handshake, what it learns there, and its end.
+
+uvloop's SSL protocol drives it. What is overridden here saves a raised `SSLWantReadError` where it is
+clear beforehand that nothing is to be read: it costs as much as encrypting an answer.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from edge.exchange.identity import ClientIdentity, Unnameable
+from edge.listen.openssl import NATIVE, session_pointer
+
+if TYPE_CHECKING:
+    from edge.listen.context import ServerContext
+
+
+class Session(ssl.SSLObject):
+    """Sends the alert of a handshake that failed; knows the name asked for and who the client is."""
+
+    edge_sni: str = ""
+    """What the client asked for, in lower case."""
+    edge_identity: ClientIdentity | None = None
+    """None where no client certificate is asked for."""
+    chosen: ServerContext
+    incoming: ssl.MemoryBIO
+    outgoing: ssl.MemoryBIO
+    transport: Any = None
+
+    def do_handshake(self) -> None:
+        if not self.incoming.pending:
+            raise ssl.SSLWantReadError
+        first = self.chosen.listening
+        first.greeting = self
+        try:
+            super().do_handshake()
+        except ssl.SSLWantReadError:
+            raise
+        except ssl.SSLError:
+            self._alert()
+            raise
+        finally:
+            first.greeting = None
+        self.transport = None
+        if self.chosen.policy:
+            self.edge_identity = self._identify(self.chosen.policy)
+
+    def _identify(self, policy: bytes) -> ClientIdentity:
+        identity = ClientIdentity(policy)
+        der = self.getpeercert(binary_form=True)
+        if der:
+            try:
+                identity.read(self.getpeercert() or {}, der)
+            except Unnameable as error:
+                raise ssl.SSLCertVerificationError(str(error)) from None
+        return identity
+
+    def _alert(self) -> None:
+        """Past the transport, which forgets what it holds when it is aborted, as is about to happen."""
+        if self.transport is None or self.transport.get_write_buffer_size():
+            return
+        try:
+            os.write(self.transport.get_extra_info("socket").fileno(), self.outgoing.read())
+        except OSError:
+            pass  # the client is gone, or takes nothing
+
+    def unwrap(self) -> Any:
+        """Say goodbye, and do not wait for the client to say so too: nothing it says could matter.
+
+        Spec: RFC 8446 §6.1 lets each side close alone.
+        """
+        if NATIVE is None:
+            return super().unwrap()
+        NATIVE.shutdown(session_pointer(self))
+        return None
