@@ -35,13 +35,13 @@ class H1Client(Connection):
 
     def begin(self, caller: Caller, head: RequestHead, end: bool, deadline: float) -> None:
         self._caller = caller
-        if self._doubtful and self._has_unread():
-            self.fail(StrayBytes("bytes came behind an answer that has no body", unsent=True))
-            return
         self._receiver = caller.receiver
         self._request_head = head
         self._state = HEAD
         self._informational = 0
+        if self._doubtful and self._has_unread():
+            self.fail(StrayBytes("bytes came behind an answer that has no body", unsent=True))
+            return
         self._sent_all = end
         self._left_out = head.length
         self._chunked_out = not end and head.length is None and head.upgrade is None

@@ -46,6 +46,12 @@ def site(tmp_path_factory: pytest.TempPathFactory, edge_state: Path, authority: 
             if kind == b"good":
                 await it.send(reply(b"ok"))
                 continue
+            if kind == b"late":
+                await it.send(reply(b"hello")[: -len(b"hello")])
+                await it.head()
+                await it.send(b"hello")
+                ended.put(await it.until_closed())
+                return
             index = int(number[0])
             await it.send(
                 BAD[index].head + b"\r\n\r\nok" if kind == b"head" else _CHUNKED + BAD_CHUNKS[index]
@@ -92,6 +98,16 @@ def test_a_malformed_body_is_never_a_whole_one(site: Site, scheme: str, index: i
     assert site.ended.get(timeout=_CLOSED_S) == b""
     with site.connect(scheme) as client:
         assert client.exchange(request(b"/good")).body == b"ok"
+
+
+@both
+def test_a_body_of_head_that_comes_late_spoils_no_other_request(site: Site, scheme: str) -> None:
+    """It comes where the answer of the next request on that connection should begin."""
+    with site.connect(scheme) as client:
+        client.send(request(b"/late", method=b"HEAD"))
+        assert client.response(head_only=True).status == 200
+        assert client.exchange(request(b"/good")).body == b"ok"
+    assert site.ended.get(timeout=_CLOSED_S) == b""
 
 
 def test_every_row_ran_both_ways() -> None:

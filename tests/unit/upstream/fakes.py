@@ -10,7 +10,7 @@ from edge import model
 from edge.errors import EdgeError
 from edge.exchange.deadlines import Deadlines
 from edge.head import Fields, RequestHead, ResponseHead
-from edge.upstream.cluster import Cluster
+from edge.upstream.guarded import cluster_of
 from edge.upstream.request import PooledRequest
 from edge.upstream.tls import ClientTls
 
@@ -28,9 +28,11 @@ class FakeTransport(asyncio.Transport):
         self.eof = False
         self.half_closes = True
         self.high = 0
+        self.socket: Any = None
+        """A real one, for who looks at it."""
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self.peer if name == "peername" else default
+        return {"peername": self.peer, "socket": self.socket}.get(name, default)
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self.high = high or 0
@@ -183,7 +185,7 @@ class Bench:
             **fields,
         )
         self.turn: list[Callable[[], None]] = []
-        self.cluster = Cluster(
+        self.cluster = cluster_of(
             self.model,
             self.dialer,
             self.deadlines,

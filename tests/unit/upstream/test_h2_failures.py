@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+import ngh2
 import pytest
 from h2 import events
 from h2.errors import ErrorCodes
@@ -90,6 +92,35 @@ def test_an_endpoint_that_refuses_for_ever_is_given_up(bench: Bench) -> None:
         peer.pump()
     assert exchange.calls == [("failed", "UpstreamRefused", 503)]
     assert request.attempts == REFUSED_MAX
+
+
+class _Exhausted:
+    """An engine that has no stream ids left."""
+
+    def __init__(self, engine: ngh2.Connection) -> None:
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def send_request(self, *_: object, **__: object) -> int:
+        raise ngh2.NGH2Error("no stream ids left")
+
+
+def test_a_body_kept_for_a_connection_that_takes_no_more_streams_goes_to_the_next(bench: Bench) -> None:
+    request, exchange = bench.send(post(), end=False)
+    peer = Peer(bench)
+    request.send_data(b"abc", True)
+    peer.pump()
+    peer.protocol._engine = _Exhausted(peer.protocol._engine)
+    peer.h2.reset_stream(1, ErrorCodes.REFUSED_STREAM)
+    peer.pump()
+    assert len(bench.dialer.dials) == 2
+    other = Peer(bench)
+    assert b"".join(event.data for event in other.of(events.DataReceived)) == b"abc"
+    other.answer(1)
+    assert exchange.calls == OK
+    assert request.attempts == 3
 
 
 def test_goaway_lets_older_streams_end_and_sends_newer_ones_elsewhere(bench: Bench) -> None:
