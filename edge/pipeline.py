@@ -15,7 +15,7 @@ from edge.chain.express import open_run
 from edge.errors import BadRequest, EdgeError, LimitExceeded, RouteError
 from edge.exchange.arrival import Arrivals
 from edge.exchange.ending import Ending
-from edge.exchange.revision import Services
+from edge.exchange.revision import Revision, Services
 from edge.exchange.seams import Connection, Downstream
 from edge.head import Fields, RequestHead, ResponseHead
 from edge.syntax import NOT_SERVED, canonical_authority, canonical_path
@@ -35,6 +35,10 @@ class Pipeline:
         self._forwarded: dict[str, Fields] = {}
         self.arrivals: Arrivals | None = None
         """Where there is more to say about a client than its connection's address."""
+
+    def pin(self, revision: Revision) -> None:
+        """The listener is going: what its connections still ask is served by `revision`."""
+        self._services = self._services.pinned(revision)
 
     def accept(
         self, connection: Connection, downstream: Downstream, head: RequestHead, end: bool

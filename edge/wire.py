@@ -10,7 +10,7 @@ import struct
 
 import msgspec
 
-from edge.model import Endpoint, Model
+from edge.model import Certificate, Endpoint, Model
 
 DOWN_LIMIT_BYTES = 64 << 20
 UP_LIMIT_BYTES = 1 << 20
@@ -64,6 +64,13 @@ class Endpoints(msgspec.Struct, tag=True, frozen=True):
     revision: int = 0
 
 
+class Certificates(msgspec.Struct, tag=True, frozen=True):
+    """Use these on a listener of the active revision from the next handshake on. No answer."""
+
+    listener: str
+    certificates: list[Certificate]
+
+
 class Drain(msgspec.Struct, tag=True, frozen=True):
     """Stop accepting, finish what runs within `grace_s`, then exit."""
 
@@ -111,7 +118,7 @@ class Counters(msgspec.Struct, tag=True, frozen=True):
     samples: list[tuple[str, list[tuple[str, str]], list[float]]]
 
 
-Down = GroupKeys | Prepare | Activate | Abort | Endpoints | Drain
+Down = GroupKeys | Prepare | Activate | Abort | Endpoints | Certificates | Drain
 Up = Prepared | Refused | Drained | Health | Spans | Counters
 
 

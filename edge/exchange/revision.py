@@ -115,6 +115,13 @@ class Services:
         self.alt_svc: dict[str, Field] = {}
         """By listener: the field that tells clients of HTTP/3, while it is really there."""
 
+    def pinned(self, revision: Revision) -> Services:
+        """The same, but for exchanges that are served by `revision` whatever is activated later."""
+        made = Services(self.clock, self.wall_ns, self.deadlines, self.call_soon, self.next_request_id)
+        made.revision = revision
+        made.unhandled = self.unhandled
+        return made
+
 
 def _raise(error: BaseException) -> None:
     raise error

@@ -1,7 +1,7 @@
 """Sockets, accept, TLS and SNI, through hypercorn's frame. The data plane's only importer of hypercorn."""
 
-from edge.listen.listener import Listener
+from edge.listen.listener import Listener, context_for
 from edge.listen.seam import install
 from edge.listen.switch import AlpnSwitch, PrefaceSwitch
 
-__all__ = ["AlpnSwitch", "Listener", "PrefaceSwitch", "install"]
+__all__ = ["AlpnSwitch", "Listener", "PrefaceSwitch", "context_for", "install"]

@@ -12,6 +12,7 @@ from hypercorn.config import Config, Sockets
 
 from edge import model
 from edge.listen import seam, tls
+from edge.listen.context import ServerContext
 from edge.listen.last_call import refuse_handshakes
 from edge.listen.no_app import NO_APP
 from edge.listen.secured import Secured
@@ -38,20 +39,42 @@ class _Config(Config):
         self.accesslog = None
 
 
+def context_for(listener: model.Listener) -> ServerContext | None:
+    """What handshakes of `listener` need; None when it is plain.
+
+    Raises ssl.SSLError when a chain and its key do not belong together.
+    """
+    if not listener.certificates:
+        return None
+    alpn = [name for protocol, name in _ALPN if protocol in listener.protocols]
+    return tls.server_context(listener.certificates, alpn)
+
+
 class Listener:
-    """Serves `listener` on `sock`, which is bound but may not listen yet."""
+    """Serves `listener` on `sock`, which is bound but may not listen yet.
+
+    `context` is what `context_for` made of it.
+    """
 
     def __init__(
-        self, listener: model.Listener, sock: socket.socket, factory: Callable[[], asyncio.Protocol]
+        self,
+        listener: model.Listener,
+        sock: socket.socket,
+        factory: Callable[[], asyncio.Protocol],
+        context: ServerContext | None,
     ) -> None:
         self.name = listener.name
         self._sock = sock
-        alpn = [name for protocol, name in _ALPN if protocol in listener.protocols]
-        self._context = tls.server_context(listener.certificates, alpn) if listener.certificates else None
+        self.context = context
         self._protocol = factory
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._late: set[asyncio.Task[Any]] = set()
+
+    def replace(self, factory: Callable[[], asyncio.Protocol], context: ServerContext | None) -> None:
+        """For connections from now on; those that stand keep what they began with."""
+        self._protocol = factory
+        self.context = context
 
     def start(self) -> None:
         """Begin to accept."""
@@ -63,9 +86,9 @@ class Listener:
         self._task = asyncio.get_running_loop().create_task(serve)
 
     def _factory(self) -> asyncio.Protocol:
-        if self._context is None:
+        if self.context is None:
             return self._protocol()
-        return Secured(self._protocol(), self._context, HANDSHAKE_TIMEOUT_S)
+        return Secured(self._protocol(), self.context, HANDSHAKE_TIMEOUT_S)
 
     async def stop(self) -> None:
         """Accept no more; connections that stand go on, and those the kernel has taken are served."""
@@ -75,7 +98,6 @@ class Listener:
             self._stop.set()
             if self._task is not None:
                 await self._task
-            seam.forget(self._sock)
             self._take_in(rest)
 
     def _take_in(self, rest: socket.socket) -> None:

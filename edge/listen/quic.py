@@ -48,8 +48,8 @@ def reset_token_maker(key: bytes) -> Callable[[bytes], bytes]:
 class QuicListener:
     """Serves HTTP/3 for `listener` on `sock`, a bound UDP socket that does not block.
 
-    `keys` are the same for all workers, and over restarts. Raises ValueError when a certificate of
-    `listener` cannot be used.
+    `keys` are the same for all workers, and over restarts. `certificates` are
+    those of `listener`, if they are made already. Raises ValueError when one cannot be used.
     """
 
     def __init__(
@@ -60,11 +60,12 @@ class QuicListener:
         keys: GroupKeys | None = None,
         worker: int = 0,
         workers: int = 1,
+        certificates: Certificates | None = None,
     ) -> None:
         self.name = listener.name
         self._sock = sock
         self._settings = TransportSettings(
-            Certificates(listener.certificates),
+            certificates or Certificates(listener.certificates),
             cid_maker(worker, workers),
             reset_token_maker(keys.reset if keys is not None else urandom(RESET_KEY_BYTES)),
             min(IDLE_TIMEOUT_S, context.limits.idle_timeout_s),
@@ -86,9 +87,11 @@ class QuicListener:
         )
         self._task = asyncio.get_running_loop().create_task(serve)
 
-    def set_certificates(self, certificates: list[model.Certificate]) -> None:
-        """Use these from the next handshake on. Raises ValueError, and keeps the old ones, as the class."""
-        self._settings.certificates = Certificates(certificates)
+    def replace(self, certificates: Certificates | None, limits: model.Limits) -> None:
+        """For connections from now on; None = the certificates stay."""
+        if certificates is not None:
+            self._settings.certificates = certificates
+        self._settings.idle_timeout_s = min(IDLE_TIMEOUT_S, limits.idle_timeout_s)
 
     async def stop(self) -> None:
         """Accept no more; connections that stand go on until `close`."""
@@ -96,6 +99,14 @@ class QuicListener:
         self._stop.set()
         if self._task is not None:
             await self._task
+
+    def drain(self) -> None:
+        """Tell every client to go elsewhere; what they have asked for is answered."""
+        self._host.drain()
+
+    def seats(self) -> int:
+        """Connections there are, closing ones included."""
+        return self._host.seats()
 
     def close(self) -> None:
         """End what connections are left with H3_NO_ERROR, and close the socket."""

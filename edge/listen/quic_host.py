@@ -215,6 +215,11 @@ class QuicHost(asyncio.DatagramProtocol):
         """Connections there are, half-open and closing ones included."""
         return len(set(self._by_cid.values()))
 
+    def drain(self) -> None:
+        """GOAWAY to every connection. Spec: RFC 9114 §5.2."""
+        for seat in set(self._by_cid.values()):
+            seat.shutdown()
+
     def close(self) -> None:
         """Close every connection with H3_NO_ERROR, and the socket."""
         for seat in set(self._by_cid.values()):

@@ -34,7 +34,7 @@ async def _start_server(
     ssl: ssl.SSLContext | None = None,
     ssl_handshake_timeout: float | None = None,
 ) -> asyncio.AbstractServer:
-    factory = _factories.get(sock.fileno())
+    factory = _factories.pop(sock.fileno(), None)
     if factory is None:
         raise SeamError("a listening socket has no protocol: Listener.serve registers it first")
     loop = asyncio.get_running_loop()
@@ -48,11 +48,6 @@ async def _start_server(
 def register(sock: socket.socket, factory: Callable[[], asyncio.Protocol]) -> None:
     """Connections of `sock` get protocols of `factory`, once worker_serve starts to listen on it."""
     _factories[sock.fileno()] = factory
-
-
-def forget(sock: socket.socket) -> None:
-    """`sock` is about to be closed."""
-    _factories.pop(sock.fileno(), None)
 
 
 def install() -> None:

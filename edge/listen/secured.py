@@ -17,6 +17,10 @@ from edge.listen.context import ServerContext
 class Secured(SSLProtocol):  # type: ignore[misc]
     """Hands the decrypted connection to `protocol` once its handshake is done."""
 
+    under_way = 0
+    """Handshakes that have begun and not ended, of all listeners of this process."""
+    _arriving = False
+
     def __init__(self, protocol: asyncio.Protocol, context: ServerContext, timeout_s: float) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(loop, protocol, context, None, server_side=True, ssl_handshake_timeout=timeout_s)
@@ -24,8 +28,24 @@ class Secured(SSLProtocol):  # type: ignore[misc]
 
     def connection_made(self, transport: Any) -> None:
         """The handshake begins in here, so its session learns where to send an alert."""
+        Secured.under_way += 1
+        self._arriving = True
         self._context.arriving = transport
         try:
             super().connection_made(transport)
         finally:
             self._context.arriving = None
+
+    def _get_app_transport(self, *arguments: Any) -> Any:
+        """Asked for once, when the handshake is done."""
+        self._arrived()
+        return super()._get_app_transport(*arguments)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._arrived()
+        super().connection_lost(exc)
+
+    def _arrived(self) -> None:
+        if self._arriving:
+            self._arriving = False
+            Secured.under_way -= 1

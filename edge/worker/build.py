@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from edge import model
 from edge.chain.filter import BoundFilter
-from edge.exchange.revision import Revision
 from edge.route import Candidate, RouteTable, Rule
 from edge.telemetry.spans import RouteInfo
 from edge.upstream import Clusters
 from edge.worker.reporting import Reports, filter_infos
-
-ChainMaker = Callable[[model.Chain], tuple[BoundFilter, ...]]
-
-
-class Prepared:
-    """A built revision and what must be let go when it is over."""
-
-    __slots__ = ("chains", "clusters", "model", "reports", "revision")
-
-    def __init__(
-        self,
-        made: model.Model,
-        revision: Revision,
-        clusters: Clusters,
-        chains: dict[str, tuple[BoundFilter, ...]],
-        reports: Reports,
-    ) -> None:
-        self.reports = reports
-        self.model = made
-        self.revision = revision
-        self.clusters = clusters
-        self.chains = chains
+from edge.worker.slices import Slices
 
 
-def tables(
+async def tables(
     made: model.Model,
     clusters: Clusters,
     chains: dict[str, tuple[BoundFilter, ...]],
     reports: Reports,
+    slices: Slices,
 ) -> dict[str, RouteTable]:
-    """One sealed table per listener.
+    """One sealed table per listener; built in slices, so that requests go on meanwhile.
 
     Raises ValueError when a name of the model is undefined; the control plane has checked them.
     """
@@ -50,6 +27,8 @@ def tables(
         reports.no_rule(RouteInfo(listener.name, revision=made.revision))
     order = 0
     for route in made.routes:
+        if slices.due():
+            await slices.turn()
         for rule in route.rules:
             if rule.cluster not in clusters or (rule.chain or "") not in {*chains, ""}:
                 raise ValueError(f"rule {rule.name!r} of route {route.name!r} names what the model lacks")

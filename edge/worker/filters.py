@@ -60,6 +60,11 @@ def _add(shown: dict[str, FilterFigures], group: Group) -> None:
         )
 
 
+def _plan(groups: list[Group]) -> ChainPlan:
+    express = groups[0].express if len(groups) == 1 and groups[0].fits_express() else None
+    return ChainPlan((bound for group in groups for bound in group.filters), express)
+
+
 class FilterHost:
     """Makes the chains of a model and keeps what equal groups of filters of revisions share."""
 
@@ -77,13 +82,21 @@ class FilterHost:
         A filter that cannot be started does not refuse the revision: requests on its chain get
         503, or pass it by, as its failStrategy says, and starting is tried again.
         """
-        if made.modules:
-            await self._on_warm(lambda: self._load(made, descriptors))
+        # Of this revision alone: another one that ends meanwhile forgets what nobody uses yet.
+        modules = await self._on_warm(lambda: self._load(made, descriptors)) if made.modules else {}
+        self._modules.update(modules)
         result: Chains = {}
-        for chain in made.chains:
-            groups = [await self._group(specs) for specs in grouped(chain.filters)]
-            express = groups[0].express if len(groups) == 1 and groups[0].fits_express() else None
-            result[chain.name] = ChainPlan((bound for group in groups for bound in group.filters), express)
+        try:
+            for chain in made.chains:
+                groups: list[Group] = []
+                result[chain.name] = ChainPlan(())
+                for specs in grouped(chain.filters):
+                    groups.append(await self._group(specs, modules))
+                    # A plan at a time, so that what is begun is in `result` and can be given back.
+                    result[chain.name] = _plan(groups)
+        except BaseException:
+            self.retire(result)
+            raise
         return result
 
     def figures(self) -> dict[str, FilterFigures]:
@@ -107,20 +120,23 @@ class FilterHost:
         in_use = {spec.module for known in self._bound for spec in known.models}
         self._modules = {digest: module for digest, module in self._modules.items() if digest in in_use}
 
-    def _load(self, made: model.Model, descriptors: list[int]) -> None:
+    def _load(self, made: model.Model, descriptors: list[int]) -> dict[str, ProxyWasmModule]:
+        """On `warm`: by digest, those that are loaded already among them."""
         if self._inner is None:
             self._inner = load_inner(descriptors[made.inner_host_fd])
-        for module in made.modules:
-            if module.digest not in self._modules:
-                self._modules[module.digest] = load_module(module, descriptors, self._inner)
+        known = dict(self._modules)
+        return {
+            module.digest: known.get(module.digest) or load_module(module, descriptors, self._inner)
+            for module in made.modules
+        }
 
-    async def _group(self, specs: tuple[model.Filter, ...]) -> Group:
+    async def _group(self, specs: tuple[model.Filter, ...], modules: dict[str, ProxyWasmModule]) -> Group:
         for known in self._bound:
             if known.models == specs:
                 known.users += 1
                 return known.group
-        modules = [self._modules[spec.module] for spec in specs]
-        known = _Bound(specs, bind_group(specs, modules, self._services))
+        bound = bind_group(specs, [modules[spec.module] for spec in specs], self._services)
+        known = _Bound(specs, bound)
         known.users = 1
         self._bound.append(known)
         started = self._loop.create_future()
