@@ -88,6 +88,12 @@ class RouteError(EdgeError):
     flag = "NR"
 
 
+class NoBackend(EdgeError):
+    """The rule has no backend, or none with a weight."""
+
+    flag = "NC"
+
+
 class LimitExceeded(EdgeError):
     """A size or count limit of edge was passed; `status` says which kind (413, 431, 500, 503)."""
 

@@ -99,9 +99,11 @@ class Exchange(Ending):
             return
         self.candidate = candidate
         rule = candidate.rule
-        if rule.request_timeout_s:
-            self.request_timeout_at = self.began + rule.request_timeout_s
-            self._set_deadline()
+        if rule.entry is not None:
+            reply = rule.entry(self, head)
+            if reply is not None:
+                self.answer(reply)
+                return
         if rule.chain:
             sampled = self.sampled and rule.detailed
             self.chain = open_run(rule.chain, self, sampled, self.services.wall_ns)
@@ -110,7 +112,7 @@ class Exchange(Ending):
             self.forward_request_head(head, end)
 
     def forward_request_head(self, head: RequestHead, end: bool) -> None:
-        """The head has passed every filter: edit it by the rule and send it upstream."""
+        """The head has passed every filter: edit it by the rule and send it upstream, or answer it."""
         candidate = self.candidate
         assert candidate is not None
         rule = candidate.rule
@@ -122,20 +124,28 @@ class Exchange(Ending):
                     head.authority = canonical_authority(head.authority)
                 if head.method is not self.method and head.method in NOT_SERVED:
                     raise BadRequest(f"a filter set the method {head.method.decode()}")
-            if rule.request_edit is not None:
-                rule.request_edit.apply(head)
-            if rule.rewrite is not None:
-                rule.rewrite.apply(head, candidate.path)
-        except BadRequest as error:
+            if rule.outbound is not None:
+                reply = rule.outbound(self, head)
+                if reply is not None:
+                    self.answer(reply)
+                    return
+        except EdgeError as error:
             self._fail(error)
             return
         cluster = self.revision.clusters[self.backend] if self.backend else rule.cluster
+        assert cluster is not None
         self.cluster_name = cluster.name
         if self.sampled:
             self.upstream_sent_ns = self.services.wall_ns()
-        upstream = cluster.dispatch(self, head, end, rule.backend_timeout_s)
+        retry = rule.retry
+        if retry is None:
+            upstream = cluster.dispatch(self, head, end, rule.backend_timeout_s)
+        else:
+            upstream = retry.dispatch(cluster, self, head, end, rule.backend_timeout_s)
         if not self.finished:
             self.upstream = upstream
+            if rule.mirrors is not None:
+                rule.mirrors.send(self, head, end)
 
     def request_data(self, data: bytes, end: bool) -> None:
         """Body bytes from the codec."""
@@ -177,8 +187,8 @@ class Exchange(Ending):
         if end:
             self._upstream_over()
         candidate = self.candidate
-        if candidate is not None and candidate.rule.response_edit is not None:
-            candidate.rule.response_edit.apply(head)
+        if candidate is not None and candidate.rule.inbound is not None:
+            candidate.rule.inbound(self, head)
         self.response = head
         try:
             if self.chain is not None:

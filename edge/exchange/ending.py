@@ -94,6 +94,21 @@ class Ending(Flow):
             self.reply_source = "edge"
         self._finish()
 
+    def answer(self, reply: LocalReply) -> None:
+        """End by an answer of the rule itself; it passes the filters whose request head ran."""
+        if self.finished or self.closing:
+            return
+        if self.chain is None:
+            self.reply_won(reply)
+            self._send_reply(reply)
+        elif not self.chain.reply(reply):
+            self.reset_exchange(EdgeError("no answer can be given any more"))
+
+    def limit_duration(self, seconds: float) -> None:
+        """End the whole exchange `seconds` after it began. Spec: Gateway API HTTPRouteTimeouts.request."""
+        self.request_timeout_at = self.began + seconds
+        self._set_deadline()
+
     def _fail(self, error: EdgeError) -> None:
         """End by `error`: a reply of edge's own while the head is not out, else a reset."""
         if self.finished or self.closing:

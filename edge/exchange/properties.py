@@ -43,7 +43,8 @@ def _route_name(exchange: ExchangeState) -> bytes | None:
 def _cluster_name(exchange: ExchangeState) -> bytes | None:
     if exchange.cluster_name:
         return exchange.cluster_name.encode()
-    return exchange.candidate.rule.cluster.name.encode() if exchange.candidate else None
+    cluster = exchange.candidate.rule.cluster if exchange.candidate else None
+    return cluster.name.encode() if cluster is not None else None
 
 
 def _upstream_address(exchange: ExchangeState) -> bytes | None:

@@ -88,13 +88,19 @@ class Connection(Protocol):
 class UpstreamRequest(Protocol):
     """The upstream side of one attempt or more; returned by `ClusterHandle.dispatch`."""
 
-    address: str
-    """`ip:port` of the endpoint of the latest attempt, empty before one was chosen."""
-    reused: bool
-    attempts: int
-    """Attempts started so far (1 = no retry)."""
-    failures: tuple[tuple[str, bool, str, int], ...]
-    """Attempts before the latest: address, reused, error type, wall-clock ns when it failed."""
+    @property
+    def address(self) -> str:
+        """`ip:port` of the endpoint of the latest attempt, empty before one was chosen."""
+
+    @property
+    def reused(self) -> bool: ...
+    @property
+    def attempts(self) -> int:
+        """Attempts started so far (1 = no retry)."""
+
+    @property
+    def failures(self) -> tuple[tuple[str, bool, str, int], ...]:
+        """Attempts before the latest: address, reused, error type, wall-clock ns when it failed."""
 
     def send_data(self, data: bytes, end: bool) -> None: ...
     def send_trailers(self, fields: Fields) -> None:
@@ -140,3 +146,17 @@ class ClusterHandle(Protocol):
         `end` True = no body. `timeout_s` (0 = none) bounds the wait for each attempt's response
         head. Calls on `receiver` may come before this returns only for `upstream_failed`.
         """
+
+
+class Retrying(Protocol):
+    """A rule's policy of tries; stands between the exchange and the cluster that was chosen."""
+
+    def dispatch(
+        self,
+        cluster: ClusterHandle,
+        receiver: ExchangeResponse,
+        head: RequestHead,
+        end: bool,
+        timeout_s: float,
+    ) -> UpstreamRequest:
+        """As `cluster.dispatch`."""

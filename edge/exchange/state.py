@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edge.chain.express import ExpressRun
     from edge.chain.run import ChainRun
     from edge.route import Candidate
+    from edge.route.backend import Backend
     from edge.telemetry.spans import ExchangeTrace
     from edge.telemetry.tracing import Context
 
@@ -35,6 +36,7 @@ class ExchangeState:
         "bytes_out",
         "candidate",
         "chain",
+        "chosen",
         "closing",
         "cluster_name",
         "connection",
@@ -97,6 +99,7 @@ class ExchangeState:
         self.began = services.clock()
         self.request_id = services.next_request_id()
         self.candidate: Candidate | None = None
+        self.chosen: Backend | None = None
         self.chain: ChainRun | ExpressRun | None = None
         self.backend = ""
         self.cluster_name = ""

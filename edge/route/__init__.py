@@ -2,6 +2,7 @@
 
 from edge.route.candidate import Candidate
 from edge.route.rule import Rule
+from edge.route.site import Site
 from edge.route.table import RouteTable
 
-__all__ = ["Candidate", "RouteTable", "Rule"]
+__all__ = ["Candidate", "RouteTable", "Rule", "Site"]

@@ -40,40 +40,57 @@ class HeaderEdit:
         head.touch()
 
 
-class TargetRewrite:
-    """Hostname and path rewrite. Spec: Gateway API HTTPURLRewriteFilter."""
+class PathEdit:
+    """Another path in the place of the whole, or of the matched prefix. HTTPPathModifier."""
 
-    __slots__ = ("_full", "_hostname", "_prefix")
+    __slots__ = ("_full", "_prefix")
 
-    def __init__(self, rewrite: model.Rewrite) -> None:
-        self._hostname = rewrite.hostname
-        self._full = rewrite.full
-        self._prefix = rewrite.prefix
+    def __init__(self, full: bytes | None, prefix: bytes | None) -> None:
+        self._full = full
+        self._prefix = prefix
 
-    def apply(self, head: RequestHead, matched_prefix: bytes) -> None:
-        """Rewrite in place. A prefix is replaced only where the path still has it: a filter may have
-        changed the path, and `*` has none.
+    @property
+    def none(self) -> bool:
+        """Whether paths stay as they are."""
+        return self._full is None and self._prefix is None
+
+    def of(self, target: bytes, matched_prefix: bytes) -> bytes | None:
+        """The new target, the query kept; None where the path has not (or no longer) the matched prefix:
+        a filter may have changed the path, and `*` has none.
 
         Raises BadRequest when the result is not its own canonical form, so that what the router
         matched and what upstream reads can never differ.
         """
-        if self._hostname is not None:
-            head.authority = self._hostname
-        if self._full is None and self._prefix is None:
-            head.touch()
-            return
-        path, mark, query = head.path.partition(b"?")
+        path, mark, query = target.partition(b"?")
         if self._full is not None:
             path = self._full
         elif self._prefix is not None:
             matched = matched_prefix.rstrip(b"/")
             if path != matched and not path.startswith(matched + b"/"):
-                head.touch()
-                return
+                return None
             rest = b"" if path == b"/" else path[len(matched) :]
             path = self._prefix.rstrip(b"/") + rest or b"/"
-        target = path + mark + query
-        if canonical_path(target) != target:
-            raise BadRequest(f"rewritten path {target[:80]!r} is not canonical")
-        head.path = target
+        made = path + mark + query
+        if canonical_path(made) != made:
+            raise BadRequest(f"rewritten path {made[:80]!r} is not canonical")
+        return made
+
+
+class TargetRewrite:
+    """Hostname and path rewrite. Spec: Gateway API HTTPURLRewriteFilter."""
+
+    __slots__ = ("_hostname", "_path")
+
+    def __init__(self, rewrite: model.Rewrite) -> None:
+        self._hostname = rewrite.hostname
+        self._path = PathEdit(rewrite.full, rewrite.prefix)
+
+    def apply(self, head: RequestHead, matched_prefix: bytes) -> None:
+        """Rewrite in place. Raises BadRequest as `PathEdit.of`."""
+        if self._hostname is not None:
+            head.authority = self._hostname
+        if not self._path.none:
+            target = self._path.of(head.path, matched_prefix)
+            if target is not None:
+                head.path = target
         head.touch()

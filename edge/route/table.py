@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from edge.head import RequestHead
 from edge.route.candidate import Candidate
+from edge.route.hostname import host_of
 from edge.route.pattern import Whole, whole
 
 ANY_HOST = ""
@@ -122,11 +123,3 @@ class RouteTable:
                 name = name[dot:]
                 host = self._hosts.get(name)
         return self._any.match(head)
-
-
-def host_of(authority: bytes) -> bytes:
-    """Host without port; authority is canonical already (lower case, IPv6 in brackets)."""
-    host, colon, _ = authority.rpartition(b":")
-    if colon and not authority.endswith(b"]"):
-        return host
-    return authority

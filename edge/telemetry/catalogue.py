@@ -60,6 +60,7 @@ CATALOGUE: Final[dict[str, Entry]] = {
     "edge.module.compile.duration": Entry(Kind.HISTOGRAM, "s", "Time to compile a module"),
     "edge.cluster.endpoints": Entry(Kind.GAUGE, "{endpoint}", "Endpoints by state"),
     "edge.cluster.rejected": Entry(Kind.COUNTER, "{request}", "Requests a cluster did not take, by reason"),
+    "edge.mirror.requests": Entry(Kind.COUNTER, "{request}", "Copies of requests sent to mirrors, by outcome"),
     "edge.config.reloads": Entry(Kind.COUNTER, "{reload}", "Reloads by result"),
     "edge.config.last_success": Entry(Kind.GAUGE, "s", "Unix time of the last good reload"),
     "edge.tls.certificate.expiry": Entry(Kind.GAUGE, "s", "Unix time a certificate expires"),

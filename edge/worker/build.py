@@ -1,20 +1,22 @@
-"""From a model to a revision that can serve: tables, clusters, chains, tracing, reports."""
+"""From a model to the route tables of a revision."""
 
 from __future__ import annotations
 
 from edge import model
 from edge.chain.filter import BoundFilter
-from edge.route import Candidate, RouteTable, Rule
+from edge.route import Candidate, RouteTable, Rule, Site
 from edge.telemetry.spans import RouteInfo
 from edge.upstream import Clusters
 from edge.worker.reporting import Reports, filter_infos
 from edge.worker.slices import Slices
 
+_Chains = dict[str, tuple[BoundFilter, ...]]
+
 
 async def tables(
     made: model.Model,
     clusters: Clusters,
-    chains: dict[str, tuple[BoundFilter, ...]],
+    chains: _Chains,
     reports: Reports,
     slices: Slices,
 ) -> dict[str, RouteTable]:
@@ -23,6 +25,10 @@ async def tables(
     Raises ValueError when a name of the model is undefined; the control plane has checked them.
     """
     result = {listener.name: RouteTable() for listener in made.listeners}
+    sites = {
+        listener.name: Site(listener.advertised_port or listener.port, clusters, reports.mirrored)
+        for listener in made.listeners
+    }
     for listener in made.listeners:
         reports.no_rule(RouteInfo(listener.name, revision=made.revision))
     order = 0
@@ -30,19 +36,36 @@ async def tables(
         if slices.due():
             await slices.turn()
         for rule in route.rules:
-            if rule.cluster not in clusters or (rule.chain or "") not in {*chains, ""}:
-                raise ValueError(f"rule {rule.name!r} of route {route.name!r} names what the model lacks")
-            chain = chains[rule.chain] if rule.chain else ()
-            prepared = Rule(route.name, rule, clusters[rule.cluster], chain)
+            _check(route, rule, clusters, chains)
             for name in route.listeners:
-                template = rule.matches[0].path.decode("ascii", "replace") if rule.matches else "/"
-                info = RouteInfo(
-                    name, route.name, template, rule.chain or "", made.revision, filter_infos(chain)
-                )
-                report = reports.rule(info)
+                prepared = _rule(route, rule, clusters, chains, sites[name])
+                report = reports.rule(_info(made, route, rule, name, prepared))
                 for index, match in enumerate(rule.matches):
-                    order += 1
-                    result[name].add(route.hostnames, Candidate(match, prepared, order, report, index))
+                    candidate = Candidate(match, prepared, order + index, report, index)
+                    result[name].add(route.hostnames, candidate)
+            order += len(rule.matches)
     for table in result.values():
         table.seal()
     return result
+
+
+def _check(route: model.Route, rule: model.Rule, clusters: Clusters, chains: _Chains) -> None:
+    named = [rule.cluster] if rule.cluster else [backend.cluster for backend in rule.backends]
+    named += [mirror.cluster for mirror in rule.mirrors]
+    if not all(name in clusters for name in named) or (rule.chain and rule.chain not in chains):
+        raise ValueError(f"rule {rule.name!r} of route {route.name!r} names what the model lacks")
+
+
+def _rule(route: model.Route, rule: model.Rule, clusters: Clusters, chains: _Chains, site: Site) -> Rule:
+    cluster = clusters[rule.cluster] if rule.cluster else None
+    chain = chains[rule.chain] if rule.chain else ()
+    return Rule(route.name, rule, cluster, chain, site)
+
+
+def _info(
+    made: model.Model, route: model.Route, rule: model.Rule, listener: str, prepared: Rule
+) -> RouteInfo:
+    template = rule.matches[0].path.decode("ascii", "replace") if rule.matches else "/"
+    return RouteInfo(
+        listener, route.name, template, rule.chain or "", made.revision, filter_infos(prepared.chain)
+    )

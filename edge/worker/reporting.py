@@ -144,6 +144,11 @@ class Reports:
             0, 0, 0.0, _NONE, _NONE, b"", 0, b"", b"", False, b"",
         )  # fmt: skip
 
+    def mirrored(self, cluster: str, outcome: str) -> None:
+        """Count one copy of a request: `answered`, `failed`, `cut` or `skipped`."""
+        labels = (("edge.cluster.name", cluster), ("edge.mirror.outcome", outcome))
+        self._registry.counter("edge.mirror.requests", labels).value += 1
+
     def filters_took(self, records: list[FilterRecord]) -> None:
         """Durations of the filters of a sampled exchange, waiting included."""
         for record in records:
