@@ -12,6 +12,7 @@ from edge.errors import NoEndpoint, Overloaded
 from edge.exchange.deadlines import Deadlines
 from edge.exchange.seams import ExchangeResponse
 from edge.head import RequestHead
+from edge.upstream.budget import RetryBudget
 from edge.upstream.dialer import Dialer
 from edge.upstream.endpoints import Endpoints
 from edge.upstream.pool import H1Pool, Pool, Settings
@@ -68,6 +69,10 @@ class Cluster:
         self.closed = False
         self.rejected: Counter[str] = Counter()
         """Requests not taken, by reason."""
+        self.retrying = 0
+        """Requests that a rule's `retry` is trying again."""
+        self.retry_budget = RetryBudget(cluster.retry_percent, part(cluster.min_retries_per_s, share), clock)
+        self._retries_max = part(cluster.max_retries, share)
         self._connections_max = part(cluster.max_connections, share)
         self.queue = Queue(self._admit, deadlines, clock, part(cluster.max_pending, share), self.rejected)
         settings = Settings(cluster, dialer, deadlines, clock, limits, call_soon)
@@ -160,6 +165,12 @@ class Cluster:
     def untried(self, tried: int) -> bool:
         """Whether an endpoint is left whose bit is not set."""
         return bool(self.endpoints.usable & ~tried)
+
+    def refuses_retry(self, counted: bool) -> str:
+        """Why a request may not be tried again, empty if it may. `counted` = it is in `retrying`."""
+        if self._retries_max and not counted and self.retrying >= self._retries_max:
+            return "max_retries"
+        return "" if self.retry_budget.take() else "retry_budget"
 
     def update(self, endpoints: Sequence[model.Endpoint], generation: int) -> bool:
         """These are the endpoints now. False for a generation that is not above the last one.

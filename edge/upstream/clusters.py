@@ -8,6 +8,8 @@ from edge import model
 from edge.exchange.deadlines import Deadlines
 from edge.upstream.cluster import Cluster
 from edge.upstream.dialer import Dialer
+from edge.upstream.guarded import cluster_of
+from edge.upstream.retry import Retry
 
 
 class Clusters(dict[str, Cluster]):
@@ -27,14 +29,20 @@ class Clusters(dict[str, Cluster]):
         share: int = 1,
     ) -> None:
         super().__init__()
+        self._deadlines = deadlines
+        self._clock = clock
         for cluster in models:
             old = previous.get(cluster.name) if previous is not None else None
             if old is not None and (old.model, old.limits, old.share) == (cluster, limits, share):
                 self[cluster.name] = old
                 continue
-            self[cluster.name] = made = Cluster(cluster, dialer, deadlines, clock, limits, share=share)
+            self[cluster.name] = made = cluster_of(cluster, dialer, deadlines, clock, limits, share=share)
             if old is not None:
                 made.rejected = old.rejected
+
+    def retrying(self, policy: model.Retry | None) -> Retry | None:
+        """What makes the tries that `policy` of a rule allows, at any of these clusters."""
+        return Retry(policy, self._deadlines, self._clock) if policy is not None else None
 
     def retire(self, successor: Clusters | None) -> None:
         """This revision takes no new requests: close the clusters its successor does not share."""

@@ -7,13 +7,14 @@ import select
 from abc import abstractmethod
 from collections.abc import Callable
 from math import inf
-from typing import Final, Protocol, cast
+from typing import Final, Protocol
 
 from edge import model
 from edge.errors import ConnectFailed, EdgeError, UpstreamClosed, UpstreamTimeout
 from edge.exchange.deadlines import Deadlines
 from edge.exchange.seams import ExchangeResponse
 from edge.head import Fields, RequestHead
+from edge.outgoing import outgoing
 from edge.upstream.carrier import Caller
 from edge.upstream.dialer import Dialer
 from edge.upstream.tls import ClientTls
@@ -118,7 +119,7 @@ class Connection(asyncio.Protocol):
         self._give_up = dialer.dial(endpoint.host, endpoint.port, self, self._dial_failed, tls)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = outgoing(transport)
         self._give_up = None
         caller = self._caller
         if caller is None:

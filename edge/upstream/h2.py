@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, cast
+from typing import Final
 
 import ngh2
 from ngh2 import NGH2Error
@@ -14,6 +14,7 @@ from edge import model
 from edge.codec.h2.codes import DECODED_FIELDS, MAX_WINDOW, Code, Setting
 from edge.errors import BadResponse, ConnectFailed, EdgeError, UpstreamClosed
 from edge.exchange.deadlines import Deadlines
+from edge.outgoing import outgoing
 from edge.upstream.carrier import Caller
 from edge.upstream.connection import WRITE_HIGH_BYTES, peer_address
 from edge.upstream.dialer import Dialer
@@ -77,7 +78,7 @@ class H2Client(Multiplex, asyncio.Protocol):
         return stream
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = made = cast(asyncio.Transport, transport)
+        self._transport = made = outgoing(transport)
         self._give_up = None
         if self._state == CLOSED:
             made.abort()

@@ -69,8 +69,24 @@ _field: Final = _known.__getitem__
 _statuses: Final = {(b":status", b"%d" % status): status for status in range(100, 600) if status != 101}
 
 
-def parse_response(listed: tuple[Field, ...], limits: Limits) -> ResponseHead:
+class Repeat:
+    """What a connection's last plain response began and ended with; services repeat themselves."""
+
+    __slots__ = ("fields", "head", "limits", "status", "trailers", "trailers_kept")
+
+    def __init__(self) -> None:
+        self.head: tuple[Field, ...] = ()
+        self.status = 0
+        self.fields: Fields = []
+        self.limits: Limits | None = None
+        self.trailers: tuple[Field, ...] = ()
+        self.trailers_kept: Fields = []
+
+
+def parse_response(listed: tuple[Field, ...], limits: Limits, repeat: Repeat) -> ResponseHead:
     """The head of a header list. A length is None for 1xx and 204. Raises BadResponse."""
+    if listed == repeat.head and limits is repeat.limits:
+        return ResponseHead(repeat.status, repeat.fields.copy(), None)
     status = _statuses.get(listed[0]) if listed else None
     if status is None:
         raise BadResponse("no status from 100 to 599, or a 101")
@@ -81,11 +97,18 @@ def parse_response(listed: tuple[Field, ...], limits: Limits) -> ResponseHead:
     if len(kept) > limits.head_fields:
         raise BadResponse("too many fields")
     length = _known.length()
+    if length is None:
+        repeat.head = listed
+        repeat.status = status
+        repeat.fields = kept.copy()
+        repeat.limits = limits
     return ResponseHead(status, kept, None if status in _NO_LENGTH else length)
 
 
-def parse_trailers(listed: tuple[Field, ...]) -> Fields:
+def parse_trailers(listed: tuple[Field, ...], repeat: Repeat) -> Fields:
     """The trailer fields that may be forwarded. Raises BadResponse. Spec: RFC 9110 §6.5.1."""
+    if listed == repeat.trailers:
+        return repeat.trailers_kept.copy()
     if len(listed) > TRAILER_FIELDS or sum(map(len, _flat(listed))) > TRAILER_BYTES:
         raise BadResponse("too many or too large trailers")
     kept: Fields = []
@@ -94,6 +117,8 @@ def parse_trailers(listed: tuple[Field, ...]) -> Fields:
             raise BadResponse("malformed trailer")
         if name.replace(b"_", b"-") not in NEVER_IN_TRAILERS:
             kept.append((name, value))
+    repeat.trailers = listed
+    repeat.trailers_kept = kept.copy()
     return kept
 
 

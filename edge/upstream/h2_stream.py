@@ -160,8 +160,9 @@ class H2Stream:
         if self._informational > INFORMATIONAL_MAX:
             self.fail(BadResponse("too many 1xx responses"))
             return
+        client = self._client
         try:
-            head = parse_response(fields, self._client.limits)
+            head = parse_response(fields, client.limits, client.repeat)
         except BadResponse as error:
             self.fail(error)
             return
@@ -169,8 +170,9 @@ class H2Stream:
 
     def on_head(self, fields: tuple[Field, ...], end: bool) -> bool:
         """True = the head waits for what came with it, `release` lets it go alone."""
+        client = self._client
         try:
-            head = parse_response(fields, self._client.limits)
+            head = parse_response(fields, client.limits, client.repeat)
         except BadResponse as error:
             self.fail(error)
             return False
@@ -197,28 +199,25 @@ class H2Stream:
             self._receiver.response_head(head, False)
 
     def release(self) -> None:
-        """The head goes alone, unless it has left with all of its body."""
+        """The head goes with what came of its body, unless it has left with all of it."""
         head, self._pending = self._pending, None
         if head is not None and self._receiver is not None:
             if self.state == BODY:
                 self._watch(self._client.idle_deadline())
             self._receiver.response_head(head, False)
+            if self._held:
+                self.go_on()
 
     def on_data(self, data: bytes, end: bool) -> None:
         """`end` with a head that still waits is a response that came whole."""
         if end:
             self._over()
-        if self._pending is not None and not end:
-            self.release()
         if self._pending is not None:
-            head, self._pending = self._pending, None
-            receiver = self._receiver
-            self._part()
-            if receiver is not None:
-                if data:
-                    receiver.response_whole(head, data)
-                else:
-                    receiver.response_head(head, True)
+            if end:
+                self._deliver_whole(self._pending, data)
+            else:
+                # Its end, or more of it, may be right behind.
+                self._hold((data, False))
         elif self._paused or self._held:
             self._hold((data, end))
         else:
@@ -226,7 +225,7 @@ class H2Stream:
 
     def on_trailers(self, fields: tuple[Field, ...]) -> None:
         try:
-            trailers = parse_trailers(fields)
+            trailers = parse_trailers(fields, self._client.repeat)
         except BadResponse as error:
             self.fail(error)
             return
@@ -241,6 +240,18 @@ class H2Stream:
         if self._held is None:
             self._held = []
         self._held.append(part)
+
+    def _deliver_whole(self, head: ResponseHead, data: bytes) -> None:
+        """All that is held belongs to the body: trailers would have ended it."""
+        if self._held:
+            data = b"".join(part[0] for part in self._held if isinstance(part, tuple)) + data
+        receiver = self._receiver
+        self._part()
+        if receiver is not None:
+            if data:
+                receiver.response_whole(head, data)
+            else:
+                receiver.response_head(head, True)
 
     def _deliver(self, data: bytes, end: bool) -> None:
         receiver = self._receiver

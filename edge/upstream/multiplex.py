@@ -28,7 +28,7 @@ from edge.codec.h2.codes import Code, Setting
 from edge.errors import EdgeError, UpstreamClosed, UpstreamError, UpstreamRefused
 from edge.exchange.deadlines import Deadlines
 from edge.head import Field, Fields, RequestHead
-from edge.upstream.h2_head import connect_fields, request_fields
+from edge.upstream.h2_head import Repeat, connect_fields, request_fields
 from edge.upstream.h2_stream import H2Stream
 
 FIRST_STREAMS: Final = 100
@@ -84,6 +84,7 @@ class Multiplex:
         "limits",
         "listed",
         "reads",
+        "repeat",
         "room",
     )
 
@@ -107,6 +108,7 @@ class Multiplex:
         self._blocked: dict[H2Stream, None] = {}
         self._resumed: list[H2Stream] = []
         self._scheme: Field = HTTP
+        self.repeat = Repeat()
         self.active = 0
         """Streams taken and not over."""
         self.room = FIRST_STREAMS
@@ -165,13 +167,19 @@ class Multiplex:
         self.wake()
 
     def send_trailers(self, stream: H2Stream, fields: Fields) -> None:
-        with suppress(NGH2Error):
+        try:
             self._engine.send_trailers(stream.id, fields)
+        except NGH2Error:
+            # The peer has ended the stream; that comes as an event.
+            return
         self.wake()
 
     def credit(self, stream_id: int, size: int) -> None:
-        with suppress(NGH2Error, ValueError):
+        try:
             self._engine.acknowledge_received_data(size, stream_id)
+        except (NGH2Error, ValueError):
+            # The stream ended meanwhile, and what it held was granted with that.
+            return
         if self._engine.want_write:
             self.wake()
 
@@ -242,6 +250,10 @@ class Multiplex:
                         stream.on_data(event.data, event.end_stream)
                     elif not event.end_stream:
                         self.credit(event.stream_id, len(event.data))
+                elif type(event) is TrailersReceived:
+                    stream = streams.get(event.stream_id)
+                    if stream is not None:
+                        stream.on_trailers(event.headers)
                 elif type(event) is StreamClosed:
                     if event.stream_id in streams:
                         self._closed(event.stream_id, event.error_code, False)
@@ -256,11 +268,7 @@ class Multiplex:
                 self._crashed(stream.id, error)
 
     def _tell_rare(self, event: Event) -> None:
-        if isinstance(event, TrailersReceived):
-            stream = self._streams.get(event.stream_id)
-            if stream is not None:
-                stream.on_trailers(event.headers)
-        elif isinstance(event, InformationalResponseReceived):
+        if isinstance(event, InformationalResponseReceived):
             stream = self._streams.get(event.stream_id)
             if stream is not None:
                 stream.on_informational(event.headers)
