@@ -58,7 +58,9 @@ CATALOGUE: Final[dict[str, Entry]] = {
         Kind.HISTOGRAM, "1", "Histograms that filters define", GUEST_BUCKETS
     ),
     "edge.module.compile.duration": Entry(Kind.HISTOGRAM, "s", "Time to compile a module"),
-    "edge.cluster.endpoints": Entry(Kind.GAUGE, "{endpoint}", "Endpoints by state"),
+    "edge.cluster.endpoints": Entry(
+        Kind.GAUGE, "{endpoint}", "Endpoints by state; ejected ones once for each worker that left them out"
+    ),
     "edge.cluster.rejected": Entry(Kind.COUNTER, "{request}", "Requests a cluster did not take, by reason"),
     "edge.mirror.requests": Entry(Kind.COUNTER, "{request}", "Copies of requests sent to mirrors, by outcome"),
     "edge.config.reloads": Entry(Kind.COUNTER, "{reload}", "Reloads by result"),

@@ -54,6 +54,7 @@ class Builder:
         registry: Registry,
         ids: Ids,
         tracer: Tracer,
+        workers: int,
     ) -> None:
         self.access_logs: dict[str, AccessLog] = {}
         self._loop = loop
@@ -63,6 +64,7 @@ class Builder:
         self._registry = registry
         self._ids = ids
         self._tracer = tracer
+        self._workers = workers
         self._dialer = TcpDialer(loop)
         self._wall_s = time.time() - loop.time()
 
@@ -79,6 +81,7 @@ class Builder:
             self._services.clock,
             made.limits,
             active.clusters if active else None,
+            self._workers,
         )
         chains: Chains = {}
         try:

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from typing import Protocol
 
 from edge.telemetry.metrics import FilterMetrics, Registry
 from edge.worker.filters import FilterFigures
 
 
-class HasPools(Protocol):
-    """A cluster, as far as its connections go."""
+class HasEndpoints(Protocol):
+    """A cluster, as far as its figures go."""
+
+    rejected: Counter[str]
+    """Requests not taken, by reason."""
 
     @property
-    def pools(self) -> Iterable[HasOpen]: ...
+    def endpoints(self) -> HasStates: ...
 
 
-class HasOpen(Protocol):
-    """A pool, as far as its connections go."""
+class HasStates(Protocol):
+    """Endpoints, as far as their figures go."""
 
-    @property
     def open(self) -> int: ...
+    def states(self) -> Mapping[str, int]: ...
 
 
 class Gauges:
-    """Sets them in `registry`; the caller knows where the truth lies."""
+    """Sets them in `registry`; the caller knows where the truth lies.
 
-    def __init__(self, registry: Registry) -> None:
+    What all workers have alike is told by the `first` one only, because figures of workers are summed.
+    """
+
+    def __init__(self, registry: Registry, first: bool) -> None:
         self._registry = registry
+        self._first = first
 
     def requests(self, under_way: int) -> None:
         self._registry.gauge("http.server.active_requests").value = under_way
@@ -37,11 +45,18 @@ class Gauges:
             labels = (("edge.listener.name", listener),)
             self._registry.gauge("edge.server.connections", labels).value = number
 
-    def upstreams(self, clusters: Mapping[str, HasPools]) -> None:
+    def upstreams(self, clusters: Mapping[str, HasEndpoints]) -> None:
+        """Connections, endpoints by state, and what the clusters did not take, by reason."""
+        registry = self._registry
         for name, cluster in clusters.items():
             labels = (("edge.cluster.name", name),)
-            number = sum(pool.open for pool in cluster.pools)
-            self._registry.gauge("http.client.open_connections", labels).value = number
+            registry.gauge("http.client.open_connections", labels).value = cluster.endpoints.open()
+            for state, number in cluster.endpoints.states().items():
+                if state != "ejected" and not self._first:
+                    continue
+                registry.gauge("edge.cluster.endpoints", (*labels, ("state", state))).value = number
+            for reason, number in cluster.rejected.items():
+                registry.counter("edge.cluster.rejected", (*labels, ("reason", reason))).value = number
 
     def filters(self, by_name: Mapping[str, FilterFigures]) -> None:
         for name, figures in by_name.items():

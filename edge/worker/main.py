@@ -59,14 +59,21 @@ class Worker:
             self.services, number, arguments.workers, self._on_unhandled, self._on_refused
         )
         self._builder = Builder(
-            loop, self.services, self._filters, self._callouts, self._registry, ids, self._tracer
+            loop,
+            self.services,
+            self._filters,
+            self._callouts,
+            self._registry,
+            ids,
+            self._tracer,
+            arguments.workers,
         )
         self._garbage = Garbage(loop)
         self._revisions = Revisions(
             self._builder, self._listening, self._garbage, self._link.send, self._on_active
         )
         self._unhandled = self._registry.counter("edge.worker.unhandled")
-        self._gauges = Gauges(self._registry)
+        self._gauges = Gauges(self._registry, number == 0)
         self._drain_task: asyncio.Task[None] | None = None
         self.services.unhandled = self._on_unhandled
         loop.set_exception_handler(self._on_loop_error)
