@@ -1,7 +1,7 @@
 """CPU budgets without a clock on the hot path.
 
 Every Store's epoch deadline is one tick away and leads to a callback here. The callback compares
-the thread's CPU time with the budget of the call under way (and wall time with ten times it) and
+the thread's CPU time with the budget of the call under way (and wall time with a long one) and
 extends tick by tick, so that a busy neighbour on the core does not kill an innocent guest.
 
 All a call has to do is add one to `Budget.call`. The callback notes the CPU time at the first
@@ -21,7 +21,7 @@ from edge.wasm.ticker import ticker
 
 NS: Final = 1_000_000_000
 START_CPU_NS: Final = 1 * NS
-START_WALL_NS: Final = 4 * NS
+START_WALL_NS: Final = 10 * NS
 CALL_CPU_NS: Final = NS // 100
 REQUEST_CPU_NS: Final = NS // 20
 SAMPLED: Final = 64
@@ -29,7 +29,9 @@ SAMPLED: Final = 64
 UNTIMED: Final = SAMPLED - 1
 """Calls whose number has any of these bits are not."""
 WALL_FACTOR: Final = 10
-"""A guest may be off the CPU; more than nine tenths of the time is no accident any more."""
+WALL_LEAST_NS: Final = 2 * NS
+"""A guest may be off the CPU: it cannot go there by itself, but neighbours and a machine that stalls can
+put it there. More than that, and more than nine tenths of the time, is no accident any more."""
 
 _keys = count(1)
 _budgets: dict[int, Budget] = {}
@@ -89,11 +91,11 @@ class Budget:
     def serve(self) -> None:
         """From now on each call has the budget of a hook."""
         self._together = False
-        self.allow(self.call_ns, self.call_ns * WALL_FACTOR)
+        self.allow(self.call_ns, _wall_ns(self.call_ns))
 
     def start_inline(self) -> None:
         """Before a start inside an exchange: all its calls together have the budget of one hook."""
-        self.allow(self.call_ns, self.call_ns * WALL_FACTOR)
+        self.allow(self.call_ns, _wall_ns(self.call_ns))
 
     def charge(self, spent_ns: int) -> None:
         """Bound the following calls by what `spent_ns` leaves of the request's budget, too.
@@ -101,7 +103,7 @@ class Budget:
         For exchanges that were charged something before; `serve` undoes it.
         """
         left = max(0, min(self.call_ns, self.request_ns - spent_ns))
-        self.allow(left, max(left, self.call_ns) * WALL_FACTOR)
+        self.allow(left, _wall_ns(max(left, self.call_ns)))
 
     def take_used(self) -> int:
         """What was measured of the call just ended (while starting: of all so far), in ns, once.
@@ -146,6 +148,10 @@ class Budget:
         self.used_ns = cpu - self._cpu_start
         self.exceeded = self.used_ns >= self.limit_ns or monotonic_ns() - self._wall_start >= self.wall_ns
         return self.exceeded
+
+
+def _wall_ns(cpu_ns: int) -> int:
+    return max(cpu_ns * WALL_FACTOR, WALL_LEAST_NS)
 
 
 def _on_tick(_context: int | None, key: int | None, ticks: Any, kind: Any) -> int:

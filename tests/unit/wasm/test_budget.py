@@ -56,16 +56,28 @@ def test_the_next_call_starts_anew(clocks: Clocks) -> None:
         assert not budget.over()
 
 
-def test_time_off_the_cpu_does_not_count_until_ten_times_the_budget(clocks: Clocks) -> None:
-    budget = hook()
+@pytest.mark.parametrize(("call_ms", "wall_ms"), [(10, 2000), (200, 2000), (300, 3000)])
+def test_time_off_the_cpu_does_not_count_for_two_seconds_or_ten_times_the_budget(
+    clocks: Clocks, call_ms: int, wall_ms: int
+) -> None:
+    budget = hook(call_ms)
     budget.over()
-    clocks.run(1, 99)
+    clocks.run(1, wall_ms - 1)
     assert not budget.over()
     clocks.run(0, 1)
     assert budget.over()
 
 
-def test_start_has_a_second_of_cpu_and_four_of_wall_time(clocks: Clocks) -> None:
+def test_a_start_inside_an_exchange_outlives_a_machine_that_stalls(clocks: Clocks) -> None:
+    budget = Budget(10 * MS, 50 * MS)
+    budget.start_inline()
+    budget.over()
+    clocks.run(0.5, 1500)
+    budget.call += 1
+    assert not budget.over()
+
+
+def test_start_has_a_second_of_cpu_and_ten_of_wall_time(clocks: Clocks) -> None:
     budget = Budget()
     budget.over()
     clocks.run(999)
@@ -74,7 +86,7 @@ def test_start_has_a_second_of_cpu_and_four_of_wall_time(clocks: Clocks) -> None
     assert budget.over()
     slow = Budget()
     slow.over()
-    clocks.run(10, 3999)
+    clocks.run(10, 9999)
     assert not slow.over()
     clocks.run(0, 1)
     assert slow.over()
@@ -109,7 +121,7 @@ def test_a_start_inside_an_exchange_has_the_budget_of_one_hook(clocks: Clocks) -
 def test_serving_starts_anew_after_the_start(clocks: Clocks) -> None:
     budget = Budget()
     budget.over()
-    clocks.run(900, 3900)
+    clocks.run(900, 9900)
     assert not budget.over()
     budget.serve()
     clocks.run(0, 10_000)
