@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import Final, cast
+from typing import Final
 
 from edge.codec.context import ListenerContext
 from edge.codec.h1.answer import Form
@@ -12,6 +12,7 @@ from edge.codec.h1.intake import DRAIN_BYTES, HELD_BYTES, Intake, Mode
 from edge.codec.h1.render import render_response
 from edge.errors import DownstreamClosed, DownstreamError, DownstreamTimeout, EdgeError, LimitExceeded
 from edge.head import Field, ResponseHead
+from edge.outgoing import outgoing
 
 HALF_CLOSED_S: Final = 5.0
 """How long an answer may take to begin for a client that has closed its side."""
@@ -49,7 +50,7 @@ class H1Server(Intake, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """After the handshake, where there is one."""
         context = self._context
-        self._transport = made = cast(asyncio.Transport, transport)
+        self._transport = made = outgoing(transport)
         self.peer = host, port = _address(made.get_extra_info("peername"))
         self.client = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
         if len(context.connections) >= context.limits.max_connections:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from math import inf
-from typing import Final, cast
+from typing import Final
 
 from edge.codec.context import ListenerContext
 from edge.codec.h2.codes import Code
@@ -13,6 +13,7 @@ from edge.codec.h2.native import NativeEngine
 from edge.codec.h2.stream import Form, Stream
 from edge.codec.h2.turn import Turn
 from edge.errors import BadRequest, DownstreamClosed, DownstreamTimeout, EdgeError, LimitExceeded
+from edge.outgoing import outgoing
 
 WRITE_HIGH_BYTES: Final = 256 << 10
 LINGER_S: Final = 1.0
@@ -54,7 +55,7 @@ class H2Server(Turn, asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """After the handshake, where there is one."""
         context = self._context
-        self._transport = made = cast(asyncio.Transport, transport)
+        self._transport = made = outgoing(transport)
         self.peer = host, port = _address(made.get_extra_info("peername"))
         self.client = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
         if len(context.connections) >= context.limits.max_connections:

@@ -1,0 +1,164 @@
+"""What connections write during a turn of the loop leaves together at its end.
+
+A write wakes whoever waits for it. Written one by one, between the work on one request and the next,
+most find their reader asleep again, and to wake it costs more than to send. Written in a row, one wake-up
+serves many. And what one connection writes in several pieces leaves in one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, Final, cast
+
+import uvloop
+
+SMALL_BYTES: Final = 16 << 10
+"""Larger pieces leave at once, with what waits before them: they are not held in memory."""
+PIECES: Final = 16
+"""Of one connection that wait at most."""
+TOGETHER: Final = 32
+"""Connections whose bytes wait at most: in a long turn nobody waits for all of it."""
+
+
+class Outgoing(asyncio.Transport):
+    """Stands for the transport it was made of; the order of all it is asked for is kept."""
+
+    __slots__ = ("_made", "_pieces", "_together")
+
+    def __init__(self, made: asyncio.Transport, together: _Together) -> None:
+        self._made = made
+        self._together = together
+        self._pieces: list[bytes] = []
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        """`data` must not change afterwards."""
+        pieces = self._pieces
+        if not pieces and len(data) <= SMALL_BYTES:
+            self._together.add(self)
+        pieces.append(cast(bytes, data))
+        if len(data) > SMALL_BYTES or len(pieces) > PIECES:
+            self.leave()
+
+    def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]]) -> None:
+        for data in list_of_data:
+            self.write(data)
+
+    def leave(self) -> None:
+        """Write now what waits. A connection that is lost takes it along."""
+        pieces, made = self._pieces, self._made
+        if not pieces:
+            return
+        self._pieces = []
+        if made.is_closing():
+            return
+        if len(pieces) == 1:
+            made.write(pieces[0])
+        elif len(pieces[-1]) > SMALL_BYTES:
+            made.writelines(pieces)
+        else:
+            made.write(b"".join(pieces))
+
+    def is_light(self) -> bool:
+        """Whether what waits leaves without its writer being told to pause."""
+        return self._made.get_write_buffer_size() == 0
+
+    def write_eof(self) -> None:
+        self.leave()
+        self._made.write_eof()
+
+    def close(self) -> None:
+        self.leave()
+        self._made.close()
+
+    def abort(self) -> None:
+        self._pieces = []
+        self._made.abort()
+
+    # ---- what is asked of the transport itself
+
+    def can_write_eof(self) -> bool:
+        return self._made.can_write_eof()
+
+    def is_closing(self) -> bool:
+        return self._made.is_closing()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._made.get_extra_info(name, default)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._made.set_protocol(protocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._made.get_protocol()
+
+    def is_reading(self) -> bool:
+        return self._made.is_reading()
+
+    def pause_reading(self) -> None:
+        self._made.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._made.resume_reading()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self._made.set_write_buffer_limits(high, low)
+
+    def get_write_buffer_size(self) -> int:
+        return self._made.get_write_buffer_size() + sum(map(len, self._pieces))
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return self._made.get_write_buffer_limits()
+
+
+class _Together:
+    """Of one loop: the connections that have something to write in this turn."""
+
+    __slots__ = ("_limit", "_waiting", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._limit = TOGETHER
+        self._waiting: list[Outgoing] = []
+
+    def add(self, outgoing: Outgoing) -> None:
+        waiting = self._waiting
+        if not waiting:
+            self.loop.call_soon(self._turn)
+        elif len(waiting) >= self._limit:
+            self._make_room(waiting)
+        self._waiting.append(outgoing)
+
+    def _make_room(self, waiting: list[Outgoing]) -> None:
+        """Inside some connection's callback, so no other may be called back from here."""
+        light: list[Outgoing] = []
+        self._waiting = []
+        for each in waiting:
+            (light if each.is_light() else self._waiting).append(each)
+        self._limit = len(self._waiting) + TOGETHER
+        self._leave(light)
+
+    def _turn(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        self._limit = TOGETHER
+        self._leave(waiting)
+
+    def _leave(self, waiting: list[Outgoing]) -> None:
+        for outgoing in waiting:
+            try:
+                outgoing.leave()
+            except Exception as error:
+                self.loop.call_exception_handler({"message": "a write failed", "exception": error})
+
+
+_together: Final = lru_cache(maxsize=1)(_Together)
+"""A process has one loop; in tests one after the other."""
+
+
+def outgoing(transport: asyncio.BaseTransport) -> asyncio.Transport:
+    """`transport` with its writes at the end of the turn; as it is where it is none of uvloop's."""
+    made = cast(asyncio.Transport, transport)
+    if type(made).__module__ != uvloop.loop.__name__:
+        return made
+    return Outgoing(made, _together(asyncio.get_running_loop()))
