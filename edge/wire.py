@@ -26,6 +26,15 @@ class GroupKeys(msgspec.Struct, tag=True, frozen=True):
     retry: bytes
 
 
+class TicketKeys(msgspec.Struct, tag=True, frozen=True):
+    """Keys of TLS session tickets, of 80 bytes: the first makes them, any takes them.
+
+    Told before the first Prepare, and at each change. Spec: RFC 5077 §4.
+    """
+
+    keys: list[bytes]
+
+
 class Prepare(msgspec.Struct, tag=True, frozen=True):
     """Build everything of `model` beside what runs; answer Prepared or Refused.
 
@@ -118,7 +127,7 @@ class Counters(msgspec.Struct, tag=True, frozen=True):
     samples: list[tuple[str, list[tuple[str, str]], list[float]]]
 
 
-Down = GroupKeys | Prepare | Activate | Abort | Endpoints | Certificates | Drain
+Down = GroupKeys | TicketKeys | Prepare | Activate | Abort | Endpoints | Certificates | Drain
 Up = Prepared | Refused | Drained | Health | Spans | Counters
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from edge import wire
 from edge.control.handover import Revision
 from edge.control.keeper import CRASHES_LIMIT, Keeper, State
+from edge.control.tickets import TicketKeys
 
 KEY_BYTES: Final = 32
 
@@ -30,9 +31,11 @@ class Fleet:
     ) -> None:
         """`revision.bound` has `count` sockets for each address."""
         self.revision = revision
-        greeting = [wire.GroupKeys(os.urandom(KEY_BYTES), os.urandom(KEY_BYTES))]
+        keys = wire.GroupKeys(os.urandom(KEY_BYTES), os.urandom(KEY_BYTES))
+        tickets = TicketKeys(asyncio.get_running_loop().call_later, self._share)
+        self._greeting: list[wire.Down] = [keys, tickets.message]
         self.keepers = [
-            Keeper(number, revision, on_message, on_exit, greeting, count) for number in range(count)
+            Keeper(number, revision, on_message, on_exit, self._greeting, count) for number in range(count)
         ]
         self.ended: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._has_served = False
@@ -102,6 +105,11 @@ class Fleet:
         """Now, whatever they do."""
         for keeper in self.keepers:
             keeper.kill()
+
+    def _share(self, tickets: wire.TicketKeys) -> None:
+        self._greeting[1] = tickets
+        for keeper in self.keepers:
+            keeper.tell(tickets)
 
     def _others_serve(self) -> bool:
         return any(

@@ -105,6 +105,11 @@ class Keeper:
         self.handover.begin(self._link.send)
         self._timer = self._loop.call_later(CHECK_PERIOD_S, self._check)
 
+    def tell(self, message: wire.Down) -> None:
+        """To the running worker; the next one hears it in its greeting, if it is there."""
+        if self._link is not None and self._process is not None:
+            self._link.send(message)
+
     def drain(self, grace_s: float) -> None:
         """Let it finish what runs; it is killed one second after `grace_s`."""
         if self.state is State.WAITING:

@@ -11,7 +11,7 @@ from typing import Final
 
 from edge import model
 from edge.errors import EdgeError, Misdirected
-from edge.exchange.forwarding import Hops, Seen
+from edge.exchange.forwarding import Hops
 from edge.exchange.seams import Connection
 from edge.head import Fields, RequestHead
 from edge.syntax import is_forwarding
@@ -64,18 +64,19 @@ class Arrivals:
 
     def enter(self, connection: Connection, head: RequestHead) -> tuple[Connection, EdgeError | None]:
         """Put into `head` who the client is; the connection to show for it, and why it is refused."""
-        told, kept = _parted(head.fields)
-        head.fields = kept
         seen = connection
         if self._hops is not None:
+            told, head.fields = _parted(head.fields)
             seen = self._hops.look(connection, head, told)
         else:
-            kept += [(b"x-forwarded-for", connection.peer[0].encode()), (b"x-forwarded-proto", head.scheme)]
+            # The codec has dropped what the client claimed.
+            peer = connection.peer[0].encode()
+            head.fields += [(b"x-forwarded-for", peer), (b"x-forwarded-proto", head.scheme)]
         refusal: EdgeError | None = None
         if self._policies is not None:
             identity = connection.identity
             if identity is not None and identity.forwarded:
-                kept.append((CERTIFICATE_FIELD, identity.forwarded))
+                head.fields.append((CERTIFICATE_FIELD, identity.forwarded))
             if (identity.policy if identity is not None else b"") != self._policies.of(head.authority):
                 refusal = Misdirected(f"{head.authority!r} has other rules for client certificates")
         return seen, refusal
@@ -97,6 +98,3 @@ def arrivals_of(listener: model.Listener) -> Arrivals | None:
         policies = Policies(listener.certificates)
     hops = Hops(listener.forwarded) if listener.forwarded is not None else None
     return Arrivals(hops, policies) if hops is not None or policies is not None else None
-
-
-__all__ = ["Arrivals", "Policies", "Seen", "arrivals_of", "policy_of"]

@@ -8,18 +8,17 @@ is dropped. Nothing here raises: what cannot be read ends the walk at the last h
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import Final
 
 from edge import model
 from edge.errors import BadRequest
 from edge.exchange.identity import ClientIdentity
+from edge.exchange.networks import Networks
 from edge.exchange.seams import Connection
 from edge.head import Fields, RequestHead
 from edge.syntax import TOKEN, canonical_authority
 
-KNOWN_ADDRESSES: Final = 1024
-"""Addresses of which is remembered whether they are trusted."""
 _MAX_PORT: Final = 65535
 _SCHEMES: Final = (b"http", b"https")
 
@@ -51,13 +50,12 @@ class Seen:
 class Hops:
     """The hops in front of a listener that are believed."""
 
-    __slots__ = ("_count", "_known", "_networks", "_rfc7239")
+    __slots__ = ("_count", "_networks", "_rfc7239")
 
     def __init__(self, trust: model.Forwarded) -> None:
         self._count = trust.hops
-        self._networks = tuple(ip_network(network) for network in trust.trusted)
+        self._networks = Networks(trust.trusted)
         self._rfc7239 = trust.rfc7239
-        self._known: dict[str, bool] = {}
 
     def look(self, connection: Connection, head: RequestHead, told: Fields) -> Connection:
         """Add our own fields to `head` from those `told` that can be believed; the client's connection."""
@@ -94,26 +92,7 @@ class Hops:
         return way
 
     def _trusts(self, distance: int, host: str) -> bool:
-        if distance < self._count:
-            return True
-        if not self._networks:
-            return False
-        known = self._known.get(host)
-        if known is None:
-            if len(self._known) >= KNOWN_ADDRESSES:
-                self._known.clear()
-            known = self._known[host] = is_inside(host, self._networks)
-        return known
-
-
-def is_inside(host: str, networks: tuple[object, ...]) -> bool:
-    """Whether the address `host` is in one of the `ipaddress` networks; False for what is no address."""
-    try:
-        address = ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return any((mapped or address) in network for network in networks)  # type: ignore[operator]
+        return distance < self._count or (bool(self._networks) and self._networks.hold(host))
 
 
 def read_address(text: bytes) -> Address | None:

@@ -15,6 +15,7 @@ from edge.listen import seam, tls
 from edge.listen.context import ServerContext
 from edge.listen.last_call import refuse_handshakes
 from edge.listen.no_app import NO_APP
+from edge.listen.proxy_door import Door, Entrance
 from edge.listen.secured import Secured
 
 HANDSHAKE_TIMEOUT_S = 10.0
@@ -47,7 +48,7 @@ def context_for(listener: model.Listener) -> ServerContext | None:
     if not listener.certificates:
         return None
     alpn = [name for protocol, name in _ALPN if protocol in listener.protocols]
-    return tls.server_context(listener.certificates, alpn)
+    return tls.server_context(listener.certificates, alpn, listener.tls, listener.name)
 
 
 class Listener:
@@ -66,6 +67,8 @@ class Listener:
         self.name = listener.name
         self._sock = sock
         self.context = context
+        self.door: Door | None = None
+        """Where connections may begin with a PROXY header."""
         self._protocol = factory
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -86,9 +89,17 @@ class Listener:
         self._task = asyncio.get_running_loop().create_task(serve)
 
     def _factory(self) -> asyncio.Protocol:
+        if self.door is not None:
+            return Entrance(self.door, self._protocol, self._secure)
         if self.context is None:
             return self._protocol()
         return Secured(self._protocol(), self.context, HANDSHAKE_TIMEOUT_S)
+
+    def _secure(self, protocol: asyncio.Protocol) -> asyncio.Protocol:
+        if self.context is None:
+            return protocol
+        made: asyncio.Protocol = Secured(protocol, self.context, HANDSHAKE_TIMEOUT_S)
+        return made
 
     async def stop(self) -> None:
         """Accept no more; connections that stand go on, and those the kernel has taken are served."""

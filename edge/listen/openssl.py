@@ -77,6 +77,7 @@ _CALLS: Final[dict[str, tuple[Any, tuple[Any, ...]]]] = {
     "SSL_set_verify": (None, (_Pointer, ctypes.c_int, _Pointer)),
     "SSL_get_verify_mode": (ctypes.c_int, (_Pointer,)),
     "SSL_shutdown": (ctypes.c_int, (_Pointer,)),
+    "ERR_clear_error": (None, ()),
     "EVP_aes_256_cbc": (_Pointer, ()),
     "EVP_sha256": (_Pointer, ()),
     "EVP_EncryptInit_ex": (ctypes.c_int, (_Pointer,) * 5),
@@ -95,8 +96,12 @@ class Native:
             call = getattr(library, name)
             call.restype, call.argtypes = result, arguments
         self.call: Any = library
-        self.shutdown = library.SSL_shutdown
         self._aes, self._sha256 = library.EVP_aes_256_cbc(), library.EVP_sha256()
+
+    def say_goodbye(self, session: int) -> None:
+        """close_notify, for which nobody waits. Errors are not left behind for the next session."""
+        if self.call.SSL_shutdown(session) < 0:
+            self.call.ERR_clear_error()
 
     def cache_off(self, context: int) -> int:
         """No sessions are kept: tickets are stateless. The mode before."""
@@ -105,11 +110,16 @@ class Native:
 
     def set_suites(self, context: int, suites: list[str]) -> bool:
         """Of TLS 1.3, in our order; False when one is unknown."""
-        return bool(self.call.SSL_CTX_set_ciphersuites(context, ":".join(suites).encode()) == 1)
+        return self._done(self.call.SSL_CTX_set_ciphersuites(context, ":".join(suites).encode()))
 
     def set_groups(self, context: int, groups: list[str]) -> bool:
         """Key exchange groups; False when one is unknown."""
-        return bool(self.call.SSL_CTX_ctrl(context, _SET_GROUPS_LIST, 0, ":".join(groups).encode()) == 1)
+        return self._done(self.call.SSL_CTX_ctrl(context, _SET_GROUPS_LIST, 0, ":".join(groups).encode()))
+
+    def _done(self, result: int) -> bool:
+        if result != 1:
+            self.call.ERR_clear_error()
+        return result == 1
 
     def set_scope(self, context: int, scope: bytes) -> bool:
         """Sessions (tickets) made in another scope are not resumed; at most 32 bytes."""

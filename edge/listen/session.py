@@ -73,5 +73,5 @@ class Session(ssl.SSLObject):
         """
         if NATIVE is None:
             return super().unwrap()
-        NATIVE.shutdown(session_pointer(self))
+        NATIVE.say_goodbye(session_pointer(self))
         return None

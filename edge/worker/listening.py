@@ -115,6 +115,7 @@ class Listening:
         planned = Planned(msgspec.structs.replace(standing.model, certificates=certificates), standing)
         standing.model = planned.model
         standing.tcp.replace(codecs(planned.model, standing.context), planned.context)
+        standing.know_clients()
         if standing.quic is not None:
             standing.quic.replace(planned.certificates, standing.context.limits)
 
@@ -141,6 +142,7 @@ class Listening:
         sock = plan.take(listener.name)
         tcp = listen.Listener(listener, sock, codecs(listener, context), planned.context)
         standing = Standing(listener, context, pipeline, tcp, sock)
+        standing.know_clients()
         tcp.start()
         self._standing[listener.name] = standing
         if planned.certificates is not None:
@@ -155,6 +157,7 @@ class Listening:
             standing.context = self._context(listener, standing.pipeline, plan.limits)
         standing.context.limits = plan.limits
         standing.tcp.replace(codecs(listener, standing.context), planned.context)
+        standing.know_clients()
         udp = plan.sockets.get(listener.name + UDP)
         quic_socket = standing.quic_socket
         if standing.quic is not None and (udp is None or quic_socket is None or not quic_socket.is_same(udp)):

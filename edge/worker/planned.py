@@ -11,6 +11,7 @@ import msgspec
 
 from edge import listen, model
 from edge.codec.context import ListenerContext
+from edge.exchange.arrival import arrivals_of
 from edge.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -53,6 +54,13 @@ class Standing:
         self.tcp_socket = Inode(sock)
         self.quic: QuicListener | None = None
         self.quic_socket: Inode | None = None
+
+    def know_clients(self) -> None:
+        """What the listener believes about who its clients are, from the next request and connection on."""
+        listener = self.model
+        self.pipeline.arrivals = arrivals_of(listener)
+        self.context.keep_forwarding = listener.forwarded is not None
+        self.tcp.door = listen.door_of(listener, self.context.refused)
 
 
 class Planned:
