@@ -302,6 +302,7 @@ class H2Stream:
 
     def on_closed(self, code: int, by_peer: bool) -> None:
         """The stream ended before the response was whole."""
+        self.release()
         if code == Code.REFUSED_STREAM:
             self.lost(UpstreamRefused("the request was refused unseen"))
         elif by_peer:

@@ -58,11 +58,13 @@ _KINDS: Final = {
 _FRAMING_NAMES: Final = _CONNECTION_FIELDS | set(_KINDS)
 _SECRET: Final = frozenset((b"authorization", b"cookie", b"proxy-authorization"))
 _UNIQUE: Final = (b"traceparent", b"x-request-id", b"x-b3-traceid", b"x-b3-spanid", b"b3", b"uber-trace-id")
-_UNKEPT: Final = _SECRET.union(_UNIQUE)
+_UNKEPT: Final = _SECRET.union(_UNIQUE, (b"grpc-timeout",))
 _lower_name: Final = re.compile(rb"(?:(?![A-Z])" + TOKEN + rb")++").fullmatch
 _digits: Final = re.compile(rb"[0-9]{1,18}").fullmatch
 _flat: Final = chain.from_iterable
 _TE_TRAILERS: Final = (b"te", b"trailers")
+_KIND_ENTRIES: Final = 1024
+_KIND_NAME_BYTES: Final = 64
 
 Noted = tuple[Kind, bytes, Field | None, Any]
 """Kind, name, the field if it stays one, what its value means."""
@@ -77,8 +79,11 @@ class KnownFields(dict[Field, Field | None]):
         self.noted: list[Noted] = []
 
     def __missing__(self, field: Field) -> Field | None:
+        if field == _TE_TRAILERS:
+            self.noted.append(_TE_NOTED)
+            return _TE_TRAILERS
         name, value = field
-        kind = Kind.PLAIN if self._keep_forwarding and _is_telling(name) else _kind(name)
+        kind = Kind.PLAIN if self._keep_forwarding and _is_telling(name) else _kinds[name]
         if value and not is_field_value(value):
             raise Malformed("malformed field value")
         kept = (name, value)
@@ -115,6 +120,22 @@ def _kind(name: bytes) -> Kind:
     if b"_" in name and name.replace(b"_", b"-") in _FRAMING_NAMES:
         raise BadRequest("underscored spelling of a field that frames or routes")
     return _KINDS.get(name, Kind.PLAIN)
+
+
+class _KnownKinds(dict[bytes, Kind]):
+    """Name → what becomes of its fields, for names that were judged before."""
+
+    def __missing__(self, name: bytes) -> Kind:
+        kind = _kind(name)
+        if len(name) <= _KIND_NAME_BYTES:
+            if len(self) >= _KIND_ENTRIES:
+                self.clear()
+            self[name] = kind
+        return kind
+
+
+_kinds: Final = _KnownKinds()
+_TE_NOTED: Final[Noted] = (Kind.SINGLE, b"te", _TE_TRAILERS, None)
 
 
 def _meaning(name: bytes, value: bytes) -> Any:

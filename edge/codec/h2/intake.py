@@ -30,6 +30,7 @@ class Intake:
         "_answered",
         "_blocked",
         "_context",
+        "_opened",
         "_repeat",
         "_resumed",
         "_streams",
@@ -60,6 +61,8 @@ class Intake:
         self._streams: dict[int, Stream] = {}
         self._repeat = Repeat()
         self._woken = False
+        self._opened: list[Stream] = []
+        """Their bodies have begun; the clock runs for those that have not ended with this turn."""
         self._answered: list[Stream] = []
         self._resumed: list[Stream] = []
         self._abandoned: list[Stream] = []
@@ -91,7 +94,7 @@ class Intake:
         if stream.form is not _GONE:
             stream.exchange = exchange
         if not end:
-            self._arm_stream(stream)
+            self._opened.append(stream)
         elif tunnelling:
             stream.held.append((b"", 0, True))
 
@@ -103,7 +106,9 @@ class Intake:
             if stream is not None and end:
                 stream.request_open = False
             return
-        stream.deadline = self._context.clock() + self._context.limits.body_idle_timeout_s
+        if not end:
+            context = self._context
+            stream.deadline = context.clock() + context.limits.body_idle_timeout_s
         if stream.announced >= 0:
             stream.announced -= len(data)
             if stream.announced < 0 or (end and stream.announced):

@@ -267,8 +267,10 @@ class NativeEngine:
             return
 
     def send_trailers(self, stream_id: int, fields: Iterable[Field]) -> None:
-        with suppress(ngh2.NGH2Error):
+        try:
             self._connection.send_trailers(stream_id, fields)
+        except ngh2.NGH2Error:
+            return
 
     def queued(self, stream_id: int) -> int:
         try:

@@ -52,6 +52,8 @@ class Turn(Intake):
         if self._finished:
             return
         try:
+            if self._opened:
+                self._arm_opened()
             self._settle_requests()
             while self._send():
                 pass
@@ -60,6 +62,12 @@ class Turn(Intake):
             return
         if self.engine.over is not None and not self._write_paused:
             self._connection_over()
+
+    def _arm_opened(self) -> None:
+        opened, self._opened = self._opened, []
+        for stream in opened:
+            if stream.request_open and stream.id in self._streams:
+                self._arm_stream(stream)
 
     def _settle_requests(self) -> None:
         while self._abandoned:
