@@ -1,12 +1,15 @@
 """`clusters`: endpoints behind one name. Words: Envoy Gateway BackendTrafficPolicy."""
 
+# ruff: noqa: RUF012  (pydantic copies the defaults of its fields)
+
 from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from edge.control.config.quantity import HostPort, is_host_name, is_ip
+from edge.control.config.schema.balancing import LoadBalancer
 from edge.control.config.schema.base import Address, Count, Duration, Name, Section, between, choice, fault
 
 
@@ -22,9 +25,19 @@ def _host_name(value: str) -> str:
     return value
 
 
+def _alt_name(value: str) -> str:
+    if "://" in value:
+        if not value.isascii() or any(c.isspace() for c in value):
+            raise fault("wrong-value", f"'{value}' is no URI")
+        return value
+    return _host_name(value)
+
+
 class Endpoint(Section):
-    later: ClassVar = {"weight": "endpoints are taken in turn; leave it out"}
+    """`weight`: its share of the requests, beside those of the other endpoints."""
+
     address: Annotated[Address, AfterValidator(_has_port)]
+    weight: Annotated[int, between(1, 1000)] = 1
 
 
 class Discovery(Section):
@@ -50,41 +63,94 @@ class Timeout(Section):
     http: HttpTimeout = HttpTimeout()
 
 
+class RetryBudget(Section):
+    """Of the requests of the last 5 to 10 seconds, `percent` may be tried again; `minPerSecond` always."""
+
+    percent: Annotated[int, between(0, 100)] = 20
+    min_per_second: Annotated[int, between(0, 1_000_000)] = 3
+
+
 class CircuitBreaker(Section):
-    later: ClassVar = {
-        "maxPendingRequests": "only maxConnections is counted in this version",
-        "maxParallelRequests": "only maxConnections is counted in this version",
-        "maxParallelRetries": "only maxConnections is counted in this version",
-    }
+    """Over a limit a request gets 503 with `retry-after`. Each worker has its share, rounded up.
+
+    `maxConnections`: to all endpoints together. `maxPendingRequests`: requests that wait because all
+    of them are busy. `maxParallelRequests`, `maxParallelRetries`: no limit unless given.
+    """
+
     max_connections: Count = 1024
+    max_pending_requests: Count = 1024
+    max_parallel_requests: Count | None = None
+    max_parallel_retries: Count | None = None
+    retry_budget: RetryBudget = RetryBudget()
+
+
+class PassiveHealthCheck(Section):
+    """An endpoint that fails is left alone for `baseEjectionTime` times the number of its ejections.
+
+    `consecutive5XxErrors`, `consecutiveGatewayErrors` (502, 503, 504): responses in a row, and tries
+    without one. `consecutiveLocalOriginFailures`: tries without any response. 0 = not counted.
+    `interval`: each such time without ejection one former ejection is forgotten. Each worker judges
+    for itself. `maxEjectionPercent` of the endpoints, but at least one, may be ejected at a time.
+    """
+
+    consecutive_5xx_errors: Annotated[int, between(0, 1_000_000)] = 5
+    consecutive_gateway_errors: Annotated[int, between(0, 1_000_000)] = 0
+    consecutive_local_origin_failures: Annotated[int, between(0, 1_000_000)] = 5
+    interval: Annotated[Duration, between(0.001, 3600, "s")] = 3.0
+    base_ejection_time: Annotated[Duration, between(0.001, 86400, "s")] = 30.0
+    max_ejection_time: Annotated[Duration, between(0.001, 86400, "s")] = 300.0
+    max_ejection_percent: Annotated[int, between(0, 100)] = 50
+
+    @model_validator(mode="after")
+    def _ordered(self) -> PassiveHealthCheck:
+        if self.max_ejection_time < self.base_ejection_time:
+            raise fault("wrong-value", "maxEjectionTime may not be shorter than baseEjectionTime")
+        return self
+
+
+class HealthCheck(Section):
+    """With fewer than `panicThreshold` percent of the endpoints usable, all of them are used."""
+
+    later: ClassVar = {"active": "endpoints are not probed yet; passive watches what they answer"}
+    passive: PassiveHealthCheck | None = None
+    panic_threshold: Annotated[int, between(0, 100)] = 50
 
 
 class Tls(Section):
     """TLS to the endpoints. `sni`: the name asked for and verified, else the endpoint's host.
 
-    `caFile`: PEM of the authorities that are trusted, else the system's.
+    `subjectAltNames`: if given, the certificate must be for one of these in place of `sni`: DNS
+    names, or URIs such as spiffe://cluster/service. `caFile`: PEM of the authorities that are
+    trusted, else the system's. `certFile`, `keyFile`: PEM of the certificate that edge shows.
     """
 
-    later: ClassVar = {
-        "insecureSkipVerify": "the certificate is always verified; give caFile",
-        "certFile": "client certificates are not sent yet; leave it out",
-        "keyFile": "client certificates are not sent yet; leave it out",
-    }
+    later: ClassVar = {"insecureSkipVerify": "the certificate is always verified; give caFile"}
     sni: Annotated[str, AfterValidator(_host_name)] | None = None
+    subject_alt_names: Annotated[list[Annotated[str, AfterValidator(_alt_name)]], Field(max_length=16)] = []
     ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    min_version: Annotated[str, choice("1.2", "1.3")] = "1.2"
+
+    @model_validator(mode="after")
+    def _pair(self) -> Tls:
+        if (self.cert_file is None) != (self.key_file is None):
+            given, wanted = ("certFile", "keyFile") if self.cert_file is not None else ("keyFile", "certFile")
+            raise fault("missing-field", f"{given} needs {wanted}")
+        return self
 
 
 class Cluster(Section):
     """`protocol` h2 is chosen by ALPN where `tls` is set, else it is h2c with prior knowledge."""
 
     later: ClassVar = {
-        "loadBalancer": "endpoints are taken in turn (RoundRobin); leave it out",
-        "healthCheck": "health checks are not supported yet; leave it out",
-        "retry": "one silent retry on a reused connection is made; leave it out",
+        "retry": "write it at the rules of the routes",
     }
     name: Name
     discovery: Discovery
     timeout: Timeout = Timeout()
+    load_balancer: LoadBalancer = LoadBalancer()
+    health_check: HealthCheck = HealthCheck()
     circuit_breaker: CircuitBreaker = CircuitBreaker()
     protocol: Annotated[str, choice("h1", "h2")] = "h1"
     tls: Tls | None = None
