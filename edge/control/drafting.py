@@ -73,6 +73,8 @@ def _shown(loaded: Loaded) -> Shown:
     # Of several certificates for one name, the one that ends first.
     ends: dict[tuple[str, str], float] = {}
     for path, pair in loaded.certificates.items():
+        if path[0] != "listeners":
+            continue
         key = (loaded.root.listeners[int(path[1])].name, pair.names[0] if pair.names else "")
         ends[key] = min(pair.ends, ends.get(key, pair.ends))
     return Shown(

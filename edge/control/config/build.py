@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edge import model
+from edge.control.config.build_clusters import cluster_models
 from edge.control.config.build_routes import route_model
 from edge.control.config.load import Loaded
 from edge.control.config.schema import Literal, Secret, opaque
 from edge.control.config.schema import filters as filter_schema
-from edge.control.config.schema.clusters import Cluster
 from edge.control.config.schema.listeners import Listener
 from edge.control.config.schema.root import Root
 
@@ -34,7 +34,7 @@ def build(loaded: Loaded, revision: int, ports: Mapping[str, int], artefacts: Ar
             for index, listener in enumerate(root.listeners)
         ],
         routes=[route_model(route) for route in root.routes],
-        clusters=_clusters(loaded),
+        clusters=cluster_models(loaded),
         chains=_chains(loaded, {module.digest: module.abi for module in artefacts.modules}),
         modules=artefacts.modules,
         inner_host_fd=artefacts.inner_host_fd,
@@ -64,31 +64,6 @@ def _listener(loaded: Loaded, index: int, listener: Listener, port: int) -> mode
         protocols=list(listener.protocols),
         advertised_port=listener.advertised_port or 0,
     )
-
-
-def _clusters(loaded: Loaded) -> list[model.Cluster]:
-    return [
-        model.Cluster(
-            name=cluster.name,
-            endpoints=[
-                model.Endpoint(host=endpoint.address.host, port=endpoint.address.port)
-                for endpoint in cluster.discovery.endpoints
-            ],
-            connect_timeout_s=cluster.timeout.tcp.connect_timeout,
-            idle_timeout_s=cluster.timeout.http.connection_idle_timeout,
-            max_connections=cluster.circuit_breaker.max_connections,
-            protocol=cluster.protocol,
-            tls=_upstream_tls(loaded, index, cluster),
-        )
-        for index, cluster in enumerate(loaded.root.clusters)
-    ]
-
-
-def _upstream_tls(loaded: Loaded, index: int, cluster: Cluster) -> model.UpstreamTls | None:
-    if cluster.tls is None:
-        return None
-    ca_pem = loaded.authorities.get(("clusters", index, "tls", "caFile"), b"")
-    return model.UpstreamTls(sni=cluster.tls.sni or "", ca_pem=ca_pem)
 
 
 def _chains(loaded: Loaded, abis: Mapping[str, str]) -> list[model.Chain]:

@@ -15,6 +15,8 @@ from edge.control.config.problem import Path, Problem
 from edge.control.config.secret_places import ANY
 
 FILE_LIMIT = 1 << 20
+PLACES = (("listeners", ANY, "tls", "certificates", ANY), ("clusters", ANY, "tls"))
+"""Where `certFile` and `keyFile` stand: what edge shows to clients, and to endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ def read_certificates(document: Document, folder: FilePath) -> tuple[dict[Path, 
     """Pairs by the path of their entry, and what is wrong with the others (and warnings)."""
     pairs: dict[Path, Pair] = {}
     problems: list[Problem] = []
-    for path, entry in find(document.data, ("listeners", ANY, "tls", "certificates", ANY)):
+    for path, entry in (each for place in PLACES for each in find(document.data, place)):
         if not isinstance(entry, dict):
             continue
         parts = []
