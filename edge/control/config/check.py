@@ -21,6 +21,7 @@ class Reference(NamedTuple):
     kind: str
 
 
+_MIRROR: Pattern = ("routes", ANY, "rules", ANY, "filters", ANY, "requestMirror")
 REFERENCES = (
     Reference(("filterChains", ANY, ANY, "module"), "module"),
     Reference(("filterChains", ANY, ANY, "versions", ANY, "module"), "module"),
@@ -29,6 +30,7 @@ REFERENCES = (
     Reference(("routes", ANY, "parentRefs", ANY, "name"), "listener"),
     Reference(("routes", ANY, "rules", ANY, "filters", ANY, "extensionRef", "name"), "filter chain"),
     Reference(("routes", ANY, "rules", ANY, "backendRefs", ANY, "name"), "cluster"),
+    Reference((*_MIRROR, "backendRef", "name"), "cluster"),
 )
 SECTIONS = {
     "module": "modules",
@@ -58,10 +60,7 @@ def check(document: Document) -> list[Problem]:
     ]
     for pattern in UNIQUE:
         problems += _repeated(document, pattern)
-    problems += _same_address(document)
-    for path, rule in find(document.data, ("routes", ANY, "rules", ANY)):
-        problems += _rule_filters(document, path, rule)
-    return problems
+    return problems + _same_address(document)
 
 
 def find(data: object, pattern: Pattern, path: Path = ()) -> Iterator[tuple[Path, object]]:
@@ -132,22 +131,4 @@ def _same_address(document: Document) -> list[Problem]:
             message = f"'{address}' is taken; the first listener on it is on line {line}"
             problems.append(document.problem(path, "duplicate", message))
         first.setdefault(address, path)
-    return problems
-
-
-def _rule_filters(document: Document, path: Path, rule: object) -> list[Problem]:
-    """One filter of each type; a prefix is replaced only where prefixes are matched."""
-    problems = []
-    first: dict[object, Path] = {}
-    for where, kind in find(rule, ("filters", ANY, "type")):
-        if isinstance(kind, str) and kind in first:
-            message = f"a second filter of type {kind}; a rule takes one"
-            problems.append(document.problem((*path, *where), "duplicate", message))
-        first.setdefault(kind, where)
-    exact = [where for where, kind in find(rule, ("matches", ANY, "path", "type")) if kind == "Exact"]
-    for where, kind in find(rule, ("filters", ANY, "urlRewrite", "path", "type")):
-        if kind == "ReplacePrefixMatch" and exact:
-            message = "ReplacePrefixMatch needs PathPrefix in every match of the rule"
-            hint = f"line {document.values[(*path, *exact[0])].line + 1} has Exact; write ReplaceFullPath"
-            problems.append(document.problem((*path, *where), "wrong-value", message, hint))
     return problems

@@ -11,6 +11,7 @@ from edge.control.config.access_log import check_access_log
 from edge.control.config.authorities import read_authorities
 from edge.control.config.certificates import Pair, read_certificates
 from edge.control.config.check import check
+from edge.control.config.check_rules import check_rules
 from edge.control.config.document import Document, parse
 from edge.control.config.explain import explain
 from edge.control.config.modules import Source, read_modules
@@ -56,6 +57,7 @@ def load(file: str | FilePath, content: bytes | None = None) -> Loaded | list[Pr
     except ValidationError as error:
         problems += explain(document, error)
     problems += check(document)
+    problems += check_rules(document)
     problems += check_access_log(document, folder)
     certificates, certificate_problems = read_certificates(document, folder)
     authorities, authority_problems = read_authorities(document, folder)

@@ -5,116 +5,28 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from edge.control.config.schema.base import (
     Duration,
-    EditedHeaderName,
-    HeaderValue,
     Hostname,
     Name,
     Section,
+    between,
     choice,
     fault,
 )
-from edge.control.config.schema.matches import Match, path_value
-
-_FILTERS_LATER = {
-    "RequestRedirect": "redirects are not supported yet",
-    "RequestMirror": "mirroring is not supported yet",
-    "CORS": "CORS is not supported yet; a filter can answer preflights",
-    "ExternalAuth": "use a filter module with an httpCallout",
-}
-
-
-class ExtensionRef(Section):
-    group: str = ""
-    kind: Annotated[str, choice("FilterChain")]
-    name: Name
-
-
-class Header(Section):
-    name: EditedHeaderName
-    value: HeaderValue
-
-
-class HeaderModifier(Section):
-    """Applied in the order remove, set, add."""
-
-    set: list[Header] = []
-    add: list[Header] = []
-    remove: list[EditedHeaderName] = []
-
-
-class PathRewrite(Section):
-    type: Annotated[str, choice("ReplaceFullPath", "ReplacePrefixMatch")]
-    replace_full_path: Annotated[str, AfterValidator(path_value)] | None = None
-    replace_prefix_match: Annotated[str, AfterValidator(path_value)] | None = None
-
-    @model_validator(mode="after")
-    def _value_of_type(self) -> PathRewrite:
-        wanted = "replaceFullPath" if self.type == "ReplaceFullPath" else "replacePrefixMatch"
-        given = {"replaceFullPath": self.replace_full_path, "replacePrefixMatch": self.replace_prefix_match}
-        if given.pop(wanted) is None:
-            raise fault("missing-field", f"type {self.type} needs {wanted}")
-        if any(value is not None for value in given.values()):
-            raise fault("wrong-value", f"type {self.type} takes only {wanted}")
-        return self
-
-
-class UrlRewrite(Section):
-    hostname: Hostname | None = None
-    path: PathRewrite | None = None
-
-
-_FIELD_OF_TYPE = {
-    "ExtensionRef": "extensionRef",
-    "RequestHeaderModifier": "requestHeaderModifier",
-    "ResponseHeaderModifier": "responseHeaderModifier",
-    "URLRewrite": "urlRewrite",
-}
-
-
-class RouteFilter(Section):
-    """`type` names the one field beside it that is given."""
-
-    type: Annotated[str, choice(*_FIELD_OF_TYPE, later=_FILTERS_LATER)]
-    extension_ref: ExtensionRef | None = None
-    request_header_modifier: HeaderModifier | None = None
-    response_header_modifier: HeaderModifier | None = None
-    url_rewrite: UrlRewrite | None = None
-
-    @model_validator(mode="after")
-    def _field_of_type(self) -> RouteFilter:
-        given = {
-            "extensionRef": self.extension_ref,
-            "requestHeaderModifier": self.request_header_modifier,
-            "responseHeaderModifier": self.response_header_modifier,
-            "urlRewrite": self.url_rewrite,
-        }
-        wanted = _FIELD_OF_TYPE[self.type]
-        if given.pop(wanted) is None:
-            raise fault("missing-field", f"type {self.type} needs {wanted}")
-        for name, value in given.items():
-            if value is not None:
-                raise fault("wrong-value", f"type {self.type} does not take {name}")
-        return self
+from edge.control.config.schema.matches import Match
+from edge.control.config.schema.route_filters import BackendFilter, RouteFilter
 
 
 class BackendRef(Section):
-    later: ClassVar = {
-        "weight": "one backend for now; the ab-split filter splits traffic",
-        "filters": "write them at the rule",
-        "port": "the cluster's endpoints have ports",
-    }
+    """A cluster and its share of the rule's requests; weight 0 = none."""
+
+    later: ClassVar = {"port": "the cluster's endpoints have ports"}
     name: Name
-
-
-def _one_backend(backends: list[BackendRef]) -> list[BackendRef]:
-    if len(backends) != 1:
-        hint = "the ab-split filter splits traffic between clusters"
-        raise fault("not-supported", f"{len(backends)} backends; this version takes exactly one", hint)
-    return backends
+    weight: Annotated[int, between(0, 1_000_000)] = 1
+    filters: Annotated[list[BackendFilter], Field(max_length=2)] = []
 
 
 class Timeouts(Section):
@@ -147,7 +59,8 @@ class Rule(Section):
     name: Name | None = None
     matches: Annotated[list[Match], Field(min_length=1, max_length=64)] = [Match()]
     filters: Annotated[list[RouteFilter], Field(max_length=16)] = []
-    backend_refs: Annotated[list[BackendRef], AfterValidator(_one_backend)]
+    backend_refs: Annotated[list[BackendRef], Field(max_length=16)] = []
+    """Required, but for rules that redirect or answer by themselves."""
     timeouts: Timeouts = Timeouts()
     observability: Observability = Observability()
 
