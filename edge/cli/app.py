@@ -18,7 +18,9 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INVALID = 3
+EXIT_DIFFERENT = 4
 EXIT_REFUSED = 5
+EXIT_UNREACHABLE = 6
 EXIT_INTERRUPTED = 130
 
 app = App(
@@ -42,8 +44,9 @@ def run(
     workers: int = 0,
     state_dir: StateDir = None,
     grace: str = "10s",
+    watch: bool = False,
 ) -> int:
-    """Serve a configuration until SIGTERM or SIGINT; a second signal ends at once.
+    """Serve a configuration until SIGTERM or SIGINT; a second signal ends at once. SIGHUP reloads it.
 
     Parameters
     ----------
@@ -55,10 +58,12 @@ def run(
         Where compiled modules are kept. Default: $EDGE_STATE_DIR, else under $XDG_STATE_HOME.
     grace
         How long running requests may take to finish after the first signal.
+    watch
+        Reload when the file, or one it names, has changed.
     """
     from edge.cli.run import run_file
 
-    return run_file(config, workers, state_dir, grace)
+    return run_file(config, workers, state_dir, grace, watch)
 
 
 @app.command
@@ -171,6 +176,8 @@ def version() -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; the exit code."""
+    import edge.cli.verbs  # noqa: F401  (registers its commands)
+
     try:
         code = app(argv, exit_on_error=False, print_error=False)
     except CycloptsError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,13 @@ from edge.control.draft import Draft, Failed, Invalid, Outcome, Uncompiled
 from edge.control.drafter import Drafter
 
 if TYPE_CHECKING:
-    from edge.control.supervisor import Supervisor
+    from edge.control.supervisor import Options, Supervisor
 
 WORKERS_LIMIT = 128
 """A connection id's first byte has room for the number of a worker, twice over."""
 
 
-def run_file(config: Path, workers: int, state_dir: Path | None, grace: str) -> int:
+def run_file(config: Path, workers: int, state_dir: Path | None, grace: str, watch: bool = False) -> int:
     """The exit code. Everything is said on stderr. `workers` 0 = one for each CPU we may use."""
     workers = workers or min(len(os.sched_getaffinity(0)), WORKERS_LIMIT)
     if not 1 <= workers <= WORKERS_LIMIT:
@@ -32,10 +33,15 @@ def run_file(config: Path, workers: int, state_dir: Path | None, grace: str) -> 
     except ValueError as error:
         print(f"edge: --grace: {error}", file=sys.stderr)
         return EXIT_USAGE
-    outcome, descriptors = drafted(config, state_directory(state_dir))
+    state = state_directory(state_dir)
+    outcome, descriptors = drafted(config, state)
     if not isinstance(outcome, Draft):
         return refused(outcome, config)
-    return serve(outcome, descriptors, grace_s, workers)
+    from edge.control.supervisor import Options
+
+    # By its whole path: a reload must not depend on where the process stands by then.
+    make_drafter = partial(Drafter, config.absolute(), state)
+    return serve(outcome, descriptors, Options(grace_s, workers, announce, make_drafter, watch))
 
 
 def drafted(config: Path, state_dir: Path) -> tuple[Outcome, list[int]]:
@@ -64,16 +70,16 @@ def refused(outcome: Invalid | Uncompiled | Failed, config: Path) -> int:
     return EXIT_REFUSED if isinstance(outcome, Uncompiled) else EXIT_FAILED
 
 
-def serve(draft: Draft, descriptors: list[int], grace_s: float, workers: int) -> int:
+def serve(draft: Draft, descriptors: list[int], options: Options) -> int:
     """Run a supervisor to its end; the exit code."""
     import uvloop
 
-    from edge.control.supervisor import Options, Supervisor
+    from edge.control.supervisor import Supervisor
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="edge: %(message)s")
 
     async def main() -> int:
-        return await Supervisor(draft, descriptors, Options(grace_s, workers, announce)).run()
+        return await Supervisor(draft, descriptors, options).run()
 
     try:
         return uvloop.run(main())

@@ -5,11 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_network
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PlainValidator,
+)
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import PydanticCustomError, core_schema
 
 from edge.control.config.problem import did_you_mean
 from edge.control.config.quantity import HostPort, duration_s, host_port, is_host_name, is_ip, size_bytes
@@ -52,7 +61,7 @@ def choice(*known: str, later: Mapping[str, str] | None = None) -> BeforeValidat
         shown = f"'{value}'" if isinstance(value, str) else str(value)
         raise fault("wrong-value", f"must be {listed}, not {shown}{did_you_mean(value, known)}")
 
-    return BeforeValidator(check)
+    return BeforeValidator(check, json_schema_input_type=Literal[known])
 
 
 def _from(parse: Callable[[object], object]) -> Callable[[object], object]:
@@ -132,13 +141,34 @@ def between(low: float, high: float, unit: str = "") -> AfterValidator:
             raise fault("wrong-value", f"must be from {_shown(low, unit)} to {_shown(high, unit)}")
         return value
 
-    return AfterValidator(check)
+    return _Between(check, low, high)
 
+
+class _Between(AfterValidator):
+    """The bounds of a plain number stand in the JSON Schema too."""
+
+    def __init__(self, check: Callable[[float], float], low: float, high: float) -> None:
+        super().__init__(check)
+        self._bounds: dict[str, float]
+        object.__setattr__(self, "_bounds", {"minimum": low, "maximum": high})  # the class is frozen
+
+    def __get_pydantic_json_schema__(
+        self, core: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        made = handler(core)
+        return made | self._bounds if made.get("type") in ("integer", "number") else made
+
+
+_DURATION_TEXT = Annotated[
+    str, Field(pattern="^([0-9]{1,5}(h|m|s|ms)){1,4}$", examples=["500ms", "10s", "1h"])
+]
+_SIZE_TEXT = Annotated[str, Field(pattern="^[0-9]{1,15}(Ki|Mi|Gi|k|M|G)?$", examples=["64Ki", "32Mi"])]
+_ADDRESS_TEXT = Annotated[str, Field(pattern=":[0-9]{1,5}$", examples=["127.0.0.1:8080", "shop.internal:80"])]
 
 Name = Annotated[str, AfterValidator(_name)]
-Duration = Annotated[float, BeforeValidator(_from(duration_s))]
-Size = Annotated[int, BeforeValidator(_from(size_bytes))]
-Address = Annotated[HostPort, PlainValidator(_from(host_port))]
+Duration = Annotated[float, BeforeValidator(_from(duration_s), json_schema_input_type=_DURATION_TEXT)]
+Size = Annotated[int, BeforeValidator(_from(size_bytes), json_schema_input_type=int | _SIZE_TEXT)]
+Address = Annotated[HostPort, PlainValidator(_from(host_port), json_schema_input_type=_ADDRESS_TEXT)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 EditedHeaderName = Annotated[str, AfterValidator(_edited_name)]
 HeaderValue = Annotated[str, AfterValidator(header_value)]
