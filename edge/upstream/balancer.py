@@ -57,13 +57,14 @@ class RoundRobin:
 class Weighted:
     """In turn, by weight, evenly mixed: in each round of all weights a host comes as often as its own.
 
-    The host whose next turn is due first: its nth turn is due at n / weight.
+    The host whose next turn is due first: its nth turn is due in the middle of the nth part of a
+    round that is cut into `weight` parts.
     """
 
     __slots__ = ("_due",)
 
     def __init__(self, hosts: Sequence[Host]) -> None:
-        self._due = [(1 / host.weight, host.slot, host.weight, 1) for host in hosts]
+        self._due = [(0.5 / host.weight, host.slot, host.weight, 0) for host in hosts]
         heapify(self._due)
 
     def pick(self, tried: int, key: int) -> int:
@@ -75,7 +76,7 @@ class Weighted:
             _, index, weight, turn = first
             if not tried >> index & 1:
                 turn += 1
-                heapreplace(due, (turn / weight, index, weight, turn))
+                heapreplace(due, ((turn + 0.5) / weight, index, weight, turn))
                 found = index
                 break
             passed.append(heappop(due))
