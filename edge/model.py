@@ -36,9 +36,9 @@ class Certificate(_Data, frozen=True):
 
 
 class TlsProfile(_Data, frozen=True):
-    """What a listener negotiates, in OpenSSL's names and in order of preference. Defaults: Mozilla intermediate.
+    """What a listener negotiates: OpenSSL's names, in order of preference. Defaults: Mozilla intermediate.
 
-    `suites` are of TLS 1.2, `suites_13` of TLS 1.3. QUIC speaks TLS 1.3 with suites and groups of its own.
+    `suites` are of TLS 1.2, `suites_13` of TLS 1.3.
     """
 
     minimum: str = "1.2"

@@ -10,6 +10,7 @@ from binascii import hexlify
 from collections.abc import Callable
 from typing import Final
 
+from edge.exchange.identity import ClientIdentity
 from edge.exchange.state import ExchangeState
 
 _Reader = Callable[[ExchangeState], bytes | None]
@@ -67,6 +68,22 @@ def _total_size(exchange: ExchangeState) -> bytes:
     return _int(exchange.bytes_in + fields)
 
 
+def _identity(exchange: ExchangeState) -> ClientIdentity | None:
+    """Who the client showed to be; None without a certificate."""
+    identity = exchange.connection.identity
+    return identity if identity is not None and identity.presented else None
+
+
+def _of_certificate(read: Callable[[ClientIdentity], bytes]) -> _Reader:
+    """As Envoy: of several alternative names of a kind the first."""
+
+    def reader(exchange: ExchangeState) -> bytes | None:
+        identity = _identity(exchange)
+        return (read(identity) or None) if identity is not None else None
+
+    return reader
+
+
 _READERS: Final[dict[bytes, _Reader]] = {
     b"request\0path": lambda e: e.head.path,
     b"request\0url_path": _url_path,
@@ -91,7 +108,11 @@ _READERS: Final[dict[bytes, _Reader]] = {
     b"destination\0address": lambda e: _address(e.connection.local),
     b"destination\0port": lambda e: _int(e.connection.local[1]),
     b"connection\0id": lambda e: _int(e.connection.id),
-    b"connection\0mtls": lambda e: b"\0",
+    b"connection\0mtls": lambda e: b"\1" if _identity(e) is not None else b"\0",
+    b"connection\0subject_peer_certificate": _of_certificate(lambda identity: identity.subject),
+    b"connection\0dns_san_peer_certificate": _of_certificate(lambda identity: b"".join(identity.dns[:1])),
+    b"connection\0uri_san_peer_certificate": _of_certificate(lambda identity: b"".join(identity.uri[:1])),
+    b"connection\0sha256_peer_certificate_digest": _of_certificate(lambda identity: identity.digest),
     b"connection\0tls_version": lambda e: e.connection.tls_version.encode() or None,
     b"connection\0requested_server_name": lambda e: e.connection.sni.encode() or None,
     b"upstream\0address": _upstream_address,

@@ -76,7 +76,7 @@ class Planned:
         if "h3" in listener.protocols:
             from edge.codec.h3.certificates import Certificates
 
-            self.certificates = Certificates(listener.certificates)
+            self.certificates = Certificates(listener.certificates, listener.tls)
 
 
 def _handshakes(listener: model.Listener) -> model.Listener:

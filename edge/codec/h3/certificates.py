@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from aioquic.tls import load_pem_private_key, load_pem_x509_certificates
+from aioquic.tls import CipherSuite, Group, load_pem_private_key, load_pem_x509_certificates
 
 from edge import model
+
+_GROUPS: Final = {
+    "X25519": Group.X25519,
+    "X448": Group.X448,
+    "P-256": Group.SECP256R1,
+    "P-384": Group.SECP384R1,
+    "P-521": Group.SECP521R1,
+}
 
 
 class Chosen:
@@ -27,12 +35,20 @@ class Chosen:
 
 
 class Certificates:
-    """The first certificate is the default, the others are chosen by SNI (exact, or `*.suffix`)."""
+    """The first certificate is the default, the others are chosen by SNI (exact, or `*.suffix`).
 
-    def __init__(self, certificates: list[model.Certificate]) -> None:
+    `suites` and `groups` are what the handshake offers beside them, for aioquic.
+    """
+
+    def __init__(
+        self, certificates: list[model.Certificate], profile: model.TlsProfile | None = None
+    ) -> None:
         """Raises ValueError as `Chosen`, or when there is none."""
         if not certificates:
             raise ValueError("QUIC needs a certificate")
+        profile = profile or model.TlsProfile()
+        self.suites = [CipherSuite[name.removeprefix("TLS_")] for name in profile.suites_13]
+        self.groups = [_GROUPS[name] for name in profile.groups]
         self._exact: dict[str, Chosen] = {}
         self._wildcard: dict[str, Chosen] = {}
         made = [Chosen(certificate) for certificate in certificates]

@@ -9,6 +9,7 @@ from aioquic.h3.connection import H3Connection
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 from aioquic.quic.stream import QuicStream
+from aioquic.tls import Context
 
 EXPECTED_AIOQUIC: Final = "1.7.2"
 
@@ -60,6 +61,7 @@ _SENDER: Final = (
     "_reset_error_code",
     "buffer_is_empty",
 )
+_TLS: Final = ("_cipher_suites", "_server_handle_hello", "_supported_groups")
 _H3: Final = ("_decoder", "_local_control_stream_id", "_peer_decoder_stream_id", "_peer_encoder_stream_id")
 
 
@@ -80,6 +82,7 @@ def check() -> None:
         (quic._loss, _RECOVERY),
         (QuicStream().sender, _SENDER),
         (H3Connection(quic), _H3),
+        (Context(is_client=False), _TLS),
     ):
         missing += [f"{type(thing).__name__}.{name}" for name in names if not hasattr(thing, name)]
     if missing:

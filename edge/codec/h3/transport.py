@@ -178,6 +178,9 @@ class Transport(QuicConnection):
     def _initialize(self, peer_cid: bytes) -> None:
         super()._initialize(peer_cid)
         context: Any = self.tls
+        certificates = self._settings.certificates
+        context._cipher_suites = certificates.suites
+        context._supported_groups = certificates.groups
         context._server_handle_hello = partial(self._hello, context, context._server_handle_hello)
 
     def _hello(self, context: Any, handle: Callable[..., None], data: Buffer, *outputs: Buffer) -> None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from edge import model
 from edge.control.config.build_clusters import cluster_models
+from edge.control.config.build_listeners import listener_model, redirects
 from edge.control.config.build_routes import route_model
 from edge.control.config.load import Loaded
 from edge.control.config.schema import Literal, Secret, opaque
 from edge.control.config.schema import filters as filter_schema
-from edge.control.config.schema.listeners import Listener
 from edge.control.config.schema.root import Root
 
 
@@ -30,10 +30,10 @@ def build(loaded: Loaded, revision: int, ports: Mapping[str, int], artefacts: Ar
     return model.Model(
         revision=revision,
         listeners=[
-            _listener(loaded, index, listener, ports[listener.name])
+            listener_model(loaded, index, listener, ports[listener.name])
             for index, listener in enumerate(root.listeners)
         ],
-        routes=[route_model(route) for route in root.routes],
+        routes=[*(route_model(route) for route in root.routes), *redirects(root.listeners)],
         clusters=cluster_models(loaded),
         chains=_chains(loaded, {module.digest: module.abi for module in artefacts.modules}),
         modules=artefacts.modules,
@@ -46,24 +46,6 @@ def build(loaded: Loaded, revision: int, ports: Mapping[str, int], artefacts: Ar
 def used_modules(root: Root) -> set[str]:
     """Names of the modules that some chain uses."""
     return {each.module for chain in root.filter_chains.values() for each in chain}
-
-
-def _listener(loaded: Loaded, index: int, listener: Listener, port: int) -> model.Listener:
-    certificates = []
-    for position, certificate in enumerate(listener.tls.certificates if listener.tls else []):
-        pair = loaded.certificates["listeners", index, "tls", "certificates", position]
-        hostnames = certificate.hostnames or list(pair.names)
-        certificates.append(
-            model.Certificate(hostnames=hostnames, chain_pem=pair.chain_pem, key_pem=pair.key_pem)
-        )
-    return model.Listener(
-        name=listener.name,
-        host=listener.address.host,
-        port=port,
-        certificates=certificates,
-        protocols=list(listener.protocols),
-        advertised_port=listener.advertised_port or 0,
-    )
 
 
 def _chains(loaded: Loaded, abis: Mapping[str, str]) -> list[model.Chain]:

@@ -60,7 +60,7 @@ def check(document: Document) -> list[Problem]:
     ]
     for pattern in UNIQUE:
         problems += _repeated(document, pattern)
-    return problems + _same_address(document)
+    return problems + _same_address(document) + _redirected(document)
 
 
 def find(data: object, pattern: Pattern, path: Path = ()) -> Iterator[tuple[Path, object]]:
@@ -118,6 +118,25 @@ def _repeated(document: Document, pattern: Pattern) -> list[Problem]:
         else:
             first[key] = path
     return problems
+
+
+def _redirected(document: Document) -> list[Problem]:
+    """A listener that sends everything to https serves no route."""
+    redirecting = {
+        listener.get("name")
+        for _, listener in find(document.data, ("listeners", ANY))
+        if isinstance(listener, dict) and listener.get("redirectToHttps") not in (None, False)
+    }
+    return [
+        document.problem(
+            path,
+            "wrong-value",
+            f"listener '{name}' sends every request to https, so this route is never asked",
+            "leave redirectToHttps out and redirect by rules, or name another listener",
+        )
+        for path, name in find(document.data, ("routes", ANY, "parentRefs", ANY, "name"))
+        if isinstance(name, str) and name in redirecting
+    ]
 
 
 def _same_address(document: Document) -> list[Problem]:

@@ -28,7 +28,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(MODULES, root / "modules")
     authority = trustme.CA()
     (root / "pem").mkdir()
-    authority.issue_cert("shop.example").cert_chain_pems[0].write_to_path(root / "pem" / "shop.crt")
+    shop = authority.issue_cert("shop.example")
+    shop.cert_chain_pems[0].write_to_path(root / "pem" / "shop.crt")
+    shop.private_key_pem.write_to_path(root / "pem" / "shop.key")
     authority.issue_cert("other.example").private_key_pem.write_to_path(root / "pem" / "other.key")
     return root / "cases"
 
