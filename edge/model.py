@@ -263,13 +263,15 @@ class Route(_Data, frozen=True):
 class Endpoint(_Data, frozen=True):
     """One address of a cluster: an IP address or a resolvable name, and its port.
 
-    An endpoint that is not `healthy`, or of weight 0, gets requests only in a panic.
+    An endpoint that is not `healthy`, or of weight 0, gets requests only in a panic. `name`, if it
+    is not empty, is what the address was found by: in TLS it stands in place of `host`.
     """
 
     host: str
     port: int
     weight: int = 1
     healthy: bool = True
+    name: str = ""
 
 
 class UpstreamTls(_Data, frozen=True):

@@ -127,7 +127,8 @@ class H1Pool(Pool):
         self.open += 1
         client = H1Client(self, settings.deadlines, settings.clock, settings.limits)
         connect_s = settings.model.connect_timeout_s or inf
-        client.dial(caller, connect_s, timeout_s, settings.dialer, self.endpoint, settings.tls)
+        tls = settings.tls.at(self.endpoint) if settings.tls is not None else None
+        client.dial(caller, connect_s, timeout_s, settings.dialer, self.endpoint, tls)
         return client
 
     def evict(self) -> None:

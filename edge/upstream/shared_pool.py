@@ -54,7 +54,8 @@ class SharedPool(Pool):
         self._all.add(client)
         self._dialling = client
         stream = client.join(caller, self._attempt_deadline(timeout_s))
-        client.dial(settings.model.connect_timeout_s or inf, settings.dialer, self.endpoint, settings.tls)
+        tls = settings.tls.at(self.endpoint) if settings.tls is not None else None
+        client.dial(settings.model.connect_timeout_s or inf, settings.dialer, self.endpoint, tls)
         return stream
 
     def _attempt_deadline(self, timeout_s: float) -> float:

@@ -22,6 +22,10 @@ class ClientTls:
         self.context = context
         self._sni = sni
 
+    def at(self, endpoint: model.Endpoint) -> ClientTls:
+        """For one endpoint: an address that a name was looked up for proves to be that name."""
+        return ClientTls(self.context, endpoint.name) if endpoint.name and not self._sni else self
+
     def name(self, host: str) -> str:
         """What is asked for, and what the endpoint `host` must prove to be unless there is a list."""
         return self._sni or host

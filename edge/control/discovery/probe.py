@@ -6,11 +6,12 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import lru_cache
 from typing import Final
 
 from edge.control.discovery import h2_probe
-from edge.control.discovery.spec import Check, Tls, Watch
+from edge.control.discovery.spec import Check, Watch
+from edge.model import Cluster, UpstreamTls
+from edge.upstream.tls import ClientTls, client_tls
 
 READ_BYTES: Final = 64 << 10
 ANSWER_LIMIT_BYTES: Final = 256 << 10
@@ -68,12 +69,14 @@ def _authority(watch: Watch, check: Check, name: str, port: int) -> str:
 async def _connected(
     watch: Watch, host: str, port: int, name: str
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    tls = watch.tls
     speaks_h2 = watch.protocol == "h2" or (watch.check is not None and watch.check.type == "GRPC")
-    context = _context(tls, "h2" if speaks_h2 else "http/1.1") if tls else None
-    server_name = (tls.sni or name) if tls else None
+    tls = _tls(watch.tls, "h2" if speaks_h2 else "h1") if watch.tls is not None else None
     reader, writer = await asyncio.open_connection(
-        host, port, limit=READ_BYTES, ssl=context, server_hostname=server_name
+        host,
+        port,
+        limit=READ_BYTES,
+        ssl=tls.context if tls else None,
+        server_hostname=tls.name(name) if tls else None,
     )
     try:
         yield reader, writer
@@ -81,13 +84,9 @@ async def _connected(
         writer.transport.abort()  # nothing is left to say, and a hanging peer must not hold us
 
 
-@lru_cache(maxsize=256)
-def _context(tls: Tls, protocol: str) -> ssl.SSLContext:
-    """Reading the system's authorities takes some 20 ms, so contexts are shared."""
-    context = ssl.create_default_context(cadata=tls.ca_pem.decode("ascii", "ignore") if tls.ca_pem else None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols([protocol])
-    return context
+def _tls(tls: UpstreamTls, protocol: str) -> ClientTls | None:
+    """As the cluster itself speaks it; contexts are kept there."""
+    return client_tls(Cluster(name="", endpoints=[], protocol=protocol, tls=tls))
 
 
 async def _http1_status(

@@ -28,6 +28,8 @@ class Member(NamedTuple):
 
     host: str
     port: int
+    name: str
+    """The host as the file has it."""
     weight: int
     state: State
     reason: str
@@ -83,6 +85,7 @@ class Site:
             Member(
                 host,
                 port,
+                endpoint.name,
                 endpoint.weight,
                 endpoint.wellness.state if endpoint.wellness else State.HEALTHY,
                 endpoint.wellness.reason if endpoint.wellness else "",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from edge.model import UpstreamTls
+
 
 class _Data(msgspec.Struct, frozen=True, kw_only=True):
     pass
@@ -35,15 +37,6 @@ class Check(_Data, frozen=True):
     """The service asked for by grpc.health.v1, empty = the server as a whole."""
 
 
-class Tls(_Data, frozen=True):
-    """How probes speak TLS: as the cluster itself does."""
-
-    sni: str = ""
-    ca_pem: bytes = b""
-    certificate_pem: bytes = b""
-    key_pem: bytes = b""
-
-
 class Watch(_Data, frozen=True):
     """One cluster. `refresh_s` is the longest time between two look-ups of a name."""
 
@@ -52,7 +45,7 @@ class Watch(_Data, frozen=True):
     refresh_s: float = 300.0
     check: Check | None = None
     protocol: str = "h1"
-    tls: Tls | None = None
+    tls: UpstreamTls | None = None
 
 
 class Dns(_Data, frozen=True):
