@@ -1,0 +1,131 @@
+"""The compiled route table against a naive matcher, and against its own explanations."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge import model
+from edge.head import RequestHead
+from edge.route import RouteTable
+from edge.route.explain import bare_table, explain
+from tests.property.naive_routes import Place, winner
+
+CASES = 100_000
+
+HOSTNAMES = [
+    "shop.example",
+    "a.shop.example",
+    "*.shop.example",
+    "*.a.shop.example",
+    "*.example",
+    "other.test",
+]
+PATHS = [b"/", b"/a", b"/a/", b"/a/b", b"/a/b/", b"/ab", b"/a/b/c", b"/A"]
+PATTERNS = [b"/.*", b"/a/[a-z]", b"/(a|ab)", b"/a/b", b"/[^/]+/?", b"(/a)+"]
+NAMES = [b"x-beta", b"X-Beta", b"accept", b"host", b"content-length"]
+VALUES = [b"1", b"2", b"a b", b"shop.example", b"3"]
+PARAMETERS = [b"v", b"V", b"a b", b"x+y", b"\xc3\xa9"]
+
+REQUEST_HOSTS = [
+    *(b"shop.example", b"shop.example:8080", b"a.shop.example", b"b.a.shop.example", b"x.example"),
+    *(b"example", b"other.test", b"[::1]:80", b"ashop.example"),
+]
+REQUEST_PATHS = [*PATHS, b"/a/b/c/d/e/f", b"/aa", b"/a/a", b"/a/b;c"]
+QUERIES = [
+    *(b"", b"?", b"?v=1", b"?v=2&v=1", b"?V=1&v=2", b"?%76=1", b"?v=%31&x", b"?a+b=1", b"?a%20b=a+b&v"),
+    *(b"?x%2By=1", b"?v", b"?v==1", b"?=v&v=1", b"?%C3%a9=2", b"?vv=1&v=a%20b", b"?x?v=1", b"?a=?&v=1"),
+]
+FIELDS = [
+    *([], [(b"x-beta", b"1")], [(b"x-beta", b"2"), (b"x-beta", b"1")], [(b"accept", b"a b")]),
+    *([(b"x-beta", b"1"), (b"accept", b"3")], [(b"accept", b"11")]),
+]
+
+_VALUE_PATTERNS = [b"[0-9]+", b".*", b"a.b", b"(1|2)", b"shop\\.example(:[0-9]+)?"]
+
+
+def _few(values: list[bytes]) -> st.SearchStrategy[list[bytes]]:
+    return st.just([]) | st.just([]) | st.lists(st.sampled_from(values), min_size=1, max_size=2)
+
+
+@st.composite
+def matches(draw: st.DrawFn) -> model.Match:
+    kind = draw(st.sampled_from(("exact", "prefix", "prefix", "regex")))
+    headers = []
+    for name in draw(_few(NAMES)):
+        regex = draw(st.booleans())
+        value = draw(st.sampled_from(_VALUE_PATTERNS if regex else VALUES))
+        headers.append(model.HeaderMatch(name=name, value=value, regex=regex))
+    query = []
+    for name in draw(_few(PARAMETERS)):
+        regex = draw(st.booleans())
+        value = draw(st.sampled_from(_VALUE_PATTERNS if regex else VALUES))
+        query.append(model.QueryMatch(name=name, value=value, regex=regex))
+    return model.Match(
+        path=draw(st.sampled_from(PATTERNS if kind == "regex" else PATHS)),
+        path_kind=kind,
+        headers=headers,
+        query=query,
+        method=draw(st.sampled_from((None, None, b"GET", b"POST"))),
+    )
+
+
+@st.composite
+def models(draw: st.DrawFn) -> model.Model:
+    routes = []
+    for number in range(draw(st.integers(1, 4))):
+        rules = [
+            model.Rule(name=f"rule-{index}", matches=draw(st.lists(matches(), min_size=1, max_size=3)))
+            for index in range(draw(st.integers(1, 3)))
+        ]
+        hostnames = draw(st.lists(st.sampled_from(HOSTNAMES), max_size=2, unique=True))
+        routes.append(
+            model.Route(name=f"route-{number}", listeners=["web"], hostnames=hostnames, rules=rules)
+        )
+    return model.Model(revision=1, listeners=[], routes=routes, clusters=[])
+
+
+def _some(values: list, size: int) -> st.SearchStrategy[list]:
+    return st.lists(st.sampled_from(values), min_size=size, max_size=size)
+
+
+def compiled(table: RouteTable, head: RequestHead) -> Place | None:
+    found = table.match(head)
+    return (found.rule.route, found.rule.name, found.index) if found else None
+
+
+def test_the_table_and_its_explanation_agree_with_a_naive_matcher_over_100_000_requests() -> None:
+    ran = taken = 0
+
+    @settings(max_examples=1000, deadline=None, derandomize=True, database=None)
+    @given(models(), _some(REQUEST_HOSTS, 3), _some(REQUEST_PATHS, 6), _some(QUERIES, 3), _some(FIELDS, 2))
+    def judge(
+        made: model.Model, hosts: list[bytes], paths: list[bytes], queries: list[bytes], fields: list
+    ) -> None:
+        nonlocal ran, taken
+        table = bare_table(made, "web")
+        for number, (host, path, query, own) in enumerate(product(hosts, paths, queries, fields)):
+            method = (b"GET", b"POST", b"PUT")[number % 3]
+            length = (None, 3, 11)[number % 5 % 3]
+            head = RequestHead(method, b"http", host, path + query, own, length)
+            expected = winner(made.routes, head)
+            assert compiled(table, head) == expected
+            if number % 8 == 0:
+                verdicts = explain(table, head)
+                won = [each[:3] for each in verdicts if each.won]
+                assert won == ([expected] if expected else [])
+                places = [each[:3] for each in verdicts]
+                assert (
+                    len(set(places))
+                    == len(places)
+                    == sum(len(rule.matches) for route in made.routes for rule in route.rules)
+                )
+                assert all(each.won or each.because for each in verdicts)
+            ran += 1
+            taken += expected is not None
+
+    judge()
+    assert ran >= CASES
+    assert ran // 4 < taken < ran * 3 // 4
