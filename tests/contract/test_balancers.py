@@ -24,7 +24,7 @@ MAKERS: dict[str, Callable[[list[Host]], Balancer]] = {
     "round robin": RoundRobin,
     "weighted": Weighted,
     "random": lambda given: Random(given, Chance(1).random),
-    "least request": lambda given: LeastRequest(given, lambda slot: 2, Chance(1).random),
+    "least request": lambda given: LeastRequest(given, lambda slot: 0, Chance(1).random),
     "maglev": lambda given: Maglev(given, TABLE),
 }
 every = pytest.mark.parametrize("name", MAKERS)
