@@ -100,7 +100,7 @@ class UpstreamRequest(Protocol):
 
     @property
     def failures(self) -> tuple[tuple[str, bool, str, int], ...]:
-        """Attempts before the latest: address, reused, error type, wall-clock ns when it failed."""
+        """Attempts before the latest: address, reused, error type or status, wall-clock ns of its end."""
 
     def send_data(self, data: bytes, end: bool) -> None: ...
     def send_trailers(self, fields: Fields) -> None:

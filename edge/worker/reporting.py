@@ -222,14 +222,16 @@ class Traces:
             self._reports.filters_took(trace.records)
         upstream = exchange.upstream
         if upstream is not None:
+            began_ns = exchange.upstream_sent_ns
             for address, reused, failure, ended_ns in upstream.failures:
-                failed = Attempt(exchange.cluster_name, exchange.upstream_sent_ns, address, reused)
-                failed.end_ns = ended_ns
-                failed.error = failure
+                failed = Attempt(exchange.cluster_name, began_ns, address, reused)
+                failed.end_ns = began_ns = ended_ns
+                if failure.isdigit():
+                    failed.status = int(failure)
+                else:
+                    failed.error = failure
                 trace.attempts.append(failed)
-            last = Attempt(
-                exchange.cluster_name, exchange.upstream_sent_ns, upstream.address, upstream.reused
-            )
+            last = Attempt(exchange.cluster_name, began_ns, upstream.address, upstream.reused)
             last.end_ns = exchange.upstream_ended_ns or trace.end_ns
             if exchange.response is not None and exchange.reply_source == "upstream":
                 last.status = exchange.response.status
