@@ -7,7 +7,8 @@ from typing import Final
 from edge import model
 from edge.control.config.load import Loaded
 from edge.control.config.schema.balancing import ConsistentHash, CookieAttributes, LoadBalancer
-from edge.control.config.schema.clusters import Cluster, PassiveHealthCheck
+from edge.control.config.schema.clusters import Cluster
+from edge.control.config.schema.health import PassiveHealthCheck
 from edge.control.config.schema.retry import GRPC_STATUSES, Retry
 
 _TYPES: Final = {"RoundRobin": "round_robin", "LeastRequest": "least_request", "Random": "random"}
@@ -25,8 +26,8 @@ def _cluster(loaded: Loaded, index: int, cluster: Cluster) -> model.Cluster:
     return model.Cluster(
         name=cluster.name,
         endpoints=[
-            model.Endpoint(host=each.address.host, port=each.address.port, weight=each.weight)
-            for each in cluster.discovery.endpoints
+            model.Endpoint(host=address.host, port=address.port, weight=weight)
+            for address, weight in cluster.discovery.places()
         ],
         connect_timeout_s=cluster.timeout.tcp.connect_timeout,
         idle_timeout_s=cluster.timeout.http.connection_idle_timeout,

@@ -92,7 +92,14 @@ class Watcher:
     def told(self, watch: Watch) -> Told | None:
         """What a worker that starts now must hear of `watch`. None = nothing is known yet."""
         site = next((site for (_, each), site in self._sites.items() if each == watch), None)
-        return self._tell(site) if site is not None else None
+        if site is None:
+            return None
+        site.generation = site.generation or next(self._generations)
+        return self._tell(site)
+
+    def next_generation(self) -> int:
+        """Higher than any that was told."""
+        return next(self._generations)
 
     def states(self) -> Iterator[tuple[str, Counter[str], int]]:
         """(cluster, endpoints by state, names served stale) of everything watched."""

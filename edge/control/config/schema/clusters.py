@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 from edge.control.config.quantity import HostPort, is_host_name, is_ip
 from edge.control.config.schema.balancing import LoadBalancer
 from edge.control.config.schema.base import Address, Count, Duration, Name, Section, between, choice, fault
+from edge.control.config.schema.health import HealthCheck
 
 
 def _has_port(address: HostPort) -> HostPort:
@@ -41,13 +42,35 @@ class Endpoint(Section):
 
 
 class Discovery(Section):
-    later: ClassVar = {
-        "host": "it belongs to type DNS; write the address as an endpoint",
-        "port": "it belongs to type DNS; write the address as an endpoint",
-        "refresh": "it belongs to type DNS; names are resolved at each connect",
-    }
-    type: Annotated[str, choice("Static", later={"DNS": "write Static; names are resolved"})]
-    endpoints: Annotated[list[Endpoint], Field(min_length=1)]
+    """Where the endpoints are. Names are looked up by edge itself, and again when their TTL ends.
+
+    Static: `endpoints`, each an address or a name. DNS: every address of `host`, with `port`. A name
+    that cannot be looked up keeps the addresses it had. `refresh`: the longest time between look-ups.
+    """
+
+    type: Annotated[str, choice("Static", "DNS")]
+    endpoints: Annotated[list[Endpoint], Field(min_length=1)] | None = None
+    host: Annotated[str, AfterValidator(_host_name)] | None = None
+    port: Annotated[int, between(1, 65535)] | None = None
+    refresh: Annotated[Duration, between(1, 86400, "s")] = 300.0
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Discovery:
+        dns, static = ["host", "port"], ["endpoints"]
+        mine, others = (dns, static) if self.type == "DNS" else (static, dns)
+        for name in mine:
+            if getattr(self, name) is None:
+                raise fault("missing-field", f"type {self.type} needs {name}")
+        for name in others:
+            if getattr(self, name) is not None:
+                raise fault("wrong-value", f"{name} does not belong to type {self.type}")
+        return self
+
+    def places(self) -> list[tuple[HostPort, int]]:
+        """Addresses and weights."""
+        if self.host is not None and self.port is not None:
+            return [(HostPort(self.host, self.port), 1)]
+        return [(each.address, each.weight) for each in self.endpoints or ()]
 
 
 class TcpTimeout(Section):
@@ -82,38 +105,6 @@ class CircuitBreaker(Section):
     max_parallel_requests: Count | None = None
     max_parallel_retries: Count | None = None
     retry_budget: RetryBudget = RetryBudget()
-
-
-class PassiveHealthCheck(Section):
-    """An endpoint that fails is left alone for `baseEjectionTime` times the number of its ejections.
-
-    `consecutive5XxErrors`, `consecutiveGatewayErrors` (502, 503, 504): responses in a row, and tries
-    without one. `consecutiveLocalOriginFailures`: tries without any response. 0 = not counted.
-    `interval`: each such time without ejection one former ejection is forgotten. Each worker judges
-    for itself. `maxEjectionPercent` of the endpoints, but at least one, may be ejected at a time.
-    """
-
-    consecutive_5xx_errors: Annotated[int, between(0, 1_000_000)] = 5
-    consecutive_gateway_errors: Annotated[int, between(0, 1_000_000)] = 0
-    consecutive_local_origin_failures: Annotated[int, between(0, 1_000_000)] = 5
-    interval: Annotated[Duration, between(0.001, 3600, "s")] = 3.0
-    base_ejection_time: Annotated[Duration, between(0.001, 86400, "s")] = 30.0
-    max_ejection_time: Annotated[Duration, between(0.001, 86400, "s")] = 300.0
-    max_ejection_percent: Annotated[int, between(0, 100)] = 50
-
-    @model_validator(mode="after")
-    def _ordered(self) -> PassiveHealthCheck:
-        if self.max_ejection_time < self.base_ejection_time:
-            raise fault("wrong-value", "maxEjectionTime may not be shorter than baseEjectionTime")
-        return self
-
-
-class HealthCheck(Section):
-    """With fewer than `panicThreshold` percent of the endpoints usable, all of them are used."""
-
-    later: ClassVar = {"active": "endpoints are not probed yet; passive watches what they answer"}
-    passive: PassiveHealthCheck | None = None
-    panic_threshold: Annotated[int, between(0, 100)] = 50
 
 
 class Tls(Section):

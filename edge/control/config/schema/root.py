@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Field
 
-from edge.control.config.schema.base import Count, Duration, Name, Section, Size, between, fault
+from edge.control.config.schema.base import Address, Count, Duration, Name, Section, Size, between, fault
 from edge.control.config.schema.clusters import Cluster
 from edge.control.config.schema.filters import Chain, Module
 from edge.control.config.schema.listeners import Admin, Listener
@@ -34,6 +34,13 @@ class EdgeLimits(Section):
     max_connections: Count = 10_000
 
 
+class Dns(Section):
+    """Who looks names up. `nameservers`: ADDRESS:PORT, else those of the system; `timeout` of a look-up."""
+
+    nameservers: Annotated[list[Address], Field(max_length=8)] = []
+    timeout: Annotated[Duration, between(0.05, 60, "s")] = 2.0
+
+
 class Root(Section):
     """One file, one node."""
 
@@ -48,5 +55,6 @@ class Root(Section):
     filter_chains: dict[Name, Chain] = {}
     routes: list[Route] = []
     clusters: list[Cluster] = []
+    dns: Dns = Dns()
     limits: EdgeLimits = EdgeLimits()
     telemetry: Telemetry = Telemetry()
