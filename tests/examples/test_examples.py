@@ -19,7 +19,7 @@ from tests.tools import free_port
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 _CONFIGURATIONS = sorted(EXAMPLES.glob("*/edge.yaml"))
 _KEY = {"x-api-key": "demo-key-alice"}
-_READY_S = 60.0
+_READY_S = 120.0
 
 
 def test_there_are_examples() -> None:

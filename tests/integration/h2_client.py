@@ -5,8 +5,10 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from hpack import Decoder
@@ -23,7 +25,7 @@ from hyperframe.frame import (
 
 from tests.hostile.fake_h2 import PREFACE, Heads, Pairs, data, frame, rst, settings, window
 
-WAIT_S = 20.0
+WAIT_S = 30.0
 _FRAME_BYTES = 16_384
 _WINDOW_BYTES = 65_535
 _INITIAL_WINDOW = 4
@@ -139,12 +141,42 @@ class H2Client:
             assert left > 0, f"nothing more within {seconds} s: {self._heads} {self.resets}"
             self.read(left)
 
+    def until_taken(self, seconds: float = WAIT_S) -> None:
+        """Until edge has read all that was sent, or will not because the connection is over.
+
+        Then what came is read, too.
+        """
+        deadline = time.monotonic() + seconds
+        while self.goaway is None and not self.closed and not self._is_taken():
+            assert time.monotonic() < deadline, f"not read within {seconds} s"
+            self.read(0.002)
+        while not self.closed and self._is_readable(0.0):
+            self.read(0.0)
+
+    def _is_readable(self, seconds: float) -> bool:
+        if getattr(self.socket, "pending", int)():
+            return True
+        return bool(select.select([self.socket], [], [], seconds)[0])
+
+    def _is_taken(self) -> bool:
+        """As the kernel counts: nothing is left to send on this end, nothing to read on the other."""
+        try:
+            here, there = _in_proc(self.socket.getsockname()), _in_proc(self.socket.getpeername())
+        except OSError:
+            return True
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            local, remote, _, queues = line.split()[1:5]
+            unsent, _, unread = queues.partition(":")
+            if int(unsent, 16) and (local, remote) == (here, there):
+                return False
+            if int(unread, 16) and (local, remote) == (there, here):
+                return False
+        return True
+
     def read(self, seconds: float) -> None:
         """What is there, or comes in time."""
-        if not getattr(self.socket, "pending", int)():
-            readable, _, _ = select.select([self.socket], [], [], seconds)
-            if not readable:
-                return
+        if not self._is_readable(seconds):
+            return
         try:
             came = self.socket.recv(1 << 18)
         except (ConnectionResetError, ssl.SSLError):
@@ -209,3 +241,8 @@ class H2Client:
 
     def reset_code(self, stream_id: int) -> int | None:
         return self.resets.get(stream_id)
+
+
+def _in_proc(address: tuple[str, int]) -> str:
+    """An IPv4 address as /proc/net/tcp writes it."""
+    return f"{int.from_bytes(socket.inet_aton(address[0]), sys.byteorder):08X}:{address[1]:04X}"

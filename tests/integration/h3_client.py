@@ -14,7 +14,7 @@ from aioquic.quic.connection import QuicConnection
 
 from tests.unit.codec.h3.world import GET, HERE, Client, World
 
-WAIT_S = 20.0
+WAIT_S = 30.0
 _DATAGRAM_BYTES = 65_536
 _CANCELLED = 0x10C
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from tests.tools import free_port, jaeger, jaeger_config, require
 
-_READY_S = 20.0
-_VISIBLE_S = 10.0
+_READY_S = 120.0
+_VISIBLE_S = 60.0
 _POLL_S = 0.02
 
 Span = dict[str, Any]
@@ -29,13 +29,13 @@ class Jaeger:
         self._query = f"http://127.0.0.1:{query_port}/api/v3"
 
     def get(self, path: str) -> Any:
-        """JSON under /api/v3, or None for 404 and for a server that does not listen yet."""
+        """JSON under /api/v3, or None for 404 and for a server that is not ready yet."""
         try:
-            with urllib.request.urlopen(self._query + path, timeout=5) as answer:
+            with urllib.request.urlopen(self._query + path, timeout=20) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             error.close()
-            if error.code != 404:
+            if error.code not in (404, 503):
                 raise
         except OSError:
             pass

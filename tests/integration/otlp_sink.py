@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-_WAIT_S = 10.0
+_WAIT_S = 60.0
 
 
 class OtlpSink:
@@ -48,7 +48,7 @@ class OtlpSink:
         return [span for scope in scopes for span in scope.spans]
 
     def wait_for_spans(self, count: int) -> list[Span]:
-        """All spans once there are at least `count`; AssertionError after 10 s."""
+        """All spans once there are at least `count`; AssertionError after `_WAIT_S`."""
         with self._news:
             self._news.wait_for(lambda: len(self.spans()) >= count, _WAIT_S)
         spans = self.spans()

@@ -8,7 +8,7 @@ import struct
 from dataclasses import dataclass, field
 from types import TracebackType
 
-_TIMEOUT_S = 20.0
+_TIMEOUT_S = 30.0
 _BODILESS = (204, 304)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from tests.tools import envoy, free_port, nginx, require
 
 SIZES = {"empty": 0, "one": 1, "page": 64 << 10, "large": 10 << 20}
-_READY_S = 60.0
+_READY_S = 120.0
 _NGINX = """\
 daemon off;
 worker_processes 1;

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-READY_S = 60.0
-END_S = 20.0
+READY_S = 120.0
+END_S = 60.0
 _POLL_S = 0.02
 _LISTENER = re.compile(r"^edge: (\S+): https?://\S+?:(\d+)", re.M)
 Configuration = dict[str, Any]
@@ -121,7 +121,7 @@ class EdgeProcess:
         """From the admin API, whatever the status."""
         try:
             with urllib.request.urlopen(
-                f"http://127.0.0.1:{self.ports['admin']}{path}", timeout=10
+                f"http://127.0.0.1:{self.ports['admin']}{path}", timeout=30
             ) as answer:
                 body: bytes = answer.read()
         except urllib.error.HTTPError as error:
@@ -194,7 +194,7 @@ def running_edge(
 
 
 def within(seconds: float, what: str) -> Iterator[None]:
-    """Poll: `for _ in within(5, "…"): if …: break`; fails when the time is over."""
+    """Poll: `for _ in within(30, "…"): if …: break`; fails when the time is over."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         yield

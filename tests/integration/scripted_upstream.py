@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-_START_S = 10.0
+_START_S = 60.0
 _PAUSE_S = 0.02
 
 

@@ -18,7 +18,7 @@ from tests.integration.scripted_upstream import Conversation, reply, scripted
 
 BAD = [case for case in RESPONSES if case.framing is None]
 _CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-_CLOSED_S = 10.0
+_CLOSED_S = 30.0
 _ran: set[str] = set()
 
 

@@ -73,7 +73,7 @@ def test_a_page_with_twenty_parts_loads_whole_over_tls(page: str) -> None:
 
 
 def test_no_request_of_the_browser_failed(edge: EdgeProcess, page: str) -> None:
-    for _ in within(10, "all requests are logged"):
+    for _ in within(30, "all requests are logged"):
         lines = edge.access_log()
         if len(lines) > PARTS:
             break
@@ -85,7 +85,7 @@ def test_no_request_of_the_browser_failed(edge: EdgeProcess, page: str) -> None:
 def test_the_page_of_traces_draws_the_filters(
     edge: EdgeProcess, page: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    for _ in within(10, "admin has the traces"):
+    for _ in within(30, "admin has the traces"):
         if len(edge.traces()) > PARTS:
             break
     folder = tmp_path_factory.mktemp("admin") / "browser"

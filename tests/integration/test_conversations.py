@@ -15,7 +15,7 @@ from tests.integration.raw_client import Truncated, request
 from tests.integration.running_edge import within
 from tests.integration.scripted_site import CHUNKED, Site, events, scripted_site
 
-_EVENT_S = 10.0
+_EVENT_S = 30.0
 
 
 @pytest.fixture(scope="module")

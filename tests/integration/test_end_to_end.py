@@ -136,7 +136,7 @@ def test_an_old_client_gets_its_body_without_chunks(site: Site, scheme: str, ups
 def test_the_access_log_tells_what_happened(site: Site, upstream: str) -> None:
     path = f"/{upstream}/echo?log={upstream}"
     site.curl("https", "--data-binary", f"@{site.folder / 'page'}", "-A", 'a "quoted" agent', path=path)
-    for _ in within(10, "the line is written"):
+    for _ in within(30, "the line is written"):
         lines = [line for line in site.edge.access_log() if line["path"] == path]
         if lines:
             break

@@ -13,7 +13,7 @@ import pytest
 from edge.builtin import path
 from tests.tools import envoy, free_port, require
 
-_READY_S = 60.0
+_READY_S = 120.0
 _CONFIGS = {
     "api-key": {"keys": {"k-alice": "alice"}},
     "header-transform": {

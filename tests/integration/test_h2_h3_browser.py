@@ -87,7 +87,7 @@ def _open(site: Site, folder: Path, page: str, *flags: str) -> Any:
 
 
 def _lines(site: Site, count: int, after: int) -> list[dict[str, Any]]:
-    for _ in within(10, "all requests are logged"):
+    for _ in within(30, "all requests are logged"):
         lines = site.edge.access_log()[after:]
         if len(lines) >= count:
             return lines

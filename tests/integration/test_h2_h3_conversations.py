@@ -19,7 +19,7 @@ from tests.tools import free_port
 
 INTERNAL_ERROR: Final = {"h2c": 2, "h2": 2, "h3": 0x102}
 MANY: Final = 100
-_EVENT_S: Final = 10.0
+_EVENT_S: Final = 30.0
 
 streams = pytest.mark.parametrize("protocol", STREAMS)
 

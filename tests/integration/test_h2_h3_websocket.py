@@ -15,7 +15,7 @@ from tests.integration.running_edge import configuration, rule, running_edge, th
 from tests.integration.scripted_upstream import Conversation, reply, scripted
 from tests.integration.websocket_echo import PATH, echo
 
-_EVENT_S = 10.0
+_EVENT_S = 30.0
 streams = pytest.mark.parametrize("protocol", STREAMS)
 
 

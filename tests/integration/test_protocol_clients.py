@@ -197,7 +197,7 @@ def test_the_access_log_names_each_protocol(site: Clients) -> None:
         site.curl(way, path=f"/name?log={way}")
     site.pycurl({"path": "/name?log=h3"})
     expected = {"h1": "HTTP/1.1", "h1s": "HTTP/1.1", "h2c": "HTTP/2", "h2": "HTTP/2", "h3": "HTTP/3"}
-    for _ in within(10, "all lines are written"):
+    for _ in within(30, "all lines are written"):
         lines = [line for line in site.edge.access_log() if line["path"].startswith("/name?log=")]
         if len(lines) >= len(expected):
             break

@@ -142,7 +142,7 @@ def test_times_are_nested_and_true(found: Found) -> None:
     (server,) = _kind(found, SERVER)
     began, ended = found[2]
     start, end = _times(server)
-    slack = 20_000_000  # the wall clock is read once a turn of the loop and set at most by a step
+    slack = 2_000_000_000  # the wall clock is read once a turn of the loop, and a turn may be interrupted
     assert began - slack <= start <= end <= ended + slack
     for span in found[1]:
         assert start <= _times(span)[0] <= _times(span)[1] <= end, span["name"]
@@ -189,7 +189,7 @@ def test_attributes_tell_what_each_filter_was_and_did(found: Found) -> None:
 
 def test_the_access_log_names_the_same_trace(edge: EdgeProcess, found: Found) -> None:
     (server,) = _kind(found, SERVER)
-    for _ in within(10, "the line is written"):
+    for _ in within(30, "the line is written"):
         lines = [line for line in edge.access_log() if line["trace_id"] == server["traceId"]]
         if lines:
             break
@@ -249,7 +249,7 @@ def test_a_dead_collector_costs_no_request_and_no_time(
         with RawClient(edge.web) as client:
             statuses = [client.exchange(request(b"/shop", KEY)).status for _ in range(200)]
         assert statuses == [200] * 200
-        for _ in within(10, "admin shows traces all the same"):
+        for _ in within(30, "admin shows traces all the same"):
             if edge.traces():
                 break
         began = time.monotonic()

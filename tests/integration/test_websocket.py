@@ -26,7 +26,7 @@ from tests.integration.scripted_upstream import Conversation, Upstream, reply, s
 from tests.integration.websocket_echo import PATH, WebSocketClient, echo
 
 UPGRADE = (b"connection: Upgrade", b"upgrade: test")
-_EVENT_S = 10.0
+_EVENT_S = 30.0
 
 
 @dataclass

@@ -11,7 +11,7 @@ import uvloop
 from edge.errors import EdgeError
 from edge.head import Fields, ResponseHead
 
-LIVENESS_S = 10.0
+LIVENESS_S = 60.0
 
 
 class Exchange:

@@ -18,7 +18,7 @@ from tests.property import test_h2_requests as h2
 
 EXAMPLES: Final = int(os.environ.get("EDGE_FUZZ_EXAMPLES", "2000")) // 2
 _BATCH: Final = 50
-_LATEST_S: Final = 10.0
+_LATEST_S: Final = 30.0
 _fuzz = settings(
     max_examples=EXAMPLES,
     deadline=None,
