@@ -59,7 +59,7 @@ def _check(route: model.Route, rule: model.Rule, clusters: Clusters, chains: _Ch
 def _rule(route: model.Route, rule: model.Rule, clusters: Clusters, chains: _Chains, site: Site) -> Rule:
     cluster = clusters[rule.cluster] if rule.cluster else None
     chain = chains[rule.chain] if rule.chain else ()
-    return Rule(route.name, rule, cluster, chain, site)
+    return Rule(route.name, rule, cluster, chain, site, clusters.retrying(rule.retry))
 
 
 def _info(

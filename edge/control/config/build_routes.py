@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from edge import model
+from edge.control.config.build_clusters import retry_model
 from edge.control.config.schema import routes as route_schema
 from edge.control.config.schema.matches import Match
 from edge.control.config.schema.route_filters import (
@@ -64,6 +65,7 @@ def _rule(rule: route_schema.Rule, name: str) -> model.Rule:
         mirrors=[_mirror(each.request_mirror) for each in rule.filters if each.request_mirror],
         request_timeout_s=rule.timeouts.request,
         backend_timeout_s=rule.timeouts.backend_request,
+        retry=retry_model(rule.retry),
         verbosity=rule.observability.trace_verbosity,
     )
 

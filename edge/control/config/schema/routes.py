@@ -17,6 +17,7 @@ from edge.control.config.schema.base import (
     fault,
 )
 from edge.control.config.schema.matches import Match
+from edge.control.config.schema.retry import Retry
 from edge.control.config.schema.route_filters import BackendFilter, RouteFilter
 
 
@@ -53,7 +54,6 @@ class Observability(Section):
 
 class Rule(Section):
     later: ClassVar = {
-        "retry": "one silent retry on a reused connection is made; others are not supported yet",
         "sessionPersistence": "the ab-split filter keeps a cookie",
     }
     name: Name | None = None
@@ -62,6 +62,7 @@ class Rule(Section):
     backend_refs: Annotated[list[BackendRef], Field(max_length=16)] = []
     """Required, but for rules that redirect or answer by themselves."""
     timeouts: Timeouts = Timeouts()
+    retry: Retry | None = None
     observability: Observability = Observability()
 
 
