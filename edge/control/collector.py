@@ -24,6 +24,8 @@ class Collector:
         self.metrics = Merged()
         self.worker_dropped = 0
         """Spans that workers dropped before they were sent."""
+        self._lost = 0
+        """By exporters that are gone."""
         self._exporter: Exporter | None = None
         if export is not None:
             from edge.telemetry.exporter import Exporter
@@ -34,6 +36,18 @@ class Collector:
         """Begin to post spans, if a collector is configured."""
         if self._exporter is not None:
             self._exporter.start()
+
+    async def move(self, export: Export | None) -> None:
+        """Post there from now on. What waits for the old place is posted, within its bounds."""
+        before, self._exporter = self._exporter, None
+        self._lost += before.dropped if before is not None else 0
+        if export is not None:
+            from edge.telemetry.exporter import Exporter
+
+            self._exporter = Exporter(export.settings, export.framing, _report)
+            self._exporter.start()
+        if before is not None:
+            await before.shutdown()
 
     def take(self, message: wire.Up) -> None:
         """A message that is not the keeper's own affair."""
@@ -47,7 +61,7 @@ class Collector:
 
     def dropped(self) -> int:
         """Spans lost anywhere between the end of a request and the collector."""
-        return self.worker_dropped + (self._exporter.dropped if self._exporter else 0)
+        return self.worker_dropped + self._lost + (self._exporter.dropped if self._exporter else 0)
 
     async def shutdown(self) -> None:
         """Bounded: a dead collector does not hold the process."""

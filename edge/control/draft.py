@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import msgspec
 
+from edge.control.config.files import Files
 from edge.control.config.problem import Problem
 from edge.control.config.quantity import HostPort
+from edge.control.discovery.spec import Dns, Watch
 from edge.model import Model
 from edge.telemetry.environment import ExportSettings
 
@@ -45,12 +47,17 @@ class Draft(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     export: Export | None = None
     warnings: list[Problem] = []
     notices: list[str] = []
+    files: Files = {}
+    watches: list[Watch] = []
+    dns: Dns = Dns()
+    """What the supervisor finds out about endpoints while `model` is served, and by whom."""
 
 
 class Invalid(msgspec.Struct, tag=True, frozen=True):
     """The file is wrong; warnings are among the problems too."""
 
     problems: list[Problem]
+    files: Files = {}
 
 
 class Uncompiled(msgspec.Struct, tag=True, frozen=True):
@@ -58,6 +65,7 @@ class Uncompiled(msgspec.Struct, tag=True, frozen=True):
 
     errors: list[str]
     warnings: list[Problem] = []
+    files: Files = {}
 
 
 class Failed(msgspec.Struct, tag=True, frozen=True):

@@ -23,6 +23,8 @@ from edge.control.admin.redact import redacted
 from edge.control.artefacts import CannotCompile, prepare_artefacts
 from edge.control.compiling import compile_progress
 from edge.control.config.build import Artefacts, build, explicit_telemetry
+from edge.control.config.build_watches import dns, watches
+from edge.control.config.files import Files
 from edge.control.config.load import Loaded, load
 from edge.control.draft import Draft, Export, Failed, Invalid, Outcome, Shown, Uncompiled
 from edge.model import Telemetry
@@ -34,13 +36,14 @@ FIRST_REVISION = 1
 
 async def draft(file: Path, state_dir: Path) -> tuple[Outcome, list[int]]:
     """The outcome, and descriptors of artefacts, which the caller closes."""
-    loaded = load(file)
+    files: Files = {}
+    loaded = load(file, files=files)
     if not isinstance(loaded, Loaded):
-        return Invalid(loaded), []
+        return Invalid(loaded, files), []
     try:
         artefacts = await prepare_artefacts(loaded, state_dir, compile_progress())
     except CannotCompile as refused:
-        return Uncompiled(refused.errors, loaded.warnings), []
+        return Uncompiled(refused.errors, loaded.warnings, files), []
     except (OSError, ValueError) as error:
         return Failed(f"modules cannot be kept in {state_dir}: {_said(error)}"), []
     return _made(loaded, artefacts), artefacts.descriptors
@@ -66,6 +69,9 @@ def _made(loaded: Loaded, artefacts: Artefacts) -> Draft:
         export=_export(environment, telemetry),
         warnings=loaded.warnings,
         notices=environment.warnings,
+        files=loaded.document.files,
+        watches=watches(loaded, made.clusters),
+        dns=dns(root.dns),
     )
 
 

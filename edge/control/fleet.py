@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from edge import wire
+from edge import model, wire
 from edge.control.handover import Revision
 from edge.control.keeper import CRASHES_LIMIT, Keeper, State
 from edge.control.tickets import TicketKeys
@@ -64,6 +64,17 @@ class Fleet:
     def restarts(self) -> int:
         return sum(keeper.restarts for keeper in self.keepers)
 
+    def introduce(self, about: Callable[[model.Model], Sequence[wire.Down]]) -> None:
+        """Tell every worker `about(model)` before it serves it."""
+        for keeper in self.keepers:
+            keeper.handover.introduce = about
+
+    def tell(self, message: wire.Down) -> None:
+        """To all that serve."""
+        for keeper in self.keepers:
+            if keeper.state is State.SERVING:
+                keeper.tell(message)
+
     # ---- revisions
 
     async def prepare(self, revision: Revision) -> list[str]:
@@ -93,6 +104,12 @@ class Fleet:
         """Forget what was prepared."""
         for keeper in self.keepers:
             keeper.handover.withdraw()
+
+    def amend(self, revision: Revision, messages: Sequence[wire.Down]) -> None:
+        """`revision` has the number of the one that is served; `messages` say what is different."""
+        self.revision = revision
+        for keeper in self.keepers:
+            keeper.handover.amend(revision, messages)
 
     # ---- the end
 

@@ -26,6 +26,10 @@ TRIES = 2
 Send = Callable[[wire.Down, Sequence[int]], None]
 
 
+def _nothing(made: model.Model) -> Sequence[wire.Down]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Revision:
     """What workers are to serve. Its owner keeps descriptors and sockets open while any keeper has it."""
@@ -44,6 +48,8 @@ class Handover:
 
     def __init__(self, worker: int, wanted: Revision) -> None:
         self.wanted = wanted
+        self.introduce: Callable[[model.Model], Sequence[wire.Down]] = _nothing
+        """What a worker is told of a revision between its Prepared and Activate."""
         self.serving: int | None = None
         self._worker = worker
         self._send: Send | None = None
@@ -53,6 +59,7 @@ class Handover:
         self._ready: set[int] = set()
         self._deaths = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._amendments: list[wire.Down] = []
 
     # ---- the process
 
@@ -65,6 +72,7 @@ class Handover:
         """The process is gone."""
         lost = self._unanswered
         self._send = self.serving = None
+        self._amendments = []
         self._unanswered, self._ready = set(), set()
         if self._next is not None and self._next.number in lost:
             self._deaths += 1
@@ -132,6 +140,17 @@ class Handover:
 
     # ----
 
+    def amend(self, revision: Revision, messages: Sequence[wire.Down]) -> None:
+        """What is served has changed in what makes no new revision: `messages` say so to a worker that
+        has it already, `revision`, of the same number, is for those to come.
+        """
+        self.wanted = revision
+        if self.serving == revision.number:
+            for message in messages:
+                self._tell(message)
+        elif self._send is not None:
+            self._amendments += messages
+
     def _offer(self, revision: Revision) -> None:
         try:
             self._prepare(revision)
@@ -149,8 +168,13 @@ class Handover:
         self._unanswered.add(revision.number)
 
     def _activate(self, number: int) -> None:
+        for message in self.introduce(self.wanted.model):
+            self._tell(message)
         self._tell(wire.Activate(number))
         self.serving = number
+        for message in self._amendments:
+            self._tell(message)
+        self._amendments = []
 
     def _tell(self, message: wire.Down, descriptors: Sequence[int] = ()) -> None:
         if self._send is not None:

@@ -40,13 +40,19 @@ class CannotBind(Exception):
 
 
 def bind_all(
-    listeners: Iterable[tuple[str, HostPort]], kind: str = "listener ", workers: int = 1
+    listeners: Iterable[tuple[str, HostPort]],
+    kind: str = "listener ",
+    workers: int = 1,
+    alone: bool = True,
 ) -> list[Bound]:
-    """All or none. Raises CannotBind; `kind` stands before the name in its text."""
+    """All or none. Raises CannotBind; `kind` stands before the name in its text.
+
+    `alone` False = sockets of our own may be on the port already.
+    """
     bound: list[Bound] = []
     for name, address in listeners:
         try:
-            made = bind(address, workers)
+            made = bind(address, workers, alone)
         except OSError as error:
             for each in bound:
                 each.close()
@@ -78,9 +84,9 @@ def bind_udp(beside: Iterable[Bound]) -> list[Bound]:
     return bound
 
 
-def bind(address: HostPort, workers: int = 1) -> tuple[socket.socket, ...]:
+def bind(address: HostPort, workers: int = 1, alone: bool = True) -> tuple[socket.socket, ...]:
     """Listening TCP sockets with SO_REUSEPORT. Raises OSError when another process listens there."""
-    made = _bound(address, socket.SOCK_STREAM, workers)
+    made = _bound(address, socket.SOCK_STREAM, workers, alone)
     try:
         for each in made:
             each.listen(BACKLOG)
@@ -91,10 +97,12 @@ def bind(address: HostPort, workers: int = 1) -> tuple[socket.socket, ...]:
     return made
 
 
-def _bound(address: HostPort, kind: socket.SocketKind, count: int) -> tuple[socket.socket, ...]:
+def _bound(
+    address: HostPort, kind: socket.SocketKind, count: int, alone: bool = True
+) -> tuple[socket.socket, ...]:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     port = address.port
-    if port:
+    if port and alone:
         # With SO_REUSEPORT alone two edges would share a port without a word; this bind fails then.
         with socket.socket(family, kind) as probe:
             _prepare(probe)

@@ -20,8 +20,10 @@ from edge.control.admin.server import AdminServer
 from edge.control.collector import Collector
 from edge.control.config.quantity import HostPort
 from edge.control.draft import Draft
+from edge.control.feed import Feed
 from edge.control.fleet import Fleet
 from edge.control.handover import Revision
+from edge.control.reload import Drafting, Reloader
 from edge.control.sockets import Bound, CannotBind, bind_all, bind_udp
 from edge.control.view import SupervisorView
 
@@ -39,6 +41,10 @@ class Options:
     grace_s: float = GRACE_S
     workers: int = 1
     on_ready: Callable[[Supervisor], None] | None = None
+    make_drafter: Callable[[], Drafting] | None = None
+    """Without it nothing is reloaded: the configuration came from no file."""
+    watch: bool = False
+    """Reload when a file changed, not only on SIGHUP."""
 
 
 @dataclass(slots=True)
@@ -46,7 +52,6 @@ class Status:
     """What admin shows. `started` is Unix time."""
 
     started: float = field(default_factory=time.time)
-    revision: int = 0
 
 
 class Supervisor:
@@ -55,14 +60,23 @@ class Supervisor:
     def __init__(self, draft: Draft, descriptors: list[int], options: Options) -> None:
         self.draft = draft
         self.options = options
-        self.status = Status(revision=draft.model.revision)
-        self._descriptors = descriptors
+        self.status = Status()
+        self.descriptors = descriptors
         self.bound: list[Bound] = []
         self.bound_udp: list[Bound] = []
         self.fleet: Fleet | None = None
         self.collector: Collector | None = None
         self.admin: Bound | None = None
+        self.reloader: Reloader | None = None
+        self.feed: Feed | None = None
+        self._admin_server: AdminServer | None = None
         self._signal = 0
+        self._ending: asyncio.Task[None] | None = None
+
+    @property
+    def workers(self) -> int:
+        """How many there are to be."""
+        return self.options.workers
 
     @property
     def ready(self) -> bool:
@@ -82,7 +96,14 @@ class Supervisor:
         collector = self.collector = Collector(self.draft.export)
         collector.start()
         fleet = self.fleet = Fleet(self.options.workers, revision, collector.take, collector.metrics.retire)
-        server = self._admin_server()
+        self._serve_admin()
+        self.feed = Feed(fleet.tell)
+        fleet.introduce(self.feed.introduction)
+        await self.discover(self.draft)
+        self.feed.adopted(self.draft)
+        make_drafter = self.options.make_drafter
+        if make_drafter is not None:
+            self.reloader = Reloader(self, fleet, make_drafter, self.options.watch)
         self._listen_to_signals()
         fleet.start()
         announce = asyncio.create_task(self._announce(fleet))
@@ -90,7 +111,9 @@ class Supervisor:
             reason = await fleet.ended
         finally:
             announce.cancel()
-            await asyncio.gather(collector.shutdown(), server.stop())
+            await asyncio.gather(
+                collector.shutdown(), self._stop_reloading(), self._stop_admin(), self.feed.stop()
+            )
             for bound in (*self.bound, *self.bound_udp):
                 bound.close()
         if reason is not None:
@@ -112,14 +135,51 @@ class Supervisor:
             for listener, bound in zip(made.listeners, self.bound, strict=True)
         ]
         made = msgspec.structs.replace(made, listeners=listeners)
-        return Revision(made, self._descriptors, [*self.bound, *self.bound_udp])
+        return Revision(made, self.descriptors, [*self.bound, *self.bound_udp])
 
-    def _admin_server(self) -> AdminServer:
+    def _serve_admin(self) -> None:
         assert self.admin is not None
         app = AdminApp(SupervisorView(self), self.admin.address.port)
-        server = AdminServer(app, self.admin.socket)
-        server.start()
-        return server
+        self._admin_server = AdminServer(app, self.admin.socket)
+        self._admin_server.start()
+
+    async def _stop_admin(self) -> None:
+        if self._admin_server is not None:
+            await self._admin_server.stop()
+
+    # ---- another configuration
+
+    async def move_admin(self, address: HostPort) -> None:
+        """Serve admin there. Raises CannotBind, and goes on where it is then."""
+        (bound,) = bind_all([("admin", address)], kind="")
+        before, self.admin = self._admin_server, bound
+        self._serve_admin()
+        log.info("admin: http://%s", bound.address)
+        if before is not None:
+            await before.stop()
+
+    async def discover(self, draft: Draft) -> None:
+        """Find out about the endpoints of a draft that may be served soon."""
+        if self.feed is not None:
+            await self.feed.begin(draft)
+
+    def settle(self) -> None:
+        """`draft` is what is served: what only another one needed is forgotten."""
+        if self.feed is not None:
+            self.feed.adopted(self.draft)
+
+    async def adopted(self, before: Draft, exports_differ: bool) -> None:
+        """`draft` is served since now, `before` was until now."""
+        for notice in self.draft.notices:
+            log.warning("%s", notice)
+        if exports_differ and self.collector is not None:
+            await self.collector.move(self.draft.export)
+
+    async def _stop_reloading(self) -> None:
+        if self.reloader is not None:
+            await self.reloader.close()
+
+    # ----
 
     async def _announce(self, fleet: Fleet) -> None:
         await fleet.served()
@@ -132,10 +192,13 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
-        # Its default would end the process; a new configuration needs a restart in this version.
-        loop.add_signal_handler(
-            signal.SIGHUP, log.warning, "SIGHUP: restart edge to apply a changed configuration"
-        )
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+
+    def _on_hangup(self) -> None:
+        if self.reloader is None:
+            log.warning("SIGHUP: nothing to reload, the configuration came from no file")
+        elif not self._signal:
+            self.reloader.request("SIGHUP")
 
     def _on_signal(self, number: int) -> None:
         """The first drains, the second ends at once."""
@@ -146,6 +209,7 @@ class Supervisor:
             fleet.kill()
             return
         self._signal = number
+        self._ending = asyncio.get_running_loop().create_task(self._stop_reloading())
         log.info("draining for at most %g s; a second signal ends at once", self.options.grace_s)
         fleet.drain(self.options.grace_s)
         for bound in self.bound:

@@ -31,19 +31,20 @@ class SupervisorView:
             "schemaVersion": SCHEMA_VERSION,
             "ready": supervisor.ready,
             "version": edge.__version__,
-            "revision": supervisor.status.revision,
+            "revision": supervisor.draft.model.revision,
             "startedAt": supervisor.status.started,
             "workers": workers,
         }
 
     def config(self) -> dict[str, Any]:
-        shown = self._supervisor.draft.shown
+        shown, reloader = self._supervisor.draft.shown, self._supervisor.reloader
         return {
             "schemaVersion": SCHEMA_VERSION,
             "file": shown.file,
-            "revision": self._supervisor.status.revision,
+            "revision": self._supervisor.draft.model.revision,
             "listeners": {bound.name: str(bound.address) for bound in self._supervisor.bound},
             "modules": {name: f"sha256:{digest}" for name, digest in shown.modules.items()},
+            "reload": reloader.history.shown() if reloader is not None else None,
             "config": json.loads(shown.config),
         }
 
@@ -52,7 +53,8 @@ class SupervisorView:
         if collector is None or fleet is None:
             return b""
         own: list[tuple[str, list[tuple[str, str]], list[float]]] = [
-            ("edge.config.last_success", [], [self._supervisor.status.started]),
+            ("edge.config.revision", [], [float(self._supervisor.draft.model.revision)]),
+            *self._reloads(),
             ("edge.worker.restarts", [], [float(fleet.restarts)]),
             ("edge.telemetry.dropped", [("place", "supervisor")], [float(collector.dropped())]),
         ]
@@ -60,6 +62,12 @@ class SupervisorView:
             labels = [("edge.listener.name", listener), ("server.address", name)]
             own.append(("edge.tls.certificate.expiry", labels, [end]))
         return collector.metrics.render(own)
+
+    def _reloads(self) -> list[tuple[str, list[tuple[str, str]], list[float]]]:
+        reloader = self._supervisor.reloader
+        if reloader is None:
+            return [("edge.config.last_success", [], [self._supervisor.status.started])]
+        return reloader.history.samples()
 
     def traces(self, limit: int) -> list[dict[str, Any]]:
         collector = self._supervisor.collector

@@ -62,9 +62,15 @@ CATALOGUE: Final[dict[str, Entry]] = {
         Kind.GAUGE, "{endpoint}", "Endpoints by state; ejected ones once for each worker that left them out"
     ),
     "edge.cluster.rejected": Entry(Kind.COUNTER, "{request}", "Requests a cluster did not take, by reason"),
-    "edge.mirror.requests": Entry(Kind.COUNTER, "{request}", "Copies of requests sent to mirrors, by outcome"),
+    "edge.mirror.requests": Entry(
+        Kind.COUNTER, "{request}", "Copies of requests sent to mirrors, by outcome"
+    ),
     "edge.config.reloads": Entry(Kind.COUNTER, "{reload}", "Reloads by result"),
     "edge.config.last_success": Entry(Kind.GAUGE, "s", "Unix time of the last good reload"),
+    "edge.config.revision": Entry(Kind.GAUGE, "1", "Number of the revision that is served"),
+    "edge.tls.certificate.failures": Entry(
+        Kind.COUNTER, "{reload}", "Reloads refused for a certificate or key; the old ones are served"
+    ),
     "edge.tls.certificate.expiry": Entry(Kind.GAUGE, "s", "Unix time a certificate expires"),
     "edge.telemetry.dropped": Entry(Kind.COUNTER, "{span}", "Spans dropped, by place"),
     "edge.log.dropped": Entry(Kind.COUNTER, "{line}", "Log lines dropped, by log"),

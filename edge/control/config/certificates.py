@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path as FilePath
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from edge.control.config.check import find
 from edge.control.config.document import Document
+from edge.control.config.files import signature_of
 from edge.control.config.problem import Path, Problem
 from edge.control.config.secret_places import ANY
 
@@ -60,8 +62,10 @@ def read_file(
 ) -> bytes | None:
     """The file `name` relative to `folder`; None and a problem when it cannot be had."""
     file = folder / name
+    document.files[str(file)] = None
     try:
         with file.open("rb") as stream:
+            document.files[str(file)] = signature_of(os.fstat(stream.fileno()))
             content = stream.read(limit + 1)
     except OSError as error:
         message = f"cannot read '{name}': {(error.strerror or str(error)).lower()}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
+from edge.control.config.files import Files
 from edge.control.config.problem import Path, Problem, path_text
 from edge.control.config.secret_places import mask, shown_path
 
@@ -49,6 +50,8 @@ class Document:
     data: object = None
     keys: dict[Path, Mark] = field(default_factory=dict)
     values: dict[Path, Mark] = field(default_factory=dict)
+    files: Files = field(default_factory=dict)
+    """What was read for it so far, this file first."""
     problems: list[Problem] = field(default_factory=list)
 
     def problem(

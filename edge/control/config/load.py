@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
@@ -14,6 +15,7 @@ from edge.control.config.check import check
 from edge.control.config.check_rules import check_rules
 from edge.control.config.document import Document, parse
 from edge.control.config.explain import explain
+from edge.control.config.files import Files, signature_of
 from edge.control.config.modules import Source, read_modules
 from edge.control.config.problem import Path, Problem
 from edge.control.config.schema import Root
@@ -34,20 +36,28 @@ class Loaded:
     warnings: list[Problem]
 
 
-def load(file: str | FilePath, content: bytes | None = None) -> Loaded | list[Problem]:
+def load(
+    file: str | FilePath, content: bytes | None = None, files: Files | None = None
+) -> Loaded | list[Problem]:
     """Everything that is wrong at once, in the order of the file, or the loaded configuration.
 
-    `content` given = the file's text (from a pipe); its relative paths start where we are.
+    `content` given = the file's text (from a pipe); its relative paths start where we are. `files`
+    is told what was read.
     """
     name = str(file)
     folder = FilePath(name).parent if content is None else FilePath()
+    files = {} if files is None else files
     if content is None:
+        files[name] = None
         try:
-            content = FilePath(name).read_bytes()
+            with FilePath(name).open("rb") as stream:
+                files[name] = signature_of(os.fstat(stream.fileno()))
+                content = stream.read()
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             return [Problem(name, 1, 1, "", "file", f"cannot read the file: {reason}")]
     document = parse(name, content)
+    document.files = files
     problems = list(document.problems)
     if document.data is None and problems:
         return problems
