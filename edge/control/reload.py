@@ -73,6 +73,7 @@ class Reloader:
         self._fleet = fleet
         self._make_drafter = make_drafter
         self._watcher = Watcher(lambda: self.request("a file changed")) if watch else None
+        self._number = site.draft.model.revision
         self._wanted = ""
         self._task: asyncio.Task[None] | None = None
         self._watch(site.draft.files)
@@ -127,7 +128,6 @@ class Reloader:
                 files = outcome.files
         finally:
             self._watch(files)
-        kept = False
         try:
             if not isinstance(outcome, Draft):
                 return _refused(outcome)
@@ -137,42 +137,38 @@ class Reloader:
             if late:
                 return Result.REFUSED, late, True
             result, reasons = await self._apply(outcome, descriptors)
-            kept = result is Result.APPLIED
             return result, reasons, False
         finally:
-            if not kept:
-                _close(descriptors)
+            _close(descriptors)  # those of a draft that is served are the site's by now
 
     async def _apply(self, draft: Draft, descriptors: list[int]) -> tuple[Result, list[str]]:
         site = self._site
         before = site.draft
         kind = change(before, draft)
-        number = before.model.revision + (kind is Change.REVISION)
+        number = before.model.revision
+        if kind is Change.REVISION:
+            # Never the same twice: a worker may still be busy with one that was given up.
+            number = self._number = self._number + 1
         draft = msgspec.structs.replace(draft, model=msgspec.structs.replace(draft.model, revision=number))
-        if kind is Change.REVISION:
-            errors = await self._discover_and_swap(draft, descriptors)
-        else:
-            errors = await self._move_admin(before, draft)
-            if not errors:
-                self._renew(before, draft)
-        if errors:
-            return Result.REFUSED, errors
-        site.draft = draft
-        await site.adopted(before, not exports_alike(before, draft))
-        if kind is Change.REVISION:
-            return Result.APPLIED, []
-        return (Result.CERTIFICATES if kind is Change.CERTIFICATES else Result.UNCHANGED), []
-
-    async def _discover_and_swap(self, draft: Draft, descriptors: list[int]) -> list[str]:
-        site = self._site
         try:
-            await site.discover(draft)
-            errors = await self._swap(draft, descriptors)
+            if kind is Change.REVISION or (before.watches, before.dns) != (draft.watches, draft.dns):
+                await site.discover(draft)
+            if kind is Change.REVISION:
+                errors = await self._swap(draft, descriptors)
+            else:
+                errors = await self._move_admin(before, draft)
             if not errors:
                 site.draft = draft
         finally:
             site.settle()
-        return errors
+        if errors:
+            return Result.REFUSED, errors
+        if kind is Change.CERTIFICATES:
+            self._renew(before, draft)
+        await site.adopted(before, not exports_alike(before, draft))
+        if kind is Change.REVISION:
+            return Result.APPLIED, []
+        return (Result.CERTIFICATES if kind is Change.CERTIFICATES else Result.UNCHANGED), []
 
     async def _swap(self, draft: Draft, descriptors: list[int]) -> list[str]:
         """Bind, prepare, activate. Why not, or nothing."""
@@ -200,6 +196,7 @@ class Reloader:
         site.bound, site.bound_udp = bound.tcp, bound.udp
         _close(site.descriptors)
         site.descriptors[:] = descriptors
+        descriptors.clear()
         return []
 
     async def _move_admin(self, before: Draft, draft: Draft) -> list[str]:
@@ -212,12 +209,10 @@ class Reloader:
 
     def _renew(self, before: Draft, draft: Draft) -> None:
         """Certificates on listeners that stand; a worker that comes back gets them with the revision."""
-        changed = renewed(before, draft)
-        if changed:
-            served = self._fleet.revision
-            revision = Revision(_with_ports(draft, self._site.bound), served.descriptors, served.bound)
-            messages = [wire.Certificates(listener.name, listener.certificates) for listener in changed]
-            self._fleet.amend(revision, messages)
+        served = self._fleet.revision
+        revision = Revision(_with_ports(draft, self._site.bound), served.descriptors, served.bound)
+        messages = [wire.Certificates(each.name, each.certificates) for each in renewed(before, draft)]
+        self._fleet.amend(revision, messages)
 
     def _watch(self, files: Files) -> None:
         if self._watcher is not None:
