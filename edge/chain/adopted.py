@@ -10,6 +10,7 @@ from edge.chain.place import Place
 from edge.chain.request import RequestWalk
 from edge.chain.response import ResponseWalk
 from edge.chain.run import ChainRun
+from edge.chain.walk import Walk
 from edge.head import RequestHead, ResponseHead
 
 
@@ -17,7 +18,7 @@ class AdoptedRun(ChainRun):
     """A `ChainRun` over filters that are open already.
 
     `adopt_*` say what has happened; `end_*_callback` takes up the answer of the one callback that
-    the express run could not deal with.
+    the express run could not deal with. On sampled exchanges `records` is set before them.
     """
 
     __slots__ = ()
@@ -35,6 +36,7 @@ class AdoptedRun(ChainRun):
             walk.places.append(place)
             walk.holds.append(None)
         walk.skip(len(filters))
+        self._take_records(walk)
         return walk.places
 
     def adopt_request_left(self) -> None:
@@ -57,7 +59,17 @@ class AdoptedRun(ChainRun):
         for place in walk.places[: asked + 1]:
             place.response = head
         walk.go_to(asked)
+        self._take_records(walk)
         return walk
+
+    def _take_records(self, walk: Walk) -> None:
+        """Of what was recorded so far, `walk` goes on with its own."""
+        recorder = walk.recorder
+        if recorder is not None:
+            own = {record.position: record for record in self.records if record.direction is walk.direction}
+            for place in walk.places:
+                if place.position in own:
+                    recorder.adopt(walk.index(place), own[place.position])
 
     def begin(self, busy: bool) -> None:
         """`busy`: the host is being called, what it brings meanwhile waits for `go_on`."""
@@ -78,6 +90,8 @@ class AdoptedRun(ChainRun):
         self.current = walk.places[k]
         action = answer()
         self.current = None
+        if walk.recorder is not None:
+            walk.recorder.leave(k, action)
         if not (action or self.halted) or walk.answered(k, action, HEAD):
             walk.walk_head(k + 1)
         self.go_on()

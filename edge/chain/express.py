@@ -20,7 +20,7 @@ from edge.head import Fields, RequestHead, ResponseHead
 
 
 class ExpressRun(ABC):
-    """The interface of `ChainRun`, for exchanges that are not sampled. An ABI host fills in the crossings.
+    """The interface of `ChainRun`. An ABI host fills in the crossings.
 
     `request` and `response` are the heads the filters may see; `run` is the general run once it has
     taken over. `gone` = `done` has begun, `gone_for_good` = every filter's `done` has been called.
@@ -29,6 +29,8 @@ class ExpressRun(ABC):
     __slots__ = ("_busy", "_clock_ns", "_request_end", "_request_whole", "_response_end", "_response_whole",
                  "_turned", "gone", "gone_for_good", "host", "plan", "request", "request_left", "response",
                  "response_left", "run")  # fmt: skip
+
+    sampled = False
 
     def __init__(self, plan: ChainPlan, host: ChainHost, clock_ns: Callable[[], int]) -> None:
         self.plan = plan
@@ -174,14 +176,14 @@ class ExpressRun(ABC):
 
     def _adopted(self, reached: int) -> AdoptedRun:
         """A general run in which the first `reached` filters are open and were asked about the request."""
-        self.run = run = AdoptedRun(self.plan, self.host, False, self._clock_ns)
+        self.run = run = AdoptedRun(self.plan, self.host, self.sampled, self._clock_ns)
         if self.request is not None:
             self._adopt(run, self.request, reached)
         return run
 
     def _start_over(self, head: RequestHead, end: bool) -> None:
         """Nothing has been asked yet: the general run does it all."""
-        self.run = ChainRun(self.plan, self.host, False, self._clock_ns)
+        self.run = ChainRun(self.plan, self.host, self.sampled, self._clock_ns)
         self.run.request_head(head, end)
 
     def _go_on(self) -> None:
@@ -216,8 +218,8 @@ def open_run(
     filters: tuple[BoundFilter, ...], host: ChainHost, sampled: bool, clock_ns: Callable[[], int]
 ) -> ChainRun | ExpressRun:
     """The run of one exchange: on the express lane where the chain has one and it is free."""
-    if not sampled and isinstance(filters, ChainPlan) and filters.express is not None:
-        run = filters.express(filters, host, clock_ns)
+    if isinstance(filters, ChainPlan) and filters.express is not None:
+        run = filters.express(filters, host, sampled, clock_ns)
         if run is not None:
             return run
     return ChainRun(filters, host, sampled, clock_ns)

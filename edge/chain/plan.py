@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 DEFAULT_BODY_BYTES: Final = 1 << 20
 
-Express = Callable[["ChainPlan", ChainHost, Callable[[], int]], "ExpressRun | None"]
-"""Opens the express lane for one exchange; None when it cannot be taken now."""
+Express = Callable[["ChainPlan", ChainHost, bool, Callable[[], int]], "ExpressRun | None"]
+"""Opens the express lane for one exchange, as `ChainRun`; None when it cannot be taken now."""
 
 
 class ChainPlan(tuple[BoundFilter, ...]):

@@ -37,6 +37,11 @@ class Recorder:
             self._run.add_record(record)
         place.record = record
 
+    def adopt(self, k: int, record: FilterRecord) -> None:
+        """The callback at `k` began, and may have ended, before this recorder was there."""
+        self._records[k] = record
+        self._walk.places[k].record = record
+
     def leave(self, k: int, action: int) -> None:
         """It has returned `action`."""
         record = self._records[k]

@@ -76,6 +76,8 @@ class ResponseWalk(Walk):
         run.current = place = self.places[k]
         action = answer()
         run.current = None
+        if self.recorder is not None:
+            self.recorder.leave(k, action)
         if (action or run.halted) and not self.answered(k, action, HEAD):
             return
         if self._head.status == status or self._status_allowed(place):

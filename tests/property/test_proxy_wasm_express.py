@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edge import model
 from edge.abi.proxy_wasm import Group, bind_group
 from edge.chain.express import ExpressRun, open_run
-from edge.chain.filter import LocalReply
+from edge.chain.filter import FilterRecord, LocalReply
 from edge.chain.plan import ChainPlan
 from edge.chain.run import ChainRun
 from edge.head import RequestHead, ResponseHead
@@ -111,8 +111,11 @@ ODD = st.sampled_from([b"plain", b"plain", b"caf\xe9", b"h\xc3\xa9", b"v" * 60_0
 class Side:
     """Two exchanges over one group, on the express lane or not."""
 
-    def __init__(self, guests: list[dict[str, Step]], non_utf8: str, host_calls: int, express: bool) -> None:
+    def __init__(
+        self, guests: list[dict[str, Step]], non_utf8: str, host_calls: int, sampled: bool, express: bool
+    ) -> None:
         self.services = FakeServices()
+        self.sampled = sampled
         module = build.module(build.compiled("script_heads"))
         made = [
             model.Filter(
@@ -141,7 +144,7 @@ class Side:
     def begin(self, odd: bytes, end: bool, nested: str) -> None:
         """Two requests; while the host takes the head of one, `nested` happens to it."""
         for which, host in enumerate(self.hosts):
-            run = open_run(self.plan, host, False, lambda: 1)
+            run = open_run(self.plan, host, self.sampled, lambda: 1)
             self.runs.append(run)
             if nested:
                 host.on["request_head"] = partial(self._happen, which, nested, odd)
@@ -203,6 +206,7 @@ class Side:
                         run.failure and _cause(run.failure.detail),
                         _reply(run.won),
                         run.request_head_left,
+                        [_record(record) for record in run.records],
                     ),
                 )
                 for run, host in zip(self.runs, self.hosts, strict=True)
@@ -231,6 +235,15 @@ def _response(head: ResponseHead | None) -> object:
     return None if head is None else (head.status, head.fields, head.length, head.encoded())
 
 
+def _record(record: FilterRecord) -> object:
+    """All but the times."""
+    return (
+        *(record.name, record.position, record.direction, record.decision, _cause(record.error)),
+        *(record.edits, record.attributes, record.calls, record.host_calls, record.bytes_in),
+        *(record.bytes_out, record.memory_bytes),
+    )
+
+
 def _reply(reply: LocalReply | None) -> object:
     if reply is None:
         return None
@@ -250,12 +263,13 @@ def _reply(reply: LocalReply | None) -> object:
     non_utf8=st.sampled_from(["transcode", "transcode", "raw", "reject"]),
     nested=st.sampled_from(["", "", "edge_reply", "response", "data"]),
     host_calls=st.sampled_from([10_000, 10_000, 10]),
+    sampled=st.booleans(),
 )
 def test_the_lane_and_the_general_run_cannot_be_told_apart(
     guests: list[dict[str, Step]], events: list[tuple[int, str]], odd: bytes, end: bool, non_utf8: str,
-    nested: str, host_calls: int,
+    nested: str, host_calls: int, sampled: bool,
 ) -> None:  # fmt: skip
-    lane, general = (Side(guests, non_utf8, host_calls, express) for express in (True, False))
+    lane, general = (Side(guests, non_utf8, host_calls, sampled, express) for express in (True, False))
     for side in (lane, general):
         side.begin(odd, end, nested)
     assert all(isinstance(run, ExpressRun) for run in lane.runs) or general.group.life.traps

@@ -25,11 +25,13 @@ from edge.head import RequestHead, ResponseHead
 from edge.wasm.budget import UNTIMED
 
 _REQUEST, _RESPONSE = int(Direction.REQUEST), int(Direction.RESPONSE)
-_OPS, _MIXED, _STOPPED = int(Flag.OPS), int(Flag.MIXED), int(Flag.STOPPED)
-_LEFTOVER: Final = int(Flag.LOGS | Flag.METRICS | Flag.NOTES)
+OPS, _MIXED, STOPPED = int(Flag.OPS), int(Flag.MIXED), int(Flag.STOPPED)
+LEFTOVER: Final = int(Flag.LOGS | Flag.METRICS | Flag.NOTES)
 _OPS_COUNT, _OPS_SIZE, _STOP = int(Control.OPS), int(Control.OPS_BYTES), int(Control.STOP)
 _MARK, _MARK_SIZE, _GUEST = int(Control.MARK_OPS), int(Control.MARK_BYTES), int(Control.GUEST)
 _ANSWER: Final = 0xFF
+STOPS: Final = _ANSWER | STOPPED
+"""Bits of a word with which the general run takes over."""
 _ALLOWANCE: Final = Struct("<Q")
 _QUIET: Final = frozenset(
     int(call)
@@ -97,10 +99,14 @@ class ProxyWasmExpress(ExpressRun):
         at = cell.request_arena
         cell.memory[at : at + size] = data
         cell.wide[0] = cell.allowance
+        return self._walk_request(head, end, size, count)
+
+    def _walk_request(self, head: RequestHead, end: bool, size: int, count: int) -> bool:
+        cell = self._cell
         first = 0
         while True:
             args = cell.args
-            args[0], args[2], args[4], args[6], args[8] = first, number, size, count, end
+            args[0], args[2], args[4], args[6], args[8] = first, self._id, size, count, end
             word = self._cross(cell.group_request_head)
             if word & ~_MIXED == cell.ran_up:
                 self._edit(head, word)
@@ -129,6 +135,10 @@ class ProxyWasmExpress(ExpressRun):
         at = cell.response_arena
         memory[at : at + size] = data
         memory[cell.left_at : cell.left_end] = self._left
+        return self._walk_response(head, end, size, count)
+
+    def _walk_response(self, head: ResponseHead, end: bool, size: int, count: int) -> bool:
+        cell = self._cell
         first, fresh, number = cell.last, True, self._id
         while True:
             args = cell.args
@@ -170,11 +180,11 @@ class ProxyWasmExpress(ExpressRun):
         if budget.used_ns:
             self._used_ns = budget.take_used()
             if self._used_ns:
-                return word | _STOPPED
+                return word | STOPPED
         return word
 
-    def _edit(self, head: RequestHead | ResponseHead, word: int) -> None:
-        """Take over what all guests wrote; none of it can fail."""
+    def _edit(self, head: RequestHead | ResponseHead, word: int) -> list[bytes]:
+        """Take over what all guests wrote; none of it can fail. Gives the names and values in turn."""
         cell = self._cell
         control = cell.control
         at = cell.ops_at
@@ -184,17 +194,18 @@ class ProxyWasmExpress(ExpressRun):
         else:
             head.fields.extend(zip(parts[::2], parts[1::2], strict=True))
             head._encoded = None
+        return parts
 
     # What is not plain
 
     def _passes(self, direction: int, head: RequestHead | ResponseHead, end: bool, word: int) -> bool:
         """Take up what the guest that came last left; False = the general run has taken over."""
-        if word < RETURNED or word & (_ANSWER | _STOPPED):
+        if word < RETURNED or word & STOPS:
             self._hand_over(direction, head, end, word)
             return False
-        if word & _OPS:
+        if word & OPS:
             self._edit(head, word)
-        if word & _LEFTOVER:
+        if word & LEFTOVER:
             slot = self._cell.control[_GUEST]
             drain.drain(self._cell.instances[slot], word, self.context(slot))
         return True
@@ -218,9 +229,7 @@ class ProxyWasmExpress(ExpressRun):
         def answer() -> Action:
             if word < RETURNED:
                 return context.trapped(cell.store.trap(self._error))
-            return context.crossed(
-                direction, word & ~(_OPS | _MIXED | _STOPPED), words, payload, self._used_ns
-            )
+            return context.crossed(direction, word & ~(OPS | _MIXED | STOPPED), words, payload, self._used_ns)
 
         if isinstance(head, RequestHead):
             self._adopted(slot + 1).end_request_callback(answer)
@@ -244,25 +253,36 @@ class ProxyWasmExpress(ExpressRun):
     def _end(self) -> None:
         cell = self._cell
         cell.lanes.pop(self._id, None)
-        cell.memory[cell.left_at : cell.left_end] = self._left
-        first = 0 if cell.ends else cell.last + 1
-        while first <= cell.last:
+        if cell.ends:
+            cell.memory[cell.left_at : cell.left_end] = self._left
+            self._end_guests()
+        if self._made:
+            for context, _ in self._made.values():
+                context.instance.forget(context)
+            self._made = {}
+        if cell.closing:
+            cell.left()
+
+    def _end_guests(self) -> None:
+        cell = self._cell
+        first = 0
+        while 0 <= first <= cell.last:
             cell.args[0], cell.args[2] = first, self._id
             word = self._cross(cell.group_end)
             if word == cell.ran_up_plain:
-                break
-            slot = cell.control[_GUEST]
-            context = self.context(slot)
-            instance = context.instance
-            if word < RETURNED:
-                instance.trapped(cell.store.trap(self._error), context)
-                break
-            if self._entered != slot:
-                instance.current = context
-            instance.settle(word, context)
-            first = slot + 1
-        for context, _ in self._made.values():
-            context.instance.forget(context)
-        self._made = {}
-        if cell.closing:
-            cell.left()
+                return
+            first = self._next_end(word)
+
+    def _next_end(self, word: int) -> int:
+        """Take up what the guest that ended last left; gives who is next, negative for nobody."""
+        cell = self._cell
+        slot = cell.control[_GUEST]
+        context = self.context(slot)
+        instance = context.instance
+        if word < RETURNED:
+            instance.trapped(cell.store.trap(self._error), context)
+            return -1
+        if self._entered != slot:
+            instance.current = context
+        instance.settle(word, context)
+        return slot + 1

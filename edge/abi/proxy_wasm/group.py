@@ -10,6 +10,7 @@ from edge import model
 from edge.abi.life import Life
 from edge.abi.proxy_wasm.cell import Cell
 from edge.abi.proxy_wasm.express import ProxyWasmExpress
+from edge.abi.proxy_wasm.express_traced import TracedExpress
 from edge.abi.proxy_wasm.filter import ProxyWasmFilter
 from edge.abi.proxy_wasm.host import ProxyWasmModule
 from edge.abi.proxy_wasm.layout import GUESTS_LIMIT
@@ -84,13 +85,14 @@ class Group:
         return found
 
     def express(
-        self, plan: ChainPlan, host: ChainHost, clock_ns: Callable[[], int]
+        self, plan: ChainPlan, host: ChainHost, sampled: bool, clock_ns: Callable[[], int]
     ) -> ProxyWasmExpress | None:
         """See `edge.chain.plan.Express`; for a plan of exactly these filters."""
         cell = self.life.current
         if cell is None or not cell.attached:
             return None
-        return ProxyWasmExpress(plan, host, clock_ns, cell)
+        lane = TracedExpress if sampled else ProxyWasmExpress
+        return lane(plan, host, clock_ns, cell)
 
     def figures(self) -> Figures:
         """What the cells cost, since the start and now."""

@@ -162,6 +162,8 @@ class Flag(IntFlag):
 
 GUEST_SHIFT: Final = 16
 """Where the word of a group driver has the guest that came last."""
+ONE_STEP: Final = 1 << 31
+"""Beside the first guest of a group driver: go no further than that."""
 
 
 RETURNED: Final = 1 << 62

@@ -195,7 +195,8 @@ def test_filters_that_want_bodies_do_not_take_the_lane() -> None:
     group = bound_together(services, {})
     assert group.fits_express()
     plan = ChainPlan(group.filters, group.express)
-    assert isinstance(open_run(plan, NotingHost(), True, lambda: 1), ChainRun)
+    for sampled in (False, True):
+        assert isinstance(open_run(plan, NotingHost(), sampled, lambda: 1), ExpressRun)
 
 
 def test_without_a_started_cell_the_filters_of_an_exchange_share_a_fresh_one() -> None:
