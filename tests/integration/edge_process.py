@@ -146,12 +146,10 @@ class EdgeProcess:
         return int(state["workers"][0]["pid"]) if status == 200 else 0
 
     def accepts(self) -> bool:
-        """Whether a connection to the listener is answered."""
+        """Whether the kernel still lets clients in."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as made:
-                made.settimeout(0.5)
-                made.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
-                return bool(made.recv(1))
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return True
         except OSError:
             return False
 

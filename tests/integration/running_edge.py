@@ -144,9 +144,10 @@ class EdgeProcess:
         return sum(float(line.rpartition(" ")[2]) for line in found)
 
     def access_log(self) -> list[dict[str, Any]]:
-        """Lines of `access.log` so far."""
+        """Whole lines of `access.log` so far."""
         file = self.folder / "access.log"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
+        return [json.loads(line) for line in lines]
 
     def resident_bytes(self) -> int:
         """Of the worker."""
