@@ -80,6 +80,12 @@ class Certificates(msgspec.Struct, tag=True, frozen=True):
     certificates: list[Certificate]
 
 
+class Verbosity(msgspec.Struct, tag=True, frozen=True):
+    """Log from this level on: debug, info, warning or error."""
+
+    level: str
+
+
 class Drain(msgspec.Struct, tag=True, frozen=True):
     """Stop accepting, finish what runs within `grace_s`, then exit."""
 
@@ -127,7 +133,7 @@ class Counters(msgspec.Struct, tag=True, frozen=True):
     samples: list[tuple[str, list[tuple[str, str]], list[float]]]
 
 
-Down = GroupKeys | TicketKeys | Prepare | Activate | Abort | Endpoints | Certificates | Drain
+Down = GroupKeys | TicketKeys | Prepare | Activate | Abort | Endpoints | Certificates | Verbosity | Drain
 Up = Prepared | Refused | Drained | Health | Spans | Counters
 
 

@@ -16,6 +16,22 @@ from edge.model import Model
 from edge.telemetry.environment import ExportSettings
 
 
+class Card(msgspec.Struct, frozen=True, kw_only=True):
+    """The server's own certificate of a chain. Times are Unix times; `sha256` is of its DER, in hex."""
+
+    listener: str
+    hostnames: list[str]
+    """The names it is served for."""
+    names: list[str]
+    """The DNS names it is for."""
+    subject: str
+    issuer: str
+    serial: str
+    sha256: str
+    begins: float
+    ends: float
+
+
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """What admin tells about the file. `config` is JSON, already without secrets."""
 
@@ -25,6 +41,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     config: bytes
     certificate_ends: list[tuple[str, str, float]] = []
     """(listener, first name of the certificate, Unix time)."""
+    certificates: list[Card] = []
 
 
 class Export(msgspec.Struct, frozen=True, kw_only=True):

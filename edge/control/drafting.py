@@ -24,6 +24,7 @@ from edge.control.artefacts import CannotCompile, prepare_artefacts
 from edge.control.compiling import compile_progress
 from edge.control.config.build import Artefacts, build, explicit_telemetry
 from edge.control.config.build_watches import dns, watches
+from edge.control.config.certificate_card import cards
 from edge.control.config.files import Files
 from edge.control.config.load import Loaded, load
 from edge.control.draft import Draft, Export, Failed, Invalid, Outcome, Shown, Uncompiled
@@ -90,6 +91,7 @@ def _shown(loaded: Loaded) -> Shown:
             "utf-8", "backslashreplace"
         ),
         certificate_ends=[(listener, name, end) for (listener, name), end in ends.items()],
+        certificates=cards(loaded),
     )
 
 

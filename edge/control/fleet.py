@@ -32,7 +32,7 @@ class Fleet:
         """`revision.bound` has `count` sockets for each address."""
         self.revision = revision
         keys = wire.GroupKeys(os.urandom(KEY_BYTES), os.urandom(KEY_BYTES))
-        tickets = TicketKeys(asyncio.get_running_loop().call_later, self._share)
+        tickets = TicketKeys(asyncio.get_running_loop().call_later, self.share)
         self._greeting: list[wire.Down] = [keys, tickets.message]
         self.keepers = [
             Keeper(number, revision, on_message, on_exit, self._greeting, count) for number in range(count)
@@ -123,10 +123,12 @@ class Fleet:
         for keeper in self.keepers:
             keeper.kill()
 
-    def _share(self, tickets: wire.TicketKeys) -> None:
-        self._greeting[1] = tickets
+    def share(self, message: wire.Down) -> None:
+        """To all, and in place of the last one of its kind to those that come."""
+        others = [each for each in self._greeting if type(each) is not type(message)]
+        self._greeting[:] = [*others, message]
         for keeper in self.keepers:
-            keeper.tell(tickets)
+            keeper.tell(message)
 
     def _others_serve(self) -> bool:
         return any(

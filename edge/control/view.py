@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 import edge
+from edge import wire
+from edge.control import inventory
 from edge.control.admin.app import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -47,6 +52,32 @@ class SupervisorView:
             "reload": reloader.history.shown() if reloader is not None else None,
             "config": json.loads(shown.config),
         }
+
+    def clusters(self) -> dict[str, Any]:
+        return {"schemaVersion": SCHEMA_VERSION, "clusters": inventory.clusters(self._supervisor)}
+
+    def listeners(self) -> dict[str, Any]:
+        return {"schemaVersion": SCHEMA_VERSION, "listeners": inventory.listeners(self._supervisor)}
+
+    def certificates(self) -> dict[str, Any]:
+        cards = [msgspec.structs.asdict(each) for each in self._supervisor.draft.shown.certificates]
+        return {"schemaVersion": SCHEMA_VERSION, "certificates": cards}
+
+    def memory(self) -> dict[str, Any]:
+        return {
+            "schemaVersion": SCHEMA_VERSION,
+            "processes": inventory.memory(self._supervisor),
+            "filters": inventory.instances(self._supervisor),
+        }
+
+    @property
+    def log_level(self) -> str:
+        return logging.getLevelName(logging.getLogger().getEffectiveLevel()).lower()
+
+    def set_log_level(self, level: str) -> None:
+        logging.getLogger().setLevel(level.upper())
+        if self._supervisor.fleet is not None:
+            self._supervisor.fleet.share(wire.Verbosity(level))
 
     def metrics(self) -> bytes:
         collector, fleet = self._supervisor.collector, self._supervisor.fleet

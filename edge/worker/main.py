@@ -100,6 +100,8 @@ class Worker:
             self._listening.keys = message
         elif isinstance(message, wire.TicketKeys):
             listen.set_ticket_keys(message.keys)
+        elif isinstance(message, wire.Verbosity):
+            logging.getLogger().setLevel(message.level.upper())
         elif isinstance(message, wire.Drain):
             self._drain_task = self._loop.create_task(self._drain(message.grace_s))
 

@@ -1,4 +1,4 @@
-"""The admin API as a plain ASGI application. GET only; nothing here changes anything."""
+"""The admin API as a plain ASGI application. Nothing but the level of the log can be changed here."""
 
 from __future__ import annotations
 
@@ -17,10 +17,16 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 TRACES_DEFAULT = 100
 TRACES_LIMIT = 1000
 SCHEMA_VERSION = 1
+LEVELS = ("debug", "info", "warning", "error")
 
 HELP = """\
 GET /ready        200 when a worker serves, else 503; its state as JSON
 GET /config       the configuration that is served, secrets as digests
+GET /clusters     clusters, their endpoints and how those are
+GET /listeners    where edge listens, for what, and with how many connections
+GET /certs        certificates, who issued them and when they end
+GET /memory       resident memory of each process, instances of filters
+GET /logging      the level of the log; POST /logging?level=debug|info|warning|error changes it
 GET /metrics      metrics of all workers, Prometheus text
 GET /traces       recent traces, newest first, as JSON (?limit=N, at most 1000); a page for browsers
 GET /traces/ID    one trace
@@ -52,6 +58,17 @@ class AdminSource(Protocol):
 
     def config(self) -> dict[str, Any]:
         """For /config: already without secrets."""
+
+    def clusters(self) -> dict[str, Any]: ...
+    def listeners(self) -> dict[str, Any]: ...
+    def certificates(self) -> dict[str, Any]: ...
+    def memory(self) -> dict[str, Any]: ...
+    @property
+    def log_level(self) -> str:
+        """One of LEVELS."""
+
+    def set_log_level(self, level: str) -> None:
+        """In every process, until it ends."""
 
     def metrics(self) -> bytes:
         """Prometheus text."""
@@ -91,11 +108,24 @@ class AdminApp:
         reason = refusal(headers, self._port)
         if reason:
             return _error(403, reason)
-        if scope["method"] != "GET":
-            return _error(405, "only GET is served", [(b"allow", b"GET")])
         # The raw path: an encoded spelling of a path is another path, and unknown.
         path = scope["raw_path"].decode("latin-1").partition("?")[0]
+        if path == "/logging":
+            return self._logging(scope)
+        if scope["method"] != "GET":
+            return _error(405, "only GET is served", [(b"allow", b"GET")])
         return self._get(path, scope)
+
+    def _logging(self, scope: Scope) -> Reply:
+        """The one thing that admin changes; a page of another site cannot (see `guard`)."""
+        if scope["method"] == "POST":
+            level = parse_qs(scope["query_string"].decode("latin-1")).get("level", [""])[0]
+            if level not in LEVELS:
+                return _error(400, f"level must be one of {', '.join(LEVELS)}")
+            self._source.set_log_level(level)
+        elif scope["method"] != "GET":
+            return _error(405, "only GET and POST are served", [(b"allow", b"GET, POST")])
+        return _json(200, {"schemaVersion": SCHEMA_VERSION, "level": self._source.log_level})
 
     def _get(self, path: str, scope: Scope) -> Reply:
         if path == "/ready":
@@ -103,6 +133,14 @@ class AdminApp:
             return _json(200 if ready else 503, self._source.state())
         if path == "/config":
             return _json(200, self._source.config())
+        inventories = {
+            "/clusters": self._source.clusters,
+            "/listeners": self._source.listeners,
+            "/certs": self._source.certificates,
+            "/memory": self._source.memory,
+        }
+        if path in inventories:
+            return _json(200, inventories[path]())
         if path == "/metrics":
             return Reply(200, "text/plain; version=0.0.4; charset=utf-8", self._source.metrics())
         if path == "/traces.html" or (path in ("/", "/traces") and _wants_html(scope["headers"])):

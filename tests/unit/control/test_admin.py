@@ -24,6 +24,23 @@ class Source:
     def config(self) -> dict[str, Any]:
         return {"config": {"version": 1}}
 
+    log_level = "info"
+
+    def set_log_level(self, level: str) -> None:
+        self.log_level = level
+
+    def clusters(self) -> dict[str, Any]:
+        return {"clusters": []}
+
+    def listeners(self) -> dict[str, Any]:
+        return {"listeners": []}
+
+    def certificates(self) -> dict[str, Any]:
+        return {"certificates": []}
+
+    def memory(self) -> dict[str, Any]:
+        return {"processes": []}
+
     def metrics(self) -> bytes:
         return b"edge_x 1\n"
 
@@ -266,3 +283,34 @@ def test_what_is_malformed_is_passed_over_when_secrets_are_hidden() -> None:
         {"telemetry": {"tracing": None}},
     ):
         assert redacted(data) == data
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [("/clusters", "clusters"), ("/listeners", "listeners"), ("/certs", "certificates"), ("/memory", "processes")],
+)
+def test_what_there_is_is_listed(path: str, key: str) -> None:
+    answer = ask(path)
+    assert (answer.status, answer.data) == (200, {key: []})
+
+
+def test_the_level_of_the_log_is_shown_and_changed() -> None:
+    source = Source()
+    assert ask("/logging", source=source).data["level"] == "info"
+    assert ask("/logging?level=debug", method="POST", source=source).data["level"] == "debug"
+    assert source.log_level == "debug"
+
+
+@pytest.mark.parametrize("query", ["", "?level=", "?level=loud", "?level=DEBUG"])
+def test_a_level_that_is_none_changes_nothing(query: str) -> None:
+    source = Source()
+    answer = ask(f"/logging{query}", method="POST", source=source)
+    assert (answer.status, source.log_level) == (400, "info")
+    assert "debug, info, warning, error" in answer.data["error"]
+
+
+def test_a_page_of_another_site_changes_nothing() -> None:
+    source = Source()
+    answer = ask("/logging?level=debug", method="POST", source=source, origin="http://evil.example")
+    assert answer.status == 403
+    assert source.log_level == "info"
