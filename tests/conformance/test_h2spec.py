@@ -37,7 +37,7 @@ def _served(engine: str) -> Iterator[int]:
         try:
             yield int(line)
         finally:
-            _, errors = server.communicate(timeout=30)
+            _, errors = server.communicate(timeout=120)
         assert errors == ""
 
 
@@ -48,7 +48,7 @@ def test_h2spec_strict(engine: str, tmp_path: Path) -> None:
     with _served(engine) as port:
         where = ["-h", "127.0.0.1", "-p", str(port), "-t", "-k"]
         subprocess.run(
-            [judge, *where, "-o", "5", "-S", "-j", report],
+            [judge, *where, "-o", "20", "-S", "-j", report],
             stdout=subprocess.DEVNULL,
             timeout=300,
             check=False,

@@ -113,7 +113,7 @@ async def _talk(ca: Path) -> None:
         status, version, got = await loop.run_in_executor(None, _curl, served.port, ca, path, body)
         assert (status, version) == (200, 30)
         assert got == expected
-    await asyncio.wait_for(served.listener.stop(), 5)
+    await asyncio.wait_for(served.listener.stop(), 30)
     assert not served.listener.is_up
     served.listener.close()
     assert served.unhandled == []

@@ -25,7 +25,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, patience_s: float, waits: bool) -> st
         assert progress is not None
         progress(0, 2, "first")
         if waits:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not terminal.getvalue():
                     await asyncio.sleep(0)
         progress(1, 2, "second")

@@ -18,7 +18,7 @@ EMPTY = model.Model(revision=7, listeners=[], routes=[], clusters=[])
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.001)
 

@@ -18,7 +18,7 @@ def test_a_loop_ends_after_its_budget_of_cpu_time() -> None:
     trap = running.trap("loop")
     used = thread_time() - before
     assert trap.code == "cpu_budget"
-    assert 0.009 < used < 0.1
+    assert 0.009 < used < 0.5
     assert running.store.budget.exceeded
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import monotonic
 
 
-def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> bool:
+def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> bool:
     """True as soon as `condition` holds, False after `timeout_s`."""
     pause = threading.Event()
     end = monotonic() + timeout_s
