@@ -102,7 +102,7 @@ class Entrance(asyncio.Protocol):
         transport.resume_reading()
         following.connection_made(transport)
         if rest and not transport.is_closing():
-            _feed(following, rest)
+            _feed(transport.get_protocol(), rest)
 
     def _expired(self) -> None:
         error = DownstreamTimeout("no PROXY header in time")

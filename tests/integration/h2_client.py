@@ -34,6 +34,8 @@ _INITIAL_WINDOW = 4
 class H2Client:
     """One connection, over TLS when `tls` = (context, name for SNI). Nothing is read but in `wait`.
 
+    `before` is sent before anything else, TLS included.
+
     While `grants` is true, whatever arrives is granted again at once.
     """
 
@@ -43,8 +45,10 @@ class H2Client:
         tls: tuple[ssl.SSLContext, str] | None = None,
         greet: bool = True,
         client_settings: dict[int, int] | None = None,
+        before: bytes = b"",
     ) -> None:
         self.socket: socket.socket = socket.create_connection(("127.0.0.1", port), WAIT_S)
+        self.socket.sendall(before)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is not None:
             self.socket = made = tls[0].wrap_socket(self.socket, server_hostname=tls[1])

@@ -36,10 +36,11 @@ def request(target: bytes = b"/", *fields: bytes, method: bytes = b"GET", body: 
 
 
 class RawClient:
-    """One connection. `tls` = (context, name for SNI)."""
+    """One connection. `tls` = (context, name for SNI); `before` is sent first, before TLS."""
 
-    def __init__(self, port: int, tls: tuple[ssl.SSLContext, str] | None = None) -> None:
+    def __init__(self, port: int, tls: tuple[ssl.SSLContext, str] | None = None, before: bytes = b"") -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), _TIMEOUT_S)
+        self.socket.sendall(before)
         if tls:
             self.socket = tls[0].wrap_socket(self.socket, server_hostname=tls[1])
         self._buffer = b""
