@@ -17,9 +17,10 @@ UP_LIMIT_BYTES = 1 << 20
 
 
 class GroupKeys(msgspec.Struct, tag=True, frozen=True):
-    """Secrets that all workers of a group have in common, told before the first Prepare.
+    """What all workers of a group have in common, told before the first Prepare.
 
-    `reset` makes the tokens of QUIC's stateless resets, `retry` seals its address tokens.
+    `reset` makes the tokens of QUIC's stateless resets, `retry` seals its address tokens. Beside it
+    come eventfds, one for each worker of the group in order: written to by whoever has news for it.
     """
 
     reset: bytes
@@ -41,11 +42,15 @@ class Prepare(msgspec.Struct, tag=True, frozen=True):
     `sockets` are names of listeners (`NAME`, and `NAME/udp` for h3), each with this worker's socket:
     bound, TCP ones listen. Their descriptors come after those the model counts on, in this order.
     All sockets of the revision are named each time; one the worker has already comes as a duplicate.
+
+    `shared` names areas of shared memory by vm id and number; their descriptors come between the
+    model's and the sockets'.
     """
 
     revision: int
     model: Model
     sockets: list[str] = []
+    shared: list[tuple[str, int]] = []
 
 
 class Activate(msgspec.Struct, tag=True, frozen=True):

@@ -64,6 +64,27 @@ class SharedData(Protocol):
         """`cas` 0 = whatever is there; False when the number differs, None when there is no room."""
 
 
+class Queues(Protocol):
+    """Queues by (vm id, name), known by tokens from 1. Safe on any thread, but `wake`."""
+
+    def register(self, vm_id: str, name: bytes, ready: Callable[[int], bool]) -> int:
+        """The token, 0 = no room. `ready(token)`, a method, is called on the loop in later turns while
+        something waits; it is not kept alive, and answers False when it cannot be called now.
+        """
+
+    def resolve(self, vm_id: str, name: bytes) -> int:
+        """The token, 0 = there is no such queue."""
+
+    def put(self, token: int, data: bytes) -> bool:
+        """False = no such queue, or no room in it."""
+
+    def take(self, token: int) -> bytes | None:
+        """The oldest, None = nothing there. Raises LookupError when there is no such queue."""
+
+    def wake(self) -> None:
+        """Somebody who registered can be called now."""
+
+
 class HostServices(Protocol):
     """Given to every bound filter. Called on the loop's thread unless said otherwise."""
 
@@ -72,6 +93,7 @@ class HostServices(Protocol):
     callouts: Callouts
     metrics: MetricSink
     shared: SharedData
+    queues: Queues
     warm: Warm
 
     def now_ns(self) -> int:

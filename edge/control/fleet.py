@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from edge import model, wire
+from edge.control.group import Group
 from edge.control.handover import Revision
 from edge.control.keeper import CRASHES_LIMIT, Keeper, State
 from edge.control.tickets import TicketKeys
-
-KEY_BYTES: Final = 32
 
 
 class Fleet:
@@ -31,12 +28,10 @@ class Fleet:
     ) -> None:
         """`revision.bound` has `count` sockets for each address."""
         self.revision = revision
-        keys = wire.GroupKeys(os.urandom(KEY_BYTES), os.urandom(KEY_BYTES))
+        self._group = Group(count)
         tickets = TicketKeys(asyncio.get_running_loop().call_later, self.share)
-        self._greeting: list[wire.Down] = [keys, tickets.message]
-        self.keepers = [
-            Keeper(number, revision, on_message, on_exit, self._greeting, count) for number in range(count)
-        ]
+        self._group.greeting.append(tickets.message)
+        self.keepers = [Keeper(number, revision, on_message, on_exit, self._group) for number in range(count)]
         self.ended: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._has_served = False
         self._reason: str | None = None
@@ -99,6 +94,7 @@ class Fleet:
         self.revision = revision
         for keeper in self.keepers:
             keeper.handover.adopt(revision)
+        self._group.areas.keep(revision.model)
 
     def abort(self) -> None:
         """Forget what was prepared."""
@@ -125,8 +121,8 @@ class Fleet:
 
     def share(self, message: wire.Down) -> None:
         """To all, and in place of the last one of its kind to those that come."""
-        others = [each for each in self._greeting if type(each) is not type(message)]
-        self._greeting[:] = [*others, message]
+        others = [each for each in self._group.greeting if type(each) is not type(message)]
+        self._group.greeting[:] = [*others, message]
         for keeper in self.keepers:
             keeper.tell(message)
 
@@ -141,4 +137,5 @@ class Fleet:
             self._reason = reason
             self.drain(0)  # what one worker cannot serve the others cannot either
         if not self.ended.done() and all(keeper.ended.done() for keeper in self.keepers):
+            self._group.close()
             self.ended.set_result(self._reason)

@@ -2,7 +2,7 @@
 
 | the worker is | `propose` | `adopt` | `withdraw` |
 |---|---|---|---|
-| waiting or starting | kept; Prepare goes out once it serves | it starts with it, or gets it next | forgotten |
+| waiting, starting | kept; Prepare goes out once it serves | it starts with it, or gets it next | forgotten |
 | serving | Prepare; its answer is the answer | Activate if prepared, else Prepare and then Activate | Abort |
 | gone while it prepared | asked once more when it is back, then refused | as waiting | forgotten |
 
@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge import model, wire
+from edge.control.shared_areas import SharedAreas
 from edge.control.sockets import Bound
 
 PREPARE_LIMIT_S = 60.0
@@ -46,8 +47,9 @@ class Revision:
 class Handover:
     """One for each keeper. `serving` is the number of the revision that the present process serves."""
 
-    def __init__(self, worker: int, wanted: Revision) -> None:
+    def __init__(self, worker: int, wanted: Revision, areas: SharedAreas) -> None:
         self.wanted = wanted
+        self._areas = areas
         self.introduce: Callable[[model.Model], Sequence[wire.Down]] = _nothing
         """What a worker is told of a revision between its Prepared and Activate."""
         self.serving: int | None = None
@@ -159,12 +161,14 @@ class Handover:
 
     def _prepare(self, revision: Revision) -> None:
         sockets = [bound.sockets[self._worker].fileno() for bound in revision.bound]
-        descriptors = [*revision.descriptors, *sockets]
+        areas = self._areas.of(revision.model)
+        descriptors = [*revision.descriptors, *(area.descriptor for area in areas), *sockets]
         if len(descriptors) > wire.DESCRIPTORS_LIMIT:
-            needed = f"{len(descriptors)} descriptors of modules and sockets"
+            needed = f"{len(descriptors)} descriptors of modules, vm ids and sockets"
             raise wire.FrameError(f"{needed}, the limit is {wire.DESCRIPTORS_LIMIT}")
         names = [bound.name for bound in revision.bound]
-        self._tell(wire.Prepare(revision.number, revision.model, names), descriptors)
+        shared = [(area.vm_id, area.number) for area in areas]
+        self._tell(wire.Prepare(revision.number, revision.model, names, shared), descriptors)
         self._unanswered.add(revision.number)
 
     def _activate(self, number: int) -> None:

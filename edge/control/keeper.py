@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from enum import Enum
 
 from edge import wire
+from edge.control.group import Group
 from edge.control.handover import Handover, Revision
 from edge.control.link import SupervisorLink
 from edge.control.process import WorkerProcess
@@ -50,8 +51,8 @@ class Keeper:
     """`ready` is set while the worker serves. `ended` resolves to None after a drain, or to the
     reason why the worker cannot be kept alive. `on_exit(number)` hears of every death.
 
-    `greeting` is told to every process before its first revision. One whose processes keep dying
-    asks `needed` whether others serve: while they do it goes on trying, as traffic goes on.
+    Every process is told of its `group` before its first revision. A keeper whose processes keep
+    dying asks `needed` whether others serve: while they do it goes on trying, as traffic goes on.
     """
 
     def __init__(
@@ -60,8 +61,7 @@ class Keeper:
         revision: Revision,
         on_message: Callable[[wire.Up], None],
         on_exit: Callable[[int], None] | None = None,
-        greeting: Sequence[wire.Down] = (),
-        workers: int = 1,
+        group: Group | None = None,
     ) -> None:
         self.number = number
         self.state = State.WAITING
@@ -70,14 +70,13 @@ class Keeper:
         """In a row, without calm between them."""
         self.health: wire.Health | None = None
         self.ready = asyncio.Event()
-        self.handover = Handover(number, revision)
+        self._group = group if group is not None else Group(1)
+        self.handover = Handover(number, revision, self._group.areas)
         self.needed: Callable[[], bool] = bool
         self._loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[str | None] = self._loop.create_future()
-        self._workers = workers
         self._on_message = on_message
         self._on_exit = on_exit
-        self._greeting = greeting
         self._process: WorkerProcess | None = None
         self._link: SupervisorLink | None = None
         self._refused: list[str] = []
@@ -98,9 +97,10 @@ class Keeper:
         self._killed = False
         self._quiet_s = self._age_s = 0.0
         self._checked = self._loop.time()
-        self._process = WorkerProcess(self.number, self._workers, self._exited)
+        self._process = WorkerProcess(self.number, len(self._group.bells), self._exited)
         self._link = SupervisorLink(self._process.wire, self._received, self._wire_closed)
-        for message in self._greeting:
+        self._link.send(self._group.keys, self._group.bells)
+        for message in self._group.greeting:
             self._link.send(message)
         self.handover.begin(self._link.send)
         self._timer = self._loop.call_later(CHECK_PERIOD_S, self._check)

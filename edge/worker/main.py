@@ -20,6 +20,7 @@ from edge.telemetry.metrics import Registry
 from edge.telemetry.otlp import Encoder
 from edge.telemetry.tracer import Tracer
 from edge.upstream import Callouts
+from edge.worker.bells import Bells
 from edge.worker.building import Builder, Prepared
 from edge.worker.draining import drain
 from edge.worker.filters import FilterHost
@@ -52,7 +53,9 @@ class Worker:
         log = Log(loop.call_later, time.time, "stderr", f"worker-{number}", loop.call_soon_threadsafe)
         self._lines = log
         logging.basicConfig(level=logging.INFO, handlers=[LogHandler(log)])
-        self._filters = FilterHost(loop, WorkerServices(loop, self._callouts, self._registry, log))
+        services = WorkerServices(loop, self._callouts, self._registry, log)
+        self._shared = services.sharing
+        self._filters = FilterHost(loop, services)
         self._link = WorkerLink(arguments.wire_fd, self._on_message, self._on_closed)
         self._tracer = Tracer(Encoder(ids), self._link.send, loop.call_later)
         self._listening = Listening(
@@ -87,6 +90,7 @@ class Worker:
 
     def _on_message(self, message: wire.Down, descriptors: list[int]) -> None:
         if isinstance(message, wire.Prepare):
+            self._shared.take_in(message.shared, descriptors, len(message.sockets))
             self._revisions.prepare(message, descriptors)
         elif isinstance(message, wire.Activate):
             self._revisions.activate(message.revision)
@@ -98,6 +102,9 @@ class Worker:
             self._on_certificates(message)
         elif isinstance(message, wire.GroupKeys):
             self._listening.keys = message
+            self._shared.join(
+                self._number, Bells(self._loop, self._number, descriptors, self._shared.wake).ring
+            )
         elif isinstance(message, wire.TicketKeys):
             listen.set_ticket_keys(message.keys)
         elif isinstance(message, wire.Verbosity):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from edge.abi import services
-from edge.abi.shared_data import LocalSharedData
+from edge.abi.shared_data import SharedData
 from edge.chain.filter import Port
 from edge.telemetry.guest_metrics import GuestMetrics
 from edge.telemetry.logs import Log
@@ -30,7 +30,9 @@ class WorkerServices:
         self.log_level = LOG_LEVEL
         self.callouts: services.Callouts = callouts
         self.metrics: services.MetricSink = GuestMetrics(registry)
-        self.shared: services.SharedData = LocalSharedData()
+        self.sharing = SharedData(self)
+        self.shared: services.SharedData = self.sharing
+        self.queues: services.Queues = self.sharing
         self.warm: services.Warm = WarmThread(loop.call_soon_threadsafe)
         self.clock: Callable[[], float] = loop.time
         self.call_later = loop.call_later

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-BRIDGE_VERSION: Final = 2
+BRIDGE_VERSION: Final = 3
 """Part of every artefact's key: change it when `generate` gives other code."""
 
 ALLOCATORS: Final = ("malloc", "proxy_on_memory_allocate")
@@ -35,6 +35,7 @@ CALLBACKS: Final = (
     ("proxy_on_done", "i"),
     ("proxy_on_log", "i"),
     ("proxy_on_delete", "i"),
+    ("proxy_on_queue_ready", "ii"),
 )
 """The slots after the allocator, in order, with the parameters the inner host calls with."""
 
@@ -131,7 +132,7 @@ _P, _N, _Q = "(local.get $p)", "(local.get $n)", "(local.get $q)"
 
 _MODULE: Final = f"""(module
 (import "s" "memory" (memory $s 1))
-(import "s" "__indirect_function_table" (table $t 21 funcref))
+(import "s" "__indirect_function_table" (table $t 22 funcref))
 (import "s" "table_base" (func $base (result i32)))
 (import "g" "memory" (memory $g 0))
 {{imports}}

@@ -171,11 +171,6 @@ _WARNINGS: Final = {
         "answers NOT_FOUND: gRPC is not supported yet",
     ),
     "proxy_call_foreign_function": "answers NOT_FOUND: there are no foreign functions",
-    "proxy_register_shared_queue": "traps when called: queues are not supported yet",
-    **dict.fromkeys(
-        ("proxy_resolve_shared_queue", "proxy_enqueue_shared_queue", "proxy_dequeue_shared_queue"),
-        "answers NOT_FOUND: queues are not supported yet",
-    ),
 }
 
 

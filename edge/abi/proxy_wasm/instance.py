@@ -54,7 +54,7 @@ class Instance:
     __slots__ = (
         *("__weakref__", "_guest_memory", "_ops", "addresses", "allowance", "answer", "args", "attached"),
         *("budget", "call_response", "callout", "cell", "contexts", "control", "current", "dead", "end"),
-        *("gone", "held", "host_ns", "last_call", "memory", "now_ns", "op_words", "owner", "pushed"),
+        *("gone", "hears", "held", "host_ns", "last_call", "memory", "now_ns", "op_words", "owner", "pushed"),
         *("request_arena", "request_data", "request_head", "request_trailers", "response_arena"),
         *("response_data", "response_head", "response_trailers", "root", "root_call", "series"),
         *("series_ids", "services", "slot", "store", "timed", "touched", "wide"),
@@ -79,7 +79,7 @@ class Instance:
         self.services = owner.services
         self.now_ns = owner.services.now_ns
         self.allowance = owner.allowance
-        self.attached = self.dead = self.gone = self.timed = False
+        self.attached = self.dead = self.gone = self.timed = self.hears = False
         self.held: list[Callable[[], None]] = []
         self.contexts: dict[int, StreamContext] = {}
         self.last_call = 0
@@ -172,6 +172,8 @@ class Instance:
         for start in held:
             start()
         self.root.arm()
+        if self.hears:
+            self.services.queues.wake()
 
     # Calls
 
@@ -234,6 +236,16 @@ class Instance:
                 self._root(Root.TICK)
             except Trap as trap:
                 self.trapped(trap)
+
+    def queue_ready(self, token: int) -> bool:
+        """on_queue_ready on the root context; False = not while it does not serve."""
+        if self.dead or self.gone or not self.attached:
+            return False
+        try:
+            self._root(Root.QUEUE, token)
+        except Trap as trap:
+            self.trapped(trap)
+        return True
 
     def answer_callout(self, answer: callouts.Answer) -> None:
         """on_http_call_response on the root context; maps 6, 7 and buffer 4 live meanwhile."""

@@ -104,6 +104,10 @@ class World(IntEnum):
     METRIC_VALUE = 19
     METRICS = 20
     RANDOM = 21
+    QUEUE_REGISTER = 22
+    QUEUE_RESOLVE = 23
+    QUEUE_PUT = 24
+    QUEUE_TAKE = 25
 
 
 class Op(IntEnum):
@@ -147,6 +151,7 @@ class Root(IntEnum):
     TICK = 4
     DONE = 5
     DELETE = 6
+    QUEUE = 7
 
 
 class Flag(IntFlag):
@@ -184,7 +189,6 @@ TRAPS: Final = {
     1: "host_calls_budget",
     2: "bytes_copied_budget",
     3: "exit",
-    4: "shared_queue_not_supported",
     5: "host_call_in_allocator",
     6: "map_broken",
 }

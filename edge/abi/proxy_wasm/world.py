@@ -178,6 +178,35 @@ def _shared_set(instance: Instance, size: int, value_size: int, cas: int) -> int
     return Status.OK if done else Status.CAS_MISMATCH
 
 
+def _queue_register(instance: Instance, size: int, _b: int, _c: int) -> int:
+    name = _argument(instance, 0, size)
+    instance.hears = True
+    return instance.services.queues.register(instance.owner.vm_id, name, instance.queue_ready)
+
+
+def _queue_resolve(instance: Instance, vm_size: int, size: int, _c: int) -> int:
+    vm_id = _argument(instance, 0, vm_size).decode("utf-8", "replace") or instance.owner.vm_id
+    return instance.services.queues.resolve(vm_id, _argument(instance, vm_size, size))
+
+
+def _queue_put(instance: Instance, token: int, size: int, _c: int) -> int:
+    """A full queue is one that cannot be found: SDKs make a trap of any other answer."""
+    data = instance.pushed if size else b""
+    return Status.OK if instance.services.queues.put(token, data) else Status.NOT_FOUND
+
+
+def _queue_take(instance: Instance, token: int, _b: int, _c: int) -> int:
+    try:
+        taken = instance.services.queues.take(token)
+    except LookupError:
+        instance.control[Control.RESULT] = Status.NOT_FOUND
+        return NONE
+    if taken is None:
+        instance.control[Control.RESULT] = Status.EMPTY
+        return NONE
+    return _answer(instance, taken)
+
+
 def _tick(instance: Instance, period_ms: int, _b: int, _c: int) -> int:
     return instance.root.set_tick(period_ms)
 
@@ -267,6 +296,10 @@ _ANSWERS: Final[dict[int, Callable[[Instance, int, int, int], int]]] = {
     World.METRIC_VALUE: _metric_value,
     World.METRICS: _metrics,
     World.RANDOM: _random,
+    World.QUEUE_REGISTER: _queue_register,
+    World.QUEUE_RESOLVE: _queue_resolve,
+    World.QUEUE_PUT: _queue_put,
+    World.QUEUE_TAKE: _queue_take,
 }
 
 

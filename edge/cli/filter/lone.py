@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
-from edge.abi.services import CalloutDone, Callouts, MetricSink, SharedData, Warm
-from edge.abi.shared_data import LocalSharedData
+from edge.abi import services
+from edge.abi.services import CalloutDone, Callouts, MetricSink, Warm
+from edge.abi.shared_data import SharedData
 from edge.chain.filter import LocalReply, Port
 from edge.errors import EdgeError
 from edge.head import Fields, RequestHead, ResponseHead
@@ -100,7 +101,9 @@ class LoneServices:
         self.series = Series()
         self.callouts: Callouts = self.unsent
         self.metrics: MetricSink = self.series
-        self.shared: SharedData = LocalSharedData()
+        sharing = SharedData(self, alone=True)
+        self.shared: services.SharedData = sharing
+        self.queues: services.Queues = sharing
         self.warm: Warm = InlineWarm(self.call_soon)
 
     def now_ns(self) -> int:

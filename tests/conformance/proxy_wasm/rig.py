@@ -8,7 +8,7 @@ from typing import Any
 from edge import model
 from edge.abi.proxy_wasm import ProxyWasmFilter, ProxyWasmModule, bind_filter
 from edge.abi.services import CalloutDone
-from edge.abi.shared_data import LocalSharedData
+from edge.abi.shared_data import SharedData
 from edge.chain.filter import Direction, FilterRecord, LocalReply, Port
 from edge.errors import FilterError
 from edge.head import Fields, RequestHead, ResponseHead
@@ -92,7 +92,7 @@ class FakeServices:
         self.log_level = 0
         self.callouts = FakeCallouts()
         self.metrics = FakeMetrics()
-        self.shared = LocalSharedData()
+        self.shared = self.queues = SharedData(self, alone=True)
         self.warm = FakeWarm()
         self.lines: list[tuple[int, str]] = []
         self.timers: list[tuple[float, Callable[[], None]]] = []

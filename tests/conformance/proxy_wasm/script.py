@@ -74,7 +74,7 @@ CALLBACKS: Final = {
         (
             *("configure", "request_headers", "request_body", "request_trailers", "response_headers"),
             *("response_body", "response_trailers", "tick", "call_response", "done", "log", "delete"),
-            *("create", "vm_start"),
+            *("create", "vm_start", "queue_ready"),
         ),
         1,
     )

@@ -139,8 +139,18 @@ STATUSES: list[tuple[str, list[int | bytes], int]] = [
     ("set_shared_data", [b"k", PAST_END, 32, 0], BAD_MEMORY),
     ("get_shared_data", [b"none", cell(0), cell(1), cell(2)], NOT_FOUND),
     ("get_shared_data", [PAST_END, 32, cell(0), cell(1), cell(2)], BAD_MEMORY),
-    ("resolve_shared_queue", [b"", b"q", cell(0)], NOT_FOUND),
+    ("register_shared_queue", [b"q", cell(0)], OK),
+    ("register_shared_queue", [b"q" * 5000, cell(0)], BAD_ARGUMENT),
+    ("register_shared_queue", [PAST_END, 32, cell(0)], BAD_MEMORY),
+    ("register_shared_queue", [b"q", PAST_END], BAD_MEMORY),
+    ("resolve_shared_queue", [b"", b"none", cell(0)], NOT_FOUND),
+    ("resolve_shared_queue", [b"other", b"none", cell(0)], NOT_FOUND),
+    ("resolve_shared_queue", [b"", b"q" * 5000, cell(0)], NOT_FOUND),
+    ("resolve_shared_queue", [b"", PAST_END, 32, cell(0)], BAD_MEMORY),
     ("enqueue_shared_queue", [1, b"x"], NOT_FOUND),
+    ("enqueue_shared_queue", [0, b"x"], NOT_FOUND),
+    ("enqueue_shared_queue", [0xFFFFFFFF, b"x"], NOT_FOUND),
+    ("enqueue_shared_queue", [1, PAST_END, 32], BAD_MEMORY),
     ("dequeue_shared_queue", [1, cell(0), cell(1)], NOT_FOUND),
     ("define_metric", METRIC, OK),
     ("define_metric", [3, b"count", cell(3)], BAD_ARGUMENT),
@@ -186,9 +196,9 @@ def test_a_host_call_answers_this_status(name: str, arguments: list[int | bytes]
 
 
 def test_the_table_names_every_host_function() -> None:
-    traps = {"register_shared_queue", "proc_exit"}
+    traps = {"proc_exit"}
     assert {row[0] for row in STATUSES} | traps == set(FUNCTIONS)
-    assert len(STATUSES) == 132
+    assert len(STATUSES) == 142
 
 
 def test_values_are_given_in_memory_of_the_guests_own_allocator() -> None:
@@ -274,7 +284,6 @@ FEW_BYTES = {"limits": model.FilterLimits(bytes_copied=700)}
 TRAPS: list[tuple[str, Callable[[Script], Script], dict[str, Any], str]] = [
     ("an allocator that calls the host", _read_in(4), {}, "host_call_in_allocator"),
     ("an allocator that traps", _read_in(6), {}, "unreachable"),
-    ("a queue", lambda s: s.call("register_shared_queue", b"q", 0), {}, "shared_queue_not_supported"),
     ("leaving", lambda s: s.call("proc_exit", 3), {}, "exit"),
     ("a trap of its own", Script.trap, {}, "unreachable"),
     ("too many host calls", lambda s: _repeat(s, 12), FEW_CALLS, "host_calls_budget"),

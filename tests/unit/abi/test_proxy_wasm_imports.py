@@ -79,11 +79,12 @@ def test_what_is_defined_but_not_carried_out_is_a_warning() -> None:
     planned = plan(
         [
             function("env", "proxy_grpc_call", "iiiiiiiiiiii", "i"),
+            function("env", "proxy_call_foreign_function", "iiiiii", "i"),
             function("env", "proxy_register_shared_queue", "iii", "i"),
         ]
     )
-    assert len(planned.links) == 2
+    assert len(planned.links) == 3
     assert planned.warnings == [
         "env.proxy_grpc_call answers INTERNAL_FAILURE: gRPC is not supported yet",
-        "env.proxy_register_shared_queue traps when called: queues are not supported yet",
+        "env.proxy_call_foreign_function answers NOT_FOUND: there are no foreign functions",
     ]

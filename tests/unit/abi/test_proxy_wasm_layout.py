@@ -75,7 +75,7 @@ def test_the_bridge_fills_the_slots_the_inner_host_calls() -> None:
     expected = [
         *("CREATE", "VM_START", "VALIDATE", "CONFIGURE", "TICK", "REQUEST_HEADERS", "REQUEST_BODY"),
         *("REQUEST_TRAILERS", "RESPONSE_HEADERS", "RESPONSE_BODY", "RESPONSE_TRAILERS", "CALL_RESPONSE"),
-        *("DONE", "LOG", "DELETE"),
+        *("DONE", "LOG", "DELETE", "QUEUE_READY"),
     ]
     assert names == [f"SLOT_{name}" for name in expected]
     assert len(bridge.CALLBACKS) == len(expected)

@@ -108,7 +108,7 @@ EXPORT(end) u64 end(u32 context) {
     return finish(answer != 0);
 }
 
-enum root_call { ROOT_CREATE, ROOT_VM_START, ROOT_VALIDATE, ROOT_CONFIGURE, ROOT_TICK, ROOT_DONE, ROOT_DELETE };
+enum root_call { ROOT_CREATE, ROOT_VM_START, ROOT_VALIDATE, ROOT_CONFIGURE, ROOT_TICK, ROOT_DONE, ROOT_DELETE, ROOT_QUEUE };
 
 EXPORT(root_call) u64 root_call(u32 call, u32 root, u32 size) {
     start(root, 0);
@@ -119,6 +119,7 @@ EXPORT(root_call) u64 root_call(u32 call, u32 root, u32 size) {
     case ROOT_CONFIGURE: return finish(CALL2(SLOT_CONFIGURE, root, size) != 0);
     case ROOT_TICK: CALL1(SLOT_TICK, root); return finish(1);
     case ROOT_DONE: return finish(CALL1(SLOT_DONE, root) != 0);
+    case ROOT_QUEUE: CALL2(SLOT_QUEUE_READY, root, size); return finish(1);
     }
     CALL1(SLOT_DELETE, root);
     return finish(1);

@@ -64,7 +64,6 @@ enum trap {
     TRAP_HOST_CALLS = 1,
     TRAP_BYTES_COPIED = 2,
     TRAP_EXIT = 3,
-    TRAP_SHARED_QUEUE = 4,
     TRAP_REENTRANCE = 5,
     TRAP_MAP_BROKEN = 6
 };
@@ -91,7 +90,11 @@ enum world_call {
     WORLD_METRIC = 18,       /* (type, name length) -> index | NONE */
     WORLD_METRIC_VALUE = 19, /* (id) -> status; RESULT = value */
     WORLD_METRICS = 20,      /* () take the metric changes so far */
-    WORLD_RANDOM = 21        /* (size): fill the window */
+    WORLD_RANDOM = 21,       /* (size): fill the window */
+    WORLD_QUEUE_REGISTER = 22, /* (name length) -> token | 0 */
+    WORLD_QUEUE_RESOLVE = 23,  /* (vm id length, name length) -> token | 0 */
+    WORLD_QUEUE_PUT = 24,    /* (token, pushed length) -> status */
+    WORLD_QUEUE_TAKE = 25    /* (token) -> length | NONE; RESULT = why none; first window filled */
 };
 
 __attribute__((import_module("edge"), import_name("world")))

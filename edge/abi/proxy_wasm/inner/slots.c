@@ -25,14 +25,16 @@
     ZERO(no_call_response##g, u32 a, u32 b, u32 c, u32 d, u32 e) \
     YES(no_done##g, u32 a) \
     ZERO(no_log##g, u32 a) \
-    ZERO(no_delete##g, u32 a)
+    ZERO(no_delete##g, u32 a) \
+    ZERO(no_queue_ready##g, u32 a, u32 b)
 
 #define LIST(g) \
     (any)no_copy_in##g, (any)no_copy_out##g, (any)no_store_pair##g, (any)no_store_wide##g, (any)no_allocate##g, \
         (any)no_create##g, (any)no_vm_start##g, (any)no_validate##g, (any)no_configure##g, (any)no_tick##g, \
         (any)no_request_headers##g, (any)no_request_body##g, (any)no_request_trailers##g, \
         (any)no_response_headers##g, (any)no_response_body##g, (any)no_response_trailers##g, \
-        (any)no_call_response##g, (any)no_done##g, (any)no_log##g, (any)no_delete##g
+        (any)no_call_response##g, (any)no_done##g, (any)no_log##g, (any)no_delete##g, \
+        (any)no_queue_ready##g
 
 DEFINE(0)
 DEFINE(1)

@@ -8,7 +8,7 @@
 
 enum op { POKE = 1, CALL, PEEK, FOLLOW, ANSWER, LOOP, TRAP, GROW, ALLOCATOR, EMIT, QUIET };
 enum callback { CONFIGURE = 1, REQUEST_HEADERS, REQUEST_BODY, REQUEST_TRAILERS, RESPONSE_HEADERS, RESPONSE_BODY,
-    RESPONSE_TRAILERS, TICK, CALL_RESPONSE, DONE, LOG, DELETE, CREATE, VM_START };
+    RESPONSE_TRAILERS, TICK, CALL_RESPONSE, DONE, LOG, DELETE, CREATE, VM_START, QUEUE_READY };
 
 static u8 heap[4 << 20] __attribute__((aligned(16)));
 static u32 heap_used, allocator_mode, answer;
@@ -192,6 +192,11 @@ EXPORT(proxy_on_response_body) u32 on_response_body(u32 c, u32 n, u32 end) { ret
 EXPORT(proxy_on_response_trailers) u32 on_response_trailers(u32 c, u32 n) { return section(RESPONSE_TRAILERS, 0); }
 #endif
 EXPORT(proxy_on_tick) void on_tick(u32 root) { section(TICK, 0); }
+EXPORT(proxy_on_queue_ready) void on_queue_ready(u32 root, u32 id) {
+    put(id);
+    section(QUEUE_READY, 0);
+    emit();
+}
 EXPORT(proxy_on_http_call_response) void on_call(u32 root, u32 id, u32 headers, u32 size, u32 trailers) {
     put(id);
     put(headers);
