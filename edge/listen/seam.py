@@ -17,6 +17,8 @@ from importlib.metadata import version
 
 import hypercorn.asyncio.run as hypercorn_run
 
+from edge.listen import secured_selftest
+
 EXPECTED_HYPERCORN = "0.18.0"
 
 _factories: dict[int, Callable[[], asyncio.Protocol]] = {}
@@ -51,7 +53,11 @@ def register(sock: socket.socket, factory: Callable[[], asyncio.Protocol]) -> No
 
 
 def install() -> None:
-    """Put the seam in place. Raises SeamError when this hypercorn is not the expected one."""
+    """Put the seam in place.
+
+    Raises SeamError when this hypercorn is not the expected one, UvloopError for uvloop.
+    """
+    secured_selftest.check()
     found = version("hypercorn")
     module: types.ModuleType = hypercorn_run
     if found != EXPECTED_HYPERCORN:
