@@ -17,7 +17,12 @@ from edge.wire import Counters
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _UNITS: Final = {"s": "_seconds", "By": "_bytes"}
 SERIES_LIMIT: Final = 20_000
-"""Series taken from one worker's message."""
+"""Series taken from one worker."""
+
+_WIDTHS: Final = {
+    name: len(entry.buckets) + 2 if entry.kind is Kind.HISTOGRAM else 1 for name, entry in CATALOGUE.items()
+}
+"""Numbers of a sample."""
 
 Table = dict[tuple[str, Labels], list[float]]
 
@@ -31,15 +36,15 @@ class Merged:
         self.malformed = 0
 
     def update(self, message: Counters) -> None:
-        """The worker's totals since its start; samples the catalogue does not know are skipped."""
-        table: Table = {}
-        for name, labels, values in message.samples[:SERIES_LIMIT]:
-            entry = CATALOGUE.get(name)
-            if entry is None or len(values) != _width(entry):
+        """Some of the worker's totals since its start; samples the catalogue does not know are skipped."""
+        table = self._workers.setdefault(message.worker, {})
+        for name, labels, values in message.samples:
+            if len(values) != _WIDTHS.get(name):
                 self.malformed += 1
                 continue
-            table[name, tuple(labels)] = values
-        self._workers[message.worker] = table
+            key = name, tuple(labels)
+            if len(table) < SERIES_LIMIT or key in table:
+                table[key] = values
 
     def retire(self, worker: int) -> None:
         """The worker died: its counters stay, its gauges go."""
@@ -64,10 +69,6 @@ class Merged:
             by_name.setdefault(name, []).append((labels, values))
         lines = [line for name in sorted(by_name) for line in _family(name, CATALOGUE[name], by_name[name])]
         return "".join(lines).encode()
-
-
-def _width(entry: Entry) -> int:
-    return len(entry.buckets) + 2 if entry.kind is Kind.HISTOGRAM else 1
 
 
 def _add(table: Table, key: tuple[str, Labels], values: list[float]) -> None:

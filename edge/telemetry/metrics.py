@@ -1,7 +1,7 @@
 """Counters and histograms that cost a request next to nothing: objects made once, read out later.
 
 A worker's `Registry` gives each rule, cluster and filter its own objects at build time; the
-request only adds to them. `samples()` is what goes up in `wire.Counters`. Times are seconds.
+request only adds to them. `parts()` is what goes up in `wire.Counters`. Times are seconds.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ Sample = tuple[str, list[tuple[str, str]], list[float]]
 
 SERIES_LIMIT: Final = 10_000
 """Series of one worker; beyond, observations go into one nameless object and are not shown."""
+PART_SERIES: Final = 1000
+"""Series of one message: under 1 MiB with the longest labels."""
 GUEST_SERIES_LIMIT: Final = 100
 """Series one filter may define for itself."""
 _GUEST_NAME_CHARS: Final = 128
@@ -72,6 +74,7 @@ class Registry:
         self._series: dict[tuple[str, Labels], Metric] = {}
         self._guest: dict[str, int] = {}
         self._readers: list[Callable[[], None]] = []
+        self._rest = 0
         self.refused = 0
 
     def counter(self, name: str, labels: Labels = ()) -> Counter:
@@ -127,6 +130,19 @@ class Registry:
         for reader in self._readers:
             reader()
         return [(name, list(labels), metric.read()) for (name, labels), metric in self._series.items()]
+
+    def parts(self) -> list[list[Sample]]:
+        """`samples()` in parts that fit into messages, for a caller who asks once a second.
+
+        Each thousand series make it rest one second more: ten thousand every second would cost two
+        processes a tenth of a core.
+        """
+        if self._rest:
+            self._rest -= 1
+            return []
+        samples = self.samples()
+        self._rest = len(samples) // PART_SERIES
+        return [samples[start : start + PART_SERIES] for start in range(0, len(samples), PART_SERIES)]
 
 
 class ServerMetrics:

@@ -159,7 +159,8 @@ class Worker:
         gauges.upstreams(active.clusters if active else {})
         gauges.filters(self._filters.figures())
         gauges.lost_lines(sum(log.dropped for log in self._builder.access_logs.values()), self._lines.dropped)
-        self._link.send(wire.Counters(self._number, self._registry.samples()))
+        for samples in self._registry.parts():
+            self._link.send(wire.Counters(self._number, samples))
 
     def _on_refused(self, listener: str, error: EdgeError, client: bytes = b"", protocol: str = "") -> None:
         active = self._revisions.active

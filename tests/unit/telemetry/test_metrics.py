@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.telemetry.catalogue import BUCKETS_S, CATALOGUE, Kind
+from edge.telemetry.exposition import SERIES_LIMIT as TAKEN_LIMIT
 from edge.telemetry.exposition import Merged, prometheus_name
 from edge.telemetry.guest_metrics import GuestMetrics
 from edge.telemetry.metrics import (
     GUEST_SERIES_LIMIT,
+    PART_SERIES,
     SERIES_LIMIT,
     ClientMetrics,
     Counter,
@@ -22,7 +25,7 @@ from edge.telemetry.metrics import (
     Registry,
     ServerMetrics,
 )
-from edge.wire import Counters
+from edge.wire import UP_LIMIT_BYTES, Counters
 
 Page = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -157,6 +160,37 @@ def test_samples_nobody_knows_are_skipped_and_counted() -> None:
     merged = Merged()
     merged.update(Counters(0, [("edge.surprise", [], [1.0]), ("edge.filter.calls", [], [1.0, 2.0])]))
     assert merged.malformed == 2 and not page(merged)
+
+
+def test_many_series_go_up_in_parts_that_fit_a_message_and_more_seldom() -> None:
+    registry, merged = Registry(), Merged()
+    for number in range(3 * PART_SERIES):
+        labels = (("edge.filter.name", "f" * 63), ("edge.guest.metric", f"{number:04}" + "\U0001f600" * 124))
+        registry.histogram("edge.filter.guest.histogram", labels).observe(number / 3)
+    parts = registry.parts()
+    assert [len(part) for part in parts] == [PART_SERIES] * 3
+    for part in parts:
+        sent = Counters(0, part)
+        assert len(msgspec.msgpack.encode(sent)) < UP_LIMIT_BYTES
+        merged.update(sent)
+    assert len(merged.table()) == 3 * PART_SERIES
+    assert [bool(registry.parts()) for _ in range(5)] == [False, False, False, True, False]
+
+
+def test_few_series_go_up_each_time() -> None:
+    registry = Registry()
+    registry.counter("edge.worker.unhandled").value = 1
+    assert [registry.parts() for _ in range(3)] == [[[("edge.worker.unhandled", [], [1.0])]]] * 3
+
+
+def test_a_worker_that_invents_series_without_end_is_not_heard() -> None:
+    merged = Merged()
+    for number in range(0, 2 * TAKEN_LIMIT, PART_SERIES):
+        samples = [("edge.filter.calls", [("n", str(number + each))], [1.0]) for each in range(PART_SERIES)]
+        merged.update(Counters(0, samples))
+    assert len(merged.table()) == TAKEN_LIMIT
+    merged.update(Counters(0, [("edge.filter.calls", [("n", "0")], [7.0])]))
+    assert merged.table()["edge.filter.calls", (("n", "0"),)] == [7.0]
 
 
 def test_the_supervisor_adds_its_own_and_gauges_are_read_late() -> None:
