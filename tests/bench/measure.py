@@ -101,7 +101,7 @@ def _added(
 ) -> None:
     """Three filters are added, so that their cost stands out of the noise; a third is one's."""
     assert row.base is not None
-    more = len(row.setting.filters) - len(row.base.filters)
+    more = len(row.setting.filters) - len(row.base.filters) or 1
     for turn in range(plan.runs):
         for result in _in_turn(results, turn):
             base, full = (_cpu_us(row, server, world, plan, result) for server in servers[result.peer])

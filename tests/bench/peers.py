@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.bench.group import Group, answers
 from tests.bench.guests import build
+from tests.bench.routes import edge_routes, envoy_routes
 from tests.bench.streams import answers_h3
 from tests.bench.world import World, render
 from tests.tools import caddy, envoy, free_port, nginx, traefik
@@ -28,6 +29,8 @@ class Setting:
     tls: bool = False
     protocol: str = "h1"
     """h1, h2 or h3; the last two need `tls`."""
+    routes: int = 0
+    """Routes beside those of every row, of which the load asks."""
     grpc: bool = False
     """Calls go to a service that speaks HTTP/2 without TLS."""
 
@@ -89,6 +92,7 @@ def _envoy(world: World, setting: Setting, folder: Path, port: int) -> Group:
             transport="UDP" if setting.protocol == "h3" else "TCP",
             grpc_route=_if(setting.grpc, "envoy-grpc.yaml", world),
             grpc_cluster=_if(setting.grpc, "envoy-grpc-cluster.yaml", world),
+            routes=envoy_routes(setting.routes),
             quic="      udp_listener_config: {quic_options: {}}" if setting.protocol == "h3" else "",
             **world.values,
         )
@@ -134,6 +138,7 @@ def _edge_config(world: World, setting: Setting, folder: Path, port: int) -> Pat
             if chain
             else "",
             chain=reference if chain else "",
+            routes=edge_routes(setting.routes),
             grpc_rule=_if(setting.grpc, "edge-grpc.yaml", world),
             grpc_cluster=_if(setting.grpc, "edge-grpc-cluster.yaml", world),
             tracing=json.dumps(tracing if setting.traced else {"enabled": False}),
@@ -193,7 +198,7 @@ def _if(wanted: bool, template: str, world: World) -> str:
 
 
 def _plain(setting: Setting) -> bool:
-    return not setting.filters and not setting.traced
+    return not setting.filters and not setting.traced and not setting.routes
 
 
 PEERS = {

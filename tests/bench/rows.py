@@ -27,7 +27,7 @@ class Figure(Enum):
     """What a row measures, with its unit."""
 
     CPU = "µs of CPU a request"
-    ADDED = "µs of CPU a request that one filter more adds"
+    ADDED = "µs of CPU a request that one filter more, or all routes more, add"
     MEMORY = "MiB after the requests"
     WORKER_MEMORY = "MiB of the busiest process after the requests"
     LATENCY = "ms at the 99th percentile"
@@ -44,7 +44,7 @@ class Row:
     goal: float | None = None
     figure: Figure = Figure.CPU
     base: Setting | None = None
-    """For ADDED: the same without the three filters whose share is measured."""
+    """For ADDED: the same without the three filters whose share is measured, or without the routes."""
 
 
 ROWS = {
@@ -68,6 +68,17 @@ ROWS = {
             goal=0.7,
             figure=Figure.ADDED,
             base=Setting(LIGHT3),
+        ),
+        *(
+            Row(
+                f"routes{count // 1000}k",
+                f"{count} routes instead of one; edge's goal is {goal} µs",
+                Setting(routes=count),
+                Load(paths=count),
+                figure=Figure.ADDED,
+                base=Setting(),
+            )
+            for count, goal in ((1000, 3), (10_000, 6))
         ),
         Row("down64k", "response body of 64 KiB", Setting(), Load(path="/files/64k.bin"), 1.1),
         Row("down10m", "response body of 10 MiB", Setting(), Load(path="/files/10m.bin", connections=4), 1.1),

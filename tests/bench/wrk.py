@@ -23,6 +23,8 @@ class Load:
     upload_bytes: int = 0
     tls: bool = False
     protocol: str = "h1"
+    paths: int = 0
+    """Ask this many paths in turn (`load/spread.lua`), not one; for h1."""
     streams: int = 1
     """Requests in flight on each connection; for h2 and h3."""
 
@@ -41,13 +43,14 @@ class Result:
 def drive(load: Load, port: int, seconds: float, core: int, folder: Path) -> Result:
     """Run `load` against 127.0.0.1:`port`."""
     script = folder / f"{load.script}.lua"
-    script.write_text((SCRIPTS / f"{load.script}.lua").read_text() + (SCRIPTS / "report.lua").read_text())
+    parts = [load.script, *(["spread"] if load.paths else []), "report"]
+    script.write_text("".join((SCRIPTS / f"{part}.lua").read_text() for part in parts))
     url = f"{'https' if load.tls else 'http'}://127.0.0.1:{port}{load.path}"
     timing = ["-d", f"{max(1, round(seconds))}s", "--timeout", "10s"]
     command = ["taskset", "-c", str(core), str(wrk()), "-t", "1", "-c", str(load.connections), *timing]
     done = subprocess.run(
         [*command, "-s", str(script), url],
-        env={**os.environ, "UPLOAD_BYTES": str(load.upload_bytes)},
+        env={**os.environ, "UPLOAD_BYTES": str(load.upload_bytes), "PATHS": str(load.paths)},
         capture_output=True,
         text=True,
         timeout=seconds + 60,
