@@ -65,6 +65,39 @@ def status(*, admin: Admin = ADMIN, output: Output = "text") -> int:
 
 
 @app.command
+def explain(
+    method: str,
+    url: str,
+    /,
+    *,
+    config: Annotated[Path, Parameter(name=["--config", "-c"])],
+    header: Annotated[list[str] | None, Parameter(name=["--header", "-H"])] = None,
+    listener: str = "",
+    output: Output = "text",
+) -> int:
+    """Show which rule takes a request, why the others lost, its filters and backends. Sends nothing.
+
+    Parameters
+    ----------
+    method
+        GET, POST, ...
+    url
+        https://shop.example/path?query
+    config
+        The YAML file.
+    header
+        'name: value'; may be given again.
+    listener
+        By name. Default: the one that fits scheme and port of the URL.
+    output
+        json prints one document.
+    """
+    from edge.cli.explain import Asked, explain_request
+
+    return explain_request(Asked(method, url, header or [], config, listener, output))
+
+
+@app.command
 def diff(file: Path, other: Path | None = None, /, *, admin: Admin = ADMIN, output: Output = "text") -> int:
     """Show what FILE would change in a running edge, or OTHER in FILE. Exit code 4 = differences.
 

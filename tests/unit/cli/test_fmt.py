@@ -50,7 +50,7 @@ def test_scalars_mean_what_they_meant(value: str) -> None:
 
 def test_what_cannot_be_kept_is_left_alone() -> None:
     with pytest.raises(CannotFormat):
-        formatted("f", "a: &x 1\nb: *x\n")
+        formatted("f", "a: &x [1]\nb: *x\n")
 
 
 def test_check_shows_the_difference_and_changes_nothing(

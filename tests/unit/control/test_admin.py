@@ -287,7 +287,12 @@ def test_what_is_malformed_is_passed_over_when_secrets_are_hidden() -> None:
 
 @pytest.mark.parametrize(
     ("path", "key"),
-    [("/clusters", "clusters"), ("/listeners", "listeners"), ("/certs", "certificates"), ("/memory", "processes")],
+    [
+        ("/clusters", "clusters"),
+        ("/listeners", "listeners"),
+        ("/certs", "certificates"),
+        ("/memory", "processes"),
+    ],
 )
 def test_what_there_is_is_listed(path: str, key: str) -> None:
     answer = ask(path)
