@@ -132,6 +132,7 @@ class ChainRun(Course):
             for place in request.places:
                 if response is not None and response.head_left:
                     place.response = response.message()  # what the client got, for access logs of guests
+                place.record = None  # the end belongs to neither direction
                 place.filter.done()
                 del place.filter
         self.gone = True

@@ -168,6 +168,16 @@ def bound_call(
     return call  # type: ignore[no-any-return]
 
 
+_fast_size = CFUNCTYPE(c_size_t)(("wasmtime_memory_data_size", _dll))
+
+
+def bound_size(context: int, memory: int, owners: object) -> Callable[[], int]:
+    """As `bound_call`: the size of a memory in bytes."""
+    call: Any = partial(_fast_size, P(context), P(memory))
+    call.owners = owners
+    return call  # type: ignore[no-any-return]
+
+
 class ByteVec(ctypes.Structure):
     """`wasm_byte_vec_t`, also names and messages."""
 

@@ -195,9 +195,11 @@ class Store:
         region.store = self
         return memoryview(region).cast("B")
 
-    def memory_size(self, memory: Extern) -> int:
-        """Bytes a memory has now."""
-        return int(raw.memory_size(self._context, memory.address + raw.EXTERN_OF))
+    def memory_size(self, memory: Extern) -> Callable[[], int]:
+        """Tells the bytes a memory has, whenever it is called. Keeps the Store alive."""
+        if memory.kind != raw.MEMORY:
+            raise TypeError("not a memory")
+        return raw.bound_size(self._context, memory.address + raw.EXTERN_OF, (self, memory))
 
 
 @lru_cache(maxsize=64)

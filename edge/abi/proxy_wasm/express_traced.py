@@ -24,7 +24,10 @@ _HALF: Final = 0xFFFFFFFF
 
 
 class TracedExpress(ProxyWasmExpress):
-    """Leaves the records that the general run leaves. `_record` is of the guest that runs, or ran last."""
+    """Leaves the records that the general run leaves.
+
+    `_record` is of the guest that runs, or ran last; None once the end has begun.
+    """
 
     __slots__ = ("_kept", "_record")
 
@@ -41,7 +44,7 @@ class TracedExpress(ProxyWasmExpress):
 
     def enter(self, instance: Instance, call: int) -> None:
         """The first question of a guest: from now on what the answers take is told from its own time."""
-        if self._entered != instance.slot:
+        if self._entered != instance.slot and self._record is not None:
             instance.timed, instance.host_ns = True, 0
         super().enter(instance, call)
         self._made[instance.slot][1].record = self._record
@@ -54,11 +57,11 @@ class TracedExpress(ProxyWasmExpress):
         wide[1] = cell.now_ns()
         wide[_LEFT] = cell.allowance
         number, driver = self._id, cell.group_request_head
-        began_ns, begun = self._clock_ns(), perf_counter_ns()
+        offset_ns = self._clock_ns() - perf_counter_ns()
         for slot, bound in enumerate(self.plan):
             args[0], args[2], args[4], args[6], args[8] = slot | ONE_STEP, number, size, count, end
-            record = FilterRecord(bound.name, slot, _REQUEST, began_ns + perf_counter_ns() - begun)
-            word = self._step(record, slot, driver)
+            record = FilterRecord(bound.name, slot, _REQUEST, 0)
+            word = self._step(record, slot, driver, offset_ns)
             if word != RETURNED | slot << GUEST_SHIFT and not self._took(record, head, end, word):
                 return False
         self._left = bytes(cell.memory[cell.left_at : cell.left_end])
@@ -69,53 +72,51 @@ class TracedExpress(ProxyWasmExpress):
         args, plan = cell.args, self.plan
         cell.wide[1] = cell.now_ns()
         number, driver, last = self._id, cell.group_response_head, cell.last
-        began_ns, begun = self._clock_ns(), perf_counter_ns()
+        offset_ns = self._clock_ns() - perf_counter_ns()
         for slot in range(last, -1, -1):
             args[0], args[2], args[4], args[6], args[8] = slot | ONE_STEP, number, size, count, end
             args[10] = slot == last
-            record = FilterRecord(plan[slot].name, slot, _RESPONSE, began_ns + perf_counter_ns() - begun)
-            word = self._step(record, slot, driver)
+            record = FilterRecord(plan[slot].name, slot, _RESPONSE, 0)
+            word = self._step(record, slot, driver, offset_ns)
             if word != RETURNED | slot << GUEST_SHIFT and not self._took(record, head, end, word):
                 return False
         self._left = bytes(cell.memory[cell.left_at : cell.left_end])
         return True
 
-    def _step(self, record: FilterRecord, slot: int, driver: Callable[[], int]) -> int:
-        """As `_cross`, for one guest, with its figures."""
-        self._kept.append(record)
-        self._measured(record, slot, driver)
-        word = self._cell.args[0]
-        budget = self._cell.budget
-        if word >= RETURNED and budget.used_ns:
-            self._used_ns = budget.take_used()
-            if self._used_ns:
-                return word | STOPPED
-        return word
-
-    def _measured(self, record: FilterRecord, slot: int, driver: Callable[[], int]) -> None:
+    def _step(self, record: FilterRecord, slot: int, driver: Callable[[], int], offset_ns: int) -> int:
+        """As `_cross`, for one guest, with its figures; `offset_ns` + the finer clock = wall time."""
         cell = self._cell
         wide, budget = cell.wide, cell.budget
         before = wide[_LEFT + slot]
         cell.lane = self
         self._entered = -1
         self._record = record
-        budget.call += 1
+        self._kept.append(record)
+        budget.call = call = budget.call + 1
         begun = perf_counter_ns()
-        self._error = driver() if budget.call & UNTIMED else budget.timed(driver)
-        taken = perf_counter_ns() - begun
+        error = driver() if call & UNTIMED else budget.timed(driver)
+        ended = perf_counter_ns()
         cell.lane = None
-        instance = cell.instances[slot]
+        record.start_ns = offset_ns + begun
+        record.end_ns = offset_ns + ended
+        record.guest_ns = ended - begun
+        record.calls = 1
         left = wide[0]
-        record.end_ns = record.start_ns + taken
+        record.host_calls = (before & _HALF) - (left & _HALF)
+        record.bytes_out = (before >> 32) - (left >> 32)
+        instance = cell.instances[slot]
+        record.memory_bytes = instance.memory_bytes()
         if self._entered >= 0:
             instance.timed = False
-            record.host_ns += instance.host_ns
-            taken -= instance.host_ns
-        record.guest_ns += taken
-        record.calls += 1
-        record.host_calls += (before & _HALF) - (left & _HALF)
-        record.bytes_out += (before >> 32) - (left >> 32)
-        record.memory_bytes = instance.memory_bytes()
+            record.host_ns = instance.host_ns
+            record.guest_ns -= instance.host_ns
+        word = cell.args[0]
+        if word < RETURNED:
+            self._error = error
+        elif budget.used_ns:
+            self._used_ns = budget.take_used()
+            return word | STOPPED if self._used_ns else word
+        return word
 
     def _took(self, record: FilterRecord, head: RequestHead | ResponseHead, end: bool, word: int) -> bool:
         """Take up what the guest left; False = the general run has taken over."""
@@ -125,7 +126,8 @@ class TracedExpress(ProxyWasmExpress):
             self._hand_over(record.direction, head, end, word)
             return False
         if word & OPS:
-            record.edits += [name.decode("ascii", "replace") for name in self._edit(head, word)[::2]]
+            names = self._edit(head, word)[::2]
+            record.edits = [name.decode("ascii", "replace") for name in names]
         if word & LEFTOVER:
             drain.drain(cell.instances[record.position], word, self.context(record.position))
         return True
@@ -136,19 +138,6 @@ class TracedExpress(ProxyWasmExpress):
         run.records = self._kept
         super()._adopt(run, head, reached)
 
-    def _end_guests(self) -> None:
-        """What a guest does at the end counts as its last callback's."""
-        cell = self._cell
-        last = {record.position: record for record in self._kept}
-        first = 0
-        while 0 <= first <= cell.last:
-            cell.args[0], cell.args[2] = first | ONE_STEP, self._id
-            cell.wide[1] = cell.now_ns()
-            if cell.instances[first].owner.ends:
-                record, ended_ns = last[first], last[first].end_ns
-            else:
-                record, ended_ns = FilterRecord("", first, _REQUEST, 0), 0
-            self._measured(record, first, cell.group_end)
-            record.end_ns = ended_ns
-            word = cell.args[0]
-            first = first + 1 if word == RETURNED | first << GUEST_SHIFT else self._next_end(word)
+    def _end(self) -> None:
+        self._record = None
+        super()._end()

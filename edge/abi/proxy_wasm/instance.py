@@ -20,7 +20,7 @@ from edge.abi.proxy_wasm.layout import (
 from edge.abi.proxy_wasm.traps import describe
 from edge.errors import FilterTrap, FilterUnavailable
 from edge.wasm.budget import UNTIMED
-from edge.wasm.store import Extern, RawInstance
+from edge.wasm.store import RawInstance
 from edge.wasm.trap import Trap
 
 if TYPE_CHECKING:
@@ -52,9 +52,21 @@ class Instance:
     """
 
     __slots__ = (
-        *("__weakref__", "_guest_memory", "_ops", "addresses", "allowance", "answer", "args", "attached"),
+        *("__weakref__", "_ops", "addresses", "allowance", "answer", "args", "attached"),
         *("budget", "call_response", "callout", "cell", "contexts", "control", "current", "dead", "end"),
-        *("gone", "hears", "held", "host_ns", "last_call", "memory", "now_ns", "op_words", "owner", "pushed"),
+        *(
+            "gone",
+            "hears",
+            "held",
+            "host_ns",
+            "last_call",
+            "memory",
+            "memory_bytes",
+            "now_ns",
+            "op_words",
+            "owner",
+            "pushed",
+        ),
         *("request_arena", "request_data", "request_head", "request_trailers", "response_arena"),
         *("response_data", "response_head", "response_trailers", "root", "root_call", "series"),
         *("series_ids", "services", "slot", "store", "timed", "touched", "wide"),
@@ -91,7 +103,8 @@ class Instance:
         self.host_ns = 0
         self.root = RootContext(self)
         self.current: Context = self.root
-        self._guest_memory: Extern | None = None
+        self.memory_bytes: Callable[[], int] = int
+        """What the guest's memory has grown to."""
         self._reach(cell)
         for name, bound in drivers.items():
             setattr(self, name, bound)
@@ -113,7 +126,7 @@ class Instance:
         store, module, owner = self.store, self.owner.module, self.owner
         self._fill_control()
         guest = store.instantiate(module.guest, [(inner, name) for name in module.guest_imports])
-        self._guest_memory = store.extern(guest, b"memory")
+        self.memory_bytes = store.memory_size(store.extern(guest, b"memory"))
         sides = [(inner if own else guest, name) for own, name in module.bridge_imports]
         store.instantiate(module.bridge, sides)
         store.call(store.extern(inner, b"enter_context"), 0)
@@ -190,11 +203,6 @@ class Instance:
         if word < RETURNED:
             raise self.store.trap(error)
         return word
-
-    def memory_bytes(self) -> int:
-        """What the guest's memory has grown to."""
-        memory = self._guest_memory
-        return 0 if memory is None else self.store.memory_size(memory)
 
     def settle(self, word: int, entered: Context) -> None:
         """After a call whose word says so: edits, logs, metrics, then actions on other contexts."""

@@ -50,7 +50,7 @@ def test_a_view_of_memory_keeps_its_store_alive_and_is_the_guests_memory() -> No
     )
     view = running.store.memory(running.extern("m"))
     view[5] = 99
-    assert len(view) == 65_536 == running.store.memory_size(running.extern("m"))
+    assert len(view) == 65_536 == running.store.memory_size(running.extern("m"))()
     assert running.call("peek") == 99
     del running
     gc.collect()
