@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from edge.telemetry import attributes as attr
-from edge.telemetry.filter_span import filter_span
+from edge.telemetry.filter_span import filter_span, odd_filter_span
 from edge.telemetry.ids import Ids
 from edge.telemetry.protobuf import KEPT_BYTES, Kept, delimited, utf8
 from edge.telemetry.redaction import redact_query
@@ -21,7 +21,7 @@ from edge.telemetry.span_frame import (
     REMOTE_CHILD,
     SERVER,
     STATUS_ERROR,
-    name_field,
+    described,
     span_entry,
 )
 from edge.telemetry.spans import SPAN_LIMIT, VALUE_LIMIT_BYTES, Attempt, ExchangeTrace, RouteInfo
@@ -44,11 +44,6 @@ def _method(method: bytes) -> bytes:
 
 def _named(method: bytes) -> bytes:
     return method if method in KNOWN_METHODS else b"HTTP"
-
-
-def _server_name(key: tuple[bytes, str]) -> bytes:
-    method, template = key
-    return name_field(b"%b %b" % (method, template.encode("utf-8", "replace")) if template else method)
 
 
 def _route(info: RouteInfo) -> bytes:
@@ -79,12 +74,57 @@ def _endpoint(address: str) -> bytes:
     return encoded
 
 
-_SERVER_NAMES: Final = Kept(_server_name)
-_CLIENT_NAMES: Final[Kept[bytes]] = Kept(name_field)
 _ROUTES: Final = Kept(_route)
 _AUTHORITIES: Final = Kept(_authority)
 _ENDPOINTS: Final = Kept(_endpoint)
 _PEERS: Final[Kept[str]] = Kept(lambda address: attr.CLIENT_ADDRESS[address] + attr.PEER_ADDRESS[address])
+
+_Server = tuple[bytes, bytes, bytes, RouteInfo, str, str, str, bytes | None, str, int, bool]
+_Client = tuple[bytes, str, str, bool, int]
+
+
+def _server(key: _Server) -> bytes:
+    """What is the same for many server spans."""
+    method, scheme, authority, route, address, protocol, tls, user_agent, source, status, remote = key
+    template = route.template.encode("utf-8", "replace")
+    named = _named(method)
+    flags = REMOTE_CHILD if remote else LOCAL_CHILD
+    parts = [
+        described(b"%b %b" % (named, template) if template else named, SERVER, flags),
+        _method(method),
+        _AUTHORITIES[scheme, authority] if len(authority) <= KEPT_BYTES else _authority((scheme, authority)),
+        _ROUTES[route],
+        _PEERS[address],
+        attr.PROTOCOL[protocol.removeprefix("HTTP/")],
+        attr.REPLY_SOURCE[source],
+    ]
+    if tls:
+        parts.append(attr.TLS[tls.removeprefix("TLSv")])
+    if user_agent is not None:
+        parts.append(attr.USER_AGENT[user_agent])
+    if status:
+        parts.append(attr.STATUS[status])
+    return b"".join(parts)
+
+
+def _client(key: _Client) -> bytes:
+    """What is the same for many client spans."""
+    method, cluster, address, reused, status = key
+    parts = [
+        described(_named(method), CLIENT, LOCAL_CHILD),
+        _method(method),
+        attr.CLUSTER[cluster],
+        attr.REUSED if reused else attr.NOT_REUSED,
+    ]
+    if address:
+        parts.append(_ENDPOINTS[address])
+    if status:
+        parts.append(attr.STATUS[status])
+    return b"".join(parts)
+
+
+_SERVERS: Final = Kept(_server)
+_CLIENTS: Final = Kept(_client)
 
 
 class Encoder:
@@ -103,51 +143,51 @@ class Encoder:
     def encode(self, trace: ExchangeTrace) -> list[bytes]:
         """One entry a span: server, attempts, filters; at most `SPAN_LIMIT`."""
         context = trace.context
-        start = b"\x0a\x10" + context.trace_id
+        trace_id, parent, new_id = context.trace_id, context.span_id, self._ids.span_id
+        start = b"\x0a\x10" + trace_id
         if context.tracestate:
             start += delimited(b"\x1a", utf8(context.tracestate, 2 * VALUE_LIMIT_BYTES))
         start += b"\x12\x08"
-        entries = [self._server(trace, start + context.span_id)]
+        entries = [self._server(trace, start + parent)]
         last = len(trace.attempts) - 1
         for index, attempt in enumerate(trace.attempts):
-            span_id = context.upstream_span_id if index == last else self._ids.span_id()
+            span_id = context.upstream_span_id if index == last else new_id()
             entries.append(self._client(trace, attempt, index, start + span_id))
-        filters, new_id = trace.route.filters, self._ids.span_id
-        for record in trace.records[: SPAN_LIMIT - len(entries)]:
-            entries.append(filter_span(record, filters, start + new_id(), context.span_id))
+        filters = trace.route.filters
+        records = trace.records[: SPAN_LIMIT - len(entries)]
+        if context.tracestate:
+            entries += [odd_filter_span(record, filters, start + new_id(), parent) for record in records]
+        else:
+            entries += [filter_span(record, filters, trace_id, new_id(), parent) for record in records]
         return entries[:SPAN_LIMIT]
 
     def _server(self, trace: ExchangeTrace, start: bytes) -> bytes:
-        context, route, status = trace.context, trace.route, trace.status
-        parts = [
-            _method(trace.method),
-            self._target(trace.path),
-            self._named_server(trace.scheme, trace.authority),
-            _ROUTES[route],
-            _caller(trace),
-            attr.REPLY_SOURCE[trace.reply_source],
-            attr.REQUEST_ID.fresh(trace.request_id),
-            attr.REQUEST_SIZE[trace.request_bytes],
-            attr.RESPONSE_SIZE[trace.response_bytes],
-        ]
+        context, status, method = trace.context, trace.status, trace.method
+        connection, user_agent = trace.connection, trace.user_agent
+        address, port = connection.peer
+        parent = context.parent_id
+        key = (
+            *(method, trace.scheme, trace.authority, trace.route, address, trace.protocol),
+            *(connection.tls_version, user_agent, trace.reply_source, status, parent != b""),
+        )
+        strange = len(method) + len(trace.authority) + len(user_agent or b"")
+        body = (_SERVERS[key] if strange <= KEPT_BYTES else _server(key)) + b"".join(
+            (
+                self._target(trace.path),
+                attr.PEER_PORT[port],
+                attr.REQUEST_ID.fresh(trace.request_id),
+                attr.REQUEST_SIZE[trace.request_bytes],
+                attr.RESPONSE_SIZE[trace.response_bytes],
+            )
+        )
         if trace.reply_filter:
-            parts.append(attr.REPLY_FILTER[trace.reply_filter])
-        if status:
-            parts.append(attr.STATUS[status])
+            body += attr.REPLY_FILTER[trace.reply_filter]
         failed = status >= _SERVER_ERROR or (trace.error != "" and status < _CLIENT_ERROR)
         if trace.error or failed:
-            parts.append(attr.ERROR_TYPE[trace.error or str(status)])
+            body += attr.ERROR_TYPE[trace.error or str(status)]
         if failed:
-            parts.append(STATUS_ERROR)
-        flags = REMOTE_CHILD if context.parent_id else LOCAL_CHILD
-        name = _SERVER_NAMES[_named(trace.method), route.template]
-        body = b"".join(parts)
-        return span_entry(start, context.parent_id, name, SERVER, trace.start_ns, trace.end_ns, flags, body)
-
-    def _named_server(self, scheme: bytes, authority: bytes) -> bytes:
-        if len(authority) <= KEPT_BYTES:
-            return _AUTHORITIES[scheme, authority]
-        return _authority((scheme, authority))
+            body += STATUS_ERROR
+        return span_entry(start, parent, trace.start_ns, trace.end_ns, body)
 
     def _target(self, target: bytes) -> bytes:
         path, mark, query = target.partition(b"?")
@@ -156,23 +196,16 @@ class Encoder:
         return attr.URL_PATH.fresh(path) + attr.URL_QUERY.fresh(redact_query(query, self._safe))
 
     def _client(self, trace: ExchangeTrace, attempt: Attempt, index: int, start: bytes) -> bytes:
-        parts = [
-            _method(trace.method),
-            attr.CLUSTER[attempt.cluster],
-            attr.REUSED if attempt.reused else attr.NOT_REUSED,
-        ]
+        method, status = trace.method, attempt.status
+        key = (method, attempt.cluster, attempt.address, attempt.reused, status)
+        body = _CLIENTS[key] if len(method) <= KEPT_BYTES else _client(key)
         if attempt.address:
-            parts.append(_ENDPOINTS[attempt.address])
-            parts.append(self._url(attempt, trace.upstream_path))
+            body += self._url(attempt, trace.upstream_path)
         if index:
-            parts.append(attr.RESEND[index])
-        if attempt.status:
-            parts.append(attr.STATUS[attempt.status])
-        if attempt.error or attempt.status >= _CLIENT_ERROR:
-            parts += (attr.ERROR_TYPE[attempt.error or str(attempt.status)], STATUS_ERROR)
-        name = _CLIENT_NAMES[_named(trace.method)]
-        parent, body = trace.context.span_id, b"".join(parts)
-        return span_entry(start, parent, name, CLIENT, attempt.start_ns, attempt.end_ns, LOCAL_CHILD, body)
+            body += attr.RESEND[index]
+        if attempt.error or status >= _CLIENT_ERROR:
+            body += attr.ERROR_TYPE[attempt.error or str(status)] + STATUS_ERROR
+        return span_entry(start, trace.context.span_id, attempt.start_ns, attempt.end_ns, body)
 
     def _url(self, attempt: Attempt, target: bytes) -> bytes:
         """`url.full`."""
@@ -181,15 +214,3 @@ class Encoder:
             path = b"%b?%b" % (path, redact_query(query, self._safe))
         scheme = b"https" if attempt.secure else b"http"
         return attr.URL_FULL.fresh(b"%b://%b%b" % (scheme, attempt.address.encode("utf-8", "replace"), path))
-
-
-def _caller(trace: ExchangeTrace) -> bytes:
-    connection = trace.connection
-    address, port = connection.peer
-    encoded = _PEERS[address] + attr.PEER_PORT[port]
-    encoded += attr.PROTOCOL[trace.protocol.removeprefix("HTTP/")]
-    if connection.tls_version:
-        encoded += attr.TLS[connection.tls_version.removeprefix("TLSv")]
-    if trace.user_agent is not None:
-        encoded += attr.USER_AGENT[trace.user_agent]
-    return encoded

@@ -159,16 +159,21 @@ class IntKey(dict[int, bytes]):
 class DoubleKeys:
     """Floating-point attributes that always come together; never kept."""
 
-    __slots__ = ("_pack", "_starts")
+    __slots__ = ("_pack", "form", "size", "starts")
 
     def __init__(self, *names: str) -> None:
         keys = [_key(name) + b"\x12\x09\x21" for name in names]
-        self._starts = [_ATTRIBUTE + varint(len(key) + 8) + key for key in keys]
-        self._pack = Struct("<" + "".join(f"{len(start)}sd" for start in self._starts)).pack
+        self.starts = tuple(_ATTRIBUTE + varint(len(key) + 8) + key for key in keys)
+        """What comes before each value."""
+        self.form = "".join(f"{len(start)}sd" for start in self.starts)
+        """Of a `Struct` that packs each start and its value, for who packs more in one call."""
+        whole = Struct("<" + self.form)
+        self.size = whole.size
+        self._pack = whole.pack
 
     def fresh(self, first: float, second: float, third: float) -> bytes:
         """Encode three, in the order of the names."""
-        starts = self._starts
+        starts = self.starts
         return self._pack(starts[0], first, starts[1], second, starts[2], third)
 
 

@@ -1,4 +1,4 @@
-"""The frame that every span entry has: ids, name, kind and times around its attributes."""
+"""The frame that every span entry has: ids and times before all that is the same for many spans."""
 
 from __future__ import annotations
 
@@ -17,32 +17,29 @@ REMOTE_CHILD: Final = 0x301
 """Flags: sampled, and the parent is remote."""
 STATUS_ERROR: Final = b"\x7a\x02\x18\x02"
 """Field `status` with code Error and no description."""
+SPAN_ENTRY: Final = b"\x12"
+"""Field `ScopeSpans.spans`."""
 
 _NAME_LIMIT_BYTES: Final = 320
-_SPAN_ENTRY: Final = b"\x12"
-_MIDDLE: Final = Struct("<BBBQBQ").pack
+_TIMES: Final = Struct("<BQBQ").pack
 _FLAGS: Final = {flags: Struct("<HI").pack(0x0185, flags) for flags in (LOCAL_CHILD, REMOTE_CHILD)}
 
 
-def name_field(name: bytes) -> bytes:
-    """Field `name`."""
-    return delimited(b"\x2a", utf8(name, _NAME_LIMIT_BYTES))
+def described(name: bytes, kind: int, flags: int) -> bytes:
+    """Fields `name`, `kind` and `flags`."""
+    return delimited(b"\x2a", utf8(name, _NAME_LIMIT_BYTES)) + bytes((0x30, kind)) + _FLAGS[flags]
 
 
-def span_entry(
-    start: bytes, parent: bytes, name: bytes, kind: int, start_ns: int, end_ns: int, flags: int, body: bytes
-) -> bytes:
+def span_entry(start: bytes, parent: bytes, start_ns: int, end_ns: int, body: bytes) -> bytes:
     """One `ScopeSpans.spans` field.
 
-    `start` holds the fields trace id, trace state and span id, `name` comes from `name_field`,
-    `body` holds attributes and status. A clock that went back gives a span of no length.
+    `start` holds the fields trace id, trace state and span id, `body` what `described` gives, attributes
+    and status. A clock that went back gives a span of no length.
     """
-    payload = b"%b%b%b%b%b%b" % (
+    payload = b"%b%b%b%b" % (
         start,
         b"\x22\x08" + parent if parent else b"",
-        name,
-        _MIDDLE(0x30, kind, 0x39, start_ns, 0x41, end_ns if end_ns > start_ns else start_ns),
+        _TIMES(0x39, start_ns, 0x41, end_ns if end_ns > start_ns else start_ns),
         body,
-        _FLAGS[flags],
     )
-    return _SPAN_ENTRY + varint(len(payload)) + payload
+    return SPAN_ENTRY + varint(len(payload)) + payload
