@@ -59,7 +59,10 @@ class Entrance(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = made = cast(asyncio.Transport, transport)
         name = made.get_extra_info("peername")
-        host, port = (name[0], name[1]) if isinstance(name, tuple) else ("", 0)
+        if not isinstance(name, tuple):
+            made.abort()  # gone before it was accepted, and who it was nobody can say any more
+            return
+        host, port = name[0], name[1]
         if not self._door.trusted.hold(host):
             self._hand_over(self._factory(), b"")
             return

@@ -73,7 +73,7 @@ def nginx_server(folder: Path, files: Path) -> Iterator[int]:
     for part in (folder, files, *files.iterdir()):
         part.chmod(0o755)
     command = [program, "-p", folder, "-c", config, "-e", folder / "start.log", "-g", "user root;"]
-    with _running(command, folder, port):
+    with running_program(command, folder, port):
         yield port
 
 
@@ -86,7 +86,7 @@ def envoy_server(folder: Path, origin: int) -> Iterator[int]:
     config = folder / "envoy.json"
     config.write_text(json.dumps(_envoy(port, origin)))
     command = [program, "-c", config, "--concurrency", "1", "--disable-hot-restart", "-l", "warning"]
-    with _running(command, folder, port):
+    with running_program(command, folder, port):
         yield port
 
 
@@ -124,7 +124,7 @@ def _address(port: int) -> dict[str, Any]:
 
 
 @contextmanager
-def _running(command: list[Any], folder: Path, port: int) -> Iterator[None]:
+def running_program(command: list[Any], folder: Path, port: int) -> Iterator[None]:
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen([str(word) for word in command], stdout=output, stderr=output)

@@ -6,7 +6,7 @@
 from tests.tools.cache import ToolMissing, require, root
 from tests.tools.clients import curl_cffi, grpcload, h3load, pycurl, sslyze
 from tests.tools.collector import jaeger, jaeger_config
-from tests.tools.debian import chromium, curl, h2load, wrk
+from tests.tools.debian import chromium, curl, h2load, haproxy, wrk
 from tests.tools.ports import free_port
 from tests.tools.toolchains import asc, cargo, grpc_interop, h2spec, zig
 from tests.tools.wheels import caddy, envoy, nginx, traefik, wasm_tools
@@ -26,6 +26,7 @@ __all__ = [
     "h2load",
     "h2spec",
     "h3load",
+    "haproxy",
     "jaeger",
     "jaeger_config",
     "nginx",

@@ -24,6 +24,10 @@ def curl() -> Path:
     return _program("curl", "curl", "usr/bin/curl")
 
 
+def haproxy() -> Path:
+    return _program("haproxy", "haproxy", "usr/sbin/haproxy")
+
+
 def chromium() -> Path:
     """Start it with `--headless --no-sandbox`."""
     return _program("chromium", "chromium", "usr/lib/chromium/chromium")
