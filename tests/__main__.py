@@ -1,6 +1,7 @@
 """The test command: every phase of `tests.phases`, each with its seconds and its counts.
 
-`python -m tests` runs all, `python -m tests unit hostile` those. The last line is
+`python -m tests` runs all, `python -m tests unit hostile` those; with `--long` they do as much as
+`tests/amounts.py` says for it, and the phases that are only for it follow. The last line is
 `N passed, N failed, N skipped`; the exit status is 1 when anything failed.
 """
 
@@ -16,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tests.phases import PHASES, Static, Suite
+from tests.amounts import LONG
+from tests.phases import LONG_PHASES, PHASES, Static, Suite
 
 _TOP = Path(__file__).resolve().parent.parent
 
@@ -63,7 +65,7 @@ def _suite(phase: Suite) -> Counts:
         command = ["-m", "pytest", "-q", f"tests/{phase.name}", f"--junit-xml={report}"]
         if phase.processes:
             command += ["-n", str(phase.processes)]
-        status = _run(command, phase.timeout_s)
+        status = _run(command, phase.long_timeout_s if LONG else phase.timeout_s)
         counts = _read(report)
     if counts.passed + counts.failed < phase.floor:
         print(f"{phase.name}: only {counts.passed + counts.failed} tests ran, {phase.floor} are needed")
@@ -87,18 +89,26 @@ def _read(report: Path) -> Counts:
 
 
 def _chosen(names: list[str]) -> list[Static | Suite]:
-    known = [phase.name for phase in PHASES]
+    phases = [*PHASES, *(LONG_PHASES if LONG else ())]
+    known = [phase.name for phase in phases]
     unknown = [name for name in names if name not in known]
     if unknown:
         raise SystemExit(f"no such phase: {', '.join(unknown)} (known: {', '.join(known)})")
-    return [phase for phase in PHASES if not names or phase.name in names]
+    return [phase for phase in phases if not names or phase.name in names]
 
 
 def main() -> int:
     """Run the phases named on the command line, or all."""
+    names = sys.argv[1:]
+    if "--long" in names and not LONG:
+        # What reads it is imported by then, here and in every process of a phase.
+        os.execve(
+            sys.executable, [sys.executable, "-m", "tests", *names], {**os.environ, "EDGE_TEST_LONG": "1"}
+        )
+    names = [name for name in names if name != "--long"]
     totals = Counts()
     lines = []
-    for phase in _chosen(sys.argv[1:]):
+    for phase in _chosen(names):
         print(f"\n=== {phase.name}", flush=True)
         start = time.monotonic()
         counts = _static(phase) if isinstance(phase, Static) else _suite(phase)

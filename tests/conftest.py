@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
 
+from tests.amounts import LONG, amount
 from tests.tools.ports import free_port as _free_port
+
+# A run must not fail for an example that the one before it did not draw; the long run looks for such.
+hypothesis.settings.register_profile("same", derandomize=True)
+hypothesis.settings.register_profile("other", database=None, print_blob=True)
+hypothesis.settings.load_profile("other" if LONG else "same")
 
 
 @pytest.fixture
 def free_port() -> int:
     """A TCP port on 127.0.0.1 that was free a moment ago."""
     return _free_port()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In the long run every property gets more examples, however many it asked for."""
+    times = amount("examples of each property, times")
+    if times == 1:
+        return
+    known: set[int] = set()
+    for item in items:
+        test = getattr(item, "function", None)
+        given = getattr(test, "_hypothesis_internal_use_settings", None)
+        if given is not None and id(test) not in known:
+            known.add(id(test))
+            more = hypothesis.settings(given, max_examples=given.max_examples * times)
+            test._hypothesis_internal_use_settings = more  # type: ignore[union-attr]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

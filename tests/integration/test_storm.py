@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.amounts import amount
 from tests.integration.authority import HOSTS, Authority
 from tests.integration.raw_client import RawClient, request
 from tests.integration.running_edge import (
@@ -27,7 +28,7 @@ from tests.integration.running_edge import (
 from tests.integration.scripted_upstream import Conversation, reply, scripted
 
 SEED = 20261123
-OPERATIONS = 3000
+OPERATIONS = amount("storm: operations")
 TOGETHER = 40
 KEY = b"x-api-key: k"
 _BODY = b"b" * 100_000

@@ -17,6 +17,7 @@ from edge.head import RequestHead, ResponseHead
 from edge.upstream import Callouts, Cluster, TcpDialer
 from edge.upstream.h2 import STREAM_WINDOW_BYTES
 from edge.upstream.request import PooledRequest
+from tests.amounts import amount
 from tests.integration.fault_proxy import Fault, FaultProxy
 from tests.integration.h2_origin import BODY, H2Origin
 from tests.integration.upstream_exchange import LIVENESS_S, Exchange, run, until
@@ -282,7 +283,7 @@ def test_cancelling_while_connecting_leaves_nothing_behind() -> None:
     run(case)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(amount("storm of upstream HTTP/2: seeds")))
 def test_a_storm_of_everything_leaves_nothing_behind(seed: int) -> None:
     async def one(here: World, chance: random.Random) -> str:
         path = chance.choice([b"/body", b"/echo", b"/half", b"/hang", b"/refuse"])

@@ -10,13 +10,14 @@ from typing import Final
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from tests.amounts import amount
 from tests.hostile.fake_h2 import PREFACE
 from tests.hostile.fake_h2 import settings as settings_frame
 from tests.hostile.live_site import LiveSite, live_site
 from tests.property import test_h1_requests as h1
 from tests.property import test_h2_requests as h2
 
-EXAMPLES: Final = int(os.environ.get("EDGE_FUZZ_EXAMPLES", "2000")) // 2
+EXAMPLES: Final = amount("fuzz against a running edge: conversations a protocol")
 _BATCH: Final = 50
 _LATEST_S: Final = 30.0
 _fuzz = settings(

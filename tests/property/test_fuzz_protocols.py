@@ -1,39 +1,39 @@
 """Mutation fuzz of the three codecs: 0 malformed bytes upstream, 0 requests that became two, 0 surprises.
 
-EDGE_FUZZ_EXAMPLES sets how many examples each protocol gets. The default takes about a minute for
-each on an idle core; CI raises it to 20,000, the long run to ten times that.
+The conversations of a protocol are shared out to several tests by a checksum, so that none is
+played twice and all of them are counted. What fails is made smaller before it is shown.
 """
 
 from __future__ import annotations
 
-import os
-from collections import Counter
+from collections.abc import Callable
+from functools import cache
+from itertools import islice
 from typing import Final
+from zlib import crc32
 
 import pytest
-from aioquic.h3.connection import encode_frame
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from edge.model import Limits
+from tests.amounts import amount
 from tests.hostile.fake_h1 import Edge, FakeExchange, Seen, responses
 from tests.hostile.fake_h2 import H2Edge
-from tests.property import test_h1_requests as h1
-from tests.property import test_h2_requests as h2
-from tests.property import test_h3_requests as h3
-from tests.unit.codec.h3.world import GET
+from tests.property.mutation import Conversation, conversations, smallest
+from tests.property.test_h2_requests import GREETING
+from tests.unit.codec.h3.world import World
 
-EXAMPLES: Final = int(os.environ.get("EDGE_FUZZ_EXAMPLES", "4000"))
+EXAMPLES: Final = amount("fuzz: conversations a protocol")
+SHARES: Final = 4
+_BATCH: Final = 250
+_PROBE_EVERY: Final = 20
 _ANSWERED: Final = frozenset({200, 400, 405, 408, 413, 414, 417, 431, 501, 505})
-_fuzz = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-_done: Counter[str] = Counter()
+_LIMITS: Final = Limits(head_timeout_s=2.0, idle_timeout_s=4.0, body_idle_timeout_s=3.0)
+_OVERDUE_S: Final = 10.0
 
 
-def _judge(protocol: str, exchanges: list[FakeExchange]) -> int:
+def _judge(exchanges: list[FakeExchange]) -> int:
     """Every exchange is one well-formed request, or visibly not all of one; how many are whole."""
     whole = 0
     for exchange in exchanges:
@@ -48,61 +48,168 @@ def _judge(protocol: str, exchanges: list[FakeExchange]) -> int:
             assert seen.body == exchange.body
             whole += 1
         elif exchange.failed is None and head.upgrade is None:
-            assert not seen.complete
-    _done[protocol] += 1
+            # All the bytes that were announced may be here before their end is.
+            assert not seen.complete or head.length == len(exchange.body)
     return whole
 
 
-@_fuzz
-@given(h1.mutated(), h1.mutated() | st.just(b""))
-def _fuzz_h1(first: bytes, second: bytes) -> None:
-    edge = Edge()
-    edge.feed(first + second)
-    whole = _judge("h1", edge.exchanges)
+def _play_h1(conversation: Conversation) -> int:
+    edge = Edge(limits=_LIMITS)
+    for piece in conversation:
+        if edge.ended:
+            break
+        edge.feed(piece)
+    whole = _judge(edge.exchanges)
     answers = responses(edge.transport.written, tuple(each.head.method for each in edge.exchanges))
     assert sum(status == 200 for status, _, _ in answers) == whole
     assert {status for status, _, _ in answers} <= _ANSWERED
-    edge.wait(4_000.0)
+    edge.wait(_OVERDUE_S)
     assert edge.unhandled == []
+    assert _judge(edge.exchanges) == whole
+    return whole
 
 
-@_fuzz
-@given(h2.mutated(), h2.mutated() | st.just(b""))
-def _fuzz_h2(first: bytes, second: bytes) -> None:
-    edge = H2Edge(greet=False)
-    edge.send(h2._GREETING + first)
-    if not edge.ended:
-        edge.send(second)
-    whole = _judge("h2", edge.exchanges)
+def _play_h2(conversation: Conversation) -> int:
+    edge = H2Edge(limits=_LIMITS, greet=False)
+    edge.send(GREETING)
+    for piece in conversation:
+        if edge.ended:
+            break
+        edge.send(piece)
+    whole = _judge(edge.exchanges)
     if edge.goaway is None:
         assert sum(edge.status(stream_id) == 200 for stream_id in edge.heads) <= whole
-    edge.wait(4_000.0)
+    edge.wait(_OVERDUE_S)
     assert edge.unhandled == []
+    return whole
 
 
-_frames = st.lists(
-    st.one_of(
-        h3._fields.map(lambda fields: encode_frame(1, h3._section([*GET, *fields]))),
-        h3._fields.map(lambda fields: encode_frame(1, h3._section(fields))),
-        st.binary(max_size=20).map(lambda body: encode_frame(0, body)),
-        st.tuples(st.integers(0, 63), st.binary(max_size=9)).map(lambda pair: encode_frame(*pair)),
-    ),
-    min_size=1,
-    max_size=4,
-)
+class _H3:
+    """One world for many conversations: connections are kept while they live, as handshakes cost most."""
+
+    def __init__(self) -> None:
+        self.world = World(limits=_LIMITS)
+        self.client = self.world.client()
+        self.probe = self.world.client()
+        self.played = 0
+
+    def play(self, conversation: Conversation) -> int:
+        world = self.world
+        if self.client.closed is not None or not self._has_stream():
+            world.clients.pop(self.client.address, None)
+            self.client = world.client()
+        quic = self.client.quic
+        world.exchanges.clear()
+        stream_id = self.client.raw(b"", end=False)
+        for index, piece in enumerate(conversation):
+            stream = quic._streams.get(stream_id)
+            if stream is None or stream.sender._reset_error_code is not None:
+                break
+            quic.send_stream_data(stream_id, piece, index == len(conversation) - 1)
+            world.settle()
+        return self._settle()
+
+    def _has_stream(self) -> bool:
+        quic = self.client.quic
+        if quic._remote_max_streams_bidi <= quic._local_next_stream_id_bidi // 4:
+            self.world.advance(0.03)
+        return quic._remote_max_streams_bidi > quic._local_next_stream_id_bidi // 4
+
+    def _settle(self) -> int:
+        world = self.world
+        exchanges = list(world.exchanges)
+        assert len(exchanges) <= 1, "a request became two"
+        whole = _judge(exchanges)
+        assert world.unhandled == []
+        self.client.events.clear()
+        self.played += 1
+        if self.played % _PROBE_EVERY == 0:
+            if self.probe.closed is not None:
+                world.clients.pop(self.probe.address, None)
+                self.probe = world.client()
+            self.probe.events.clear()
+            assert self.probe.get() == (200, b"ok")
+            world.advance(0.03)
+        return whole
 
 
-@_fuzz
-@given(_frames, h3._edits, h3._cuts)
-def _fuzz_h3(frames: list[bytes], edits: list[tuple[int, int, bytes]], cuts: list[int]) -> None:
-    bench = h3._bench()
-    exchanges = bench.send(h3._mutated(b"".join(frames), edits), cuts)
-    assert len(exchanges) <= 1
-    bench.judge(exchanges)
-    _judge("h3", exchanges)
+@cache
+def _h3() -> _H3:
+    return _H3()
 
 
-@pytest.mark.parametrize("protocol", ["h1", "h2", "h3"])
-def test_nothing_malformed_gets_through_and_no_request_becomes_two(protocol: str) -> None:
-    {"h1": _fuzz_h1, "h2": _fuzz_h2, "h3": _fuzz_h3}[protocol]()
-    assert _done[protocol] >= EXAMPLES
+def _play_h3(conversation: Conversation) -> int:
+    return _h3().play(conversation)
+
+
+_PLAY: Final[dict[str, Callable[[Conversation], int]]] = {"h1": _play_h1, "h2": _play_h2, "h3": _play_h3}
+
+
+class _Share:
+    """The conversations of one test: those with its checksum, each once."""
+
+    def __init__(self, protocol: str, number: int) -> None:
+        self._protocol = protocol
+        self._number = number
+        self._play = _PLAY[protocol]
+        self.played: set[bytes] = set()
+        self.forwarded = 0
+        """Conversations of which a request went upstream whole."""
+
+    def run(self, seed: int) -> None:
+        """`_BATCH` conversations that were not played before."""
+        due = len(self.played) + _BATCH
+        for conversation in conversations(self._protocol, seed):
+            key = b"\0\xff\0".join(conversation)
+            if crc32(key) % SHARES == self._number and key not in self.played:
+                self.played.add(key)
+                try:
+                    self.forwarded += self._play(conversation) > 0
+                except Exception as error:
+                    least = smallest(conversation, self._fails)
+                    raise AssertionError(f"{self._protocol}, seed {seed}, smallest: {least!r}") from error
+                if len(self.played) == due:
+                    return
+
+    def _fails(self, conversation: Conversation) -> bool:
+        _h3.cache_clear()
+        try:
+            self._play(conversation)
+        except Exception:
+            return True
+        return False
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+@pytest.mark.parametrize("protocol", sorted(_PLAY))
+def test_nothing_malformed_gets_through_and_no_request_becomes_two(protocol: str, share: int) -> None:
+    mine = _Share(protocol, share)
+    batches = -(-EXAMPLES // (SHARES * _BATCH))
+
+    @settings(
+        max_examples=batches,
+        deadline=None,
+        database=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.integers(0, (1 << 64) - 1))
+    def fuzz(seed: int) -> None:
+        mine.run(seed)
+
+    fuzz()
+    assert len(mine.played) >= EXAMPLES // SHARES
+    assert 0.1 < mine.forwarded / len(mine.played) < 0.9, "neither all nor nothing is refused"
+
+
+@pytest.mark.parametrize("protocol", sorted(_PLAY))
+def test_a_seed_always_means_the_same_conversations(protocol: str) -> None:
+    first, again, other = (list(islice(conversations(protocol, seed), 40)) for seed in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_what_fails_is_shown_small() -> None:
+    conversation = (b"GET / HTTP/1.1\r\n", b"Host: a\r\nX-A: needle\r\n", b"\r\n")
+    least = smallest(conversation, lambda pieces: b"needle" in b"".join(pieces))
+    assert b"".join(least) == b"needle"

@@ -12,8 +12,8 @@ from tests.hostile.fake_h2 import GET, POST, PREFACE, H2Edge, Heads, data, frame
 from tests.hostile.fake_h2 import settings as settings_frame
 
 _SEEDS = [case.send for case in CASES if len(case.send(Heads())) < 600 and case.greet]
-_GREETING = PREFACE + settings_frame() + frame(4, b"", 0, 1)
-_SPECIAL = [
+GREETING = PREFACE + settings_frame() + frame(4, b"", 0, 1)
+SPECIAL = [
     *(GET[:2], GET, POST, [], [(b"host", b"b")], [(b"content-length", b"3")], [(b"x", b"a\r\nb")]),
     *([(b"transfer-encoding", b"chunked")], [(b":path", b"/\xff")], [(b"cookie", b"a")] * 3, [(b"te", b"x")]),
     *([(b"content-length", b"0")], [(b"X", b"y")], [(b":authority", b"b")], [(b"expect", b"100-continue")]),
@@ -30,7 +30,7 @@ def conversations(draw: st.DrawFn) -> bytes:
         what = draw(st.integers(0, 7))
         if what <= 2:
             fields = [
-                field for group in draw(st.lists(st.sampled_from(_SPECIAL), max_size=4)) for field in group
+                field for group in draw(st.lists(st.sampled_from(SPECIAL), max_size=4)) for field in group
             ]
             start = draw(st.sampled_from((GET, POST, [])))
             made += head(stream_id, [*start, *fields], draw(st.booleans()))
@@ -87,7 +87,7 @@ def _check(edge: H2Edge) -> list[tuple[bytes, bytes, bytes]]:
 @example(b"")
 def test_whatever_is_accepted_is_one_request_to_a_strict_upstream(piece: bytes) -> None:
     edge = H2Edge(greet=False)
-    edge.send(_GREETING + piece)
+    edge.send(GREETING + piece)
     _check(edge)
     edge.wait(4000.0)
     assert edge.unhandled == []
@@ -97,8 +97,8 @@ def test_whatever_is_accepted_is_one_request_to_a_strict_upstream(piece: bytes) 
 @given(mutated(), st.integers(1, 40))
 def test_pieces_make_no_difference_to_what_is_forwarded(piece: bytes, step: int) -> None:
     whole, parts = H2Edge(greet=False), H2Edge(greet=False)
-    whole.send(_GREETING + piece)
-    parts.send(_GREETING)
+    whole.send(GREETING + piece)
+    parts.send(GREETING)
     for at in range(0, len(piece), step):
         if parts.ended:
             break
@@ -113,7 +113,7 @@ def test_the_oracle_forwards_nothing_that_the_engine_refuses(piece: bytes) -> No
     """Where ngh2 and h2 differ it is in how they refuse, never in what a request is."""
     native, pure = H2Edge(greet=False), H2Edge(greet=False, engine=PureEngine)
     for edge in (native, pure):
-        edge.send(_GREETING)
+        edge.send(GREETING)
         edge.send(piece)
     if native.goaway is None and pure.goaway is None:
         assert _check(native) == _check(pure)

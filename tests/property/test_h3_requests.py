@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from itertools import pairwise
 
@@ -17,40 +16,19 @@ from edge.syntax import HOP_BY_HOP
 from tests.hostile.fake_h1 import FakeExchange, Seen
 from tests.unit.codec.h3.world import GET, World
 
-EXAMPLES = int(os.environ.get("EDGE_H3_EXAMPLES", "400"))
-_quick = settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=False
-)
+EXAMPLES = 400
+_quick = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-_names = st.sampled_from(
-    [b":method", b":path", b":scheme", b":authority", b":protocol", b":status", b"host", b"content-length",
-     b"transfer-encoding", b"connection", b"te", b"cookie", b"expect", b"x-a", b"X-B", b"x y", b"upgrade"]
-)  # fmt: skip
-_values = st.one_of(
-    st.sampled_from(
-        [
-            b"",
-            b"GET",
-            b"CONNECT",
-            b"/",
-            b"/../a",
-            b"//x",
-            b"*",
-            b"https",
-            b"a",
-            b"a:80",
-            b"5",
-            b"chunked",
-            b"trailers",
-            b"websocket",
-            b"x\r\ny: z",
-            b"GET / HTTP/1.1\r\nhost: a\r\n\r\n",
-            b"\xff",
-            b"100-continue",
-        ]
-    ),
-    st.binary(max_size=12),
-)
+NAMES = [
+    b":method", b":path", b":scheme", b":authority", b":protocol", b":status", b"host", b"content-length",
+    b"transfer-encoding", b"connection", b"te", b"cookie", b"expect", b"x-a", b"X-B", b"x y", b"upgrade",
+]  # fmt: skip
+VALUES = [
+    b"", b"GET", b"CONNECT", b"/", b"/../a", b"//x", b"*", b"https", b"a", b"a:80", b"5", b"chunked",
+    b"trailers", b"websocket", b"x\r\ny: z", b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", b"\xff", b"100-continue",
+]  # fmt: skip
+_names = st.sampled_from(NAMES)
+_values = st.one_of(st.sampled_from(VALUES), st.binary(max_size=12))
 _fields = st.lists(st.tuples(_names, _values), max_size=5)
 _Edits = list[tuple[int, int, bytes]]
 _edits: st.SearchStrategy[_Edits] = st.lists(
@@ -71,7 +49,7 @@ def _pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(marks)] or [b""]
 
 
-def _section(fields: list[Field]) -> bytes:
+def literal_section(fields: list[Field]) -> bytes:
     return b"\0\0" + b"".join(literal(*field) for field in fields)
 
 
@@ -126,7 +104,7 @@ def test_mutated_streams_give_one_well_formed_request_or_none(
     added: list[Field], body: bytes, edits: _Edits, cuts: list[int]
 ) -> None:
     section = Encoder().encode(0, [*GET[:1], (b":path", b"/x"), *GET[1:3], (b"x-a", b"b")])[1]
-    stream = encode_frame(1, section + _section(added)[2:]) + encode_frame(0, body)
+    stream = encode_frame(1, section + literal_section(added)[2:]) + encode_frame(0, body)
     bench = _bench()
     bench.judge(bench.send(_mutated(stream, edits), cuts))
 
@@ -136,9 +114,9 @@ def test_mutated_streams_give_one_well_formed_request_or_none(
 def test_any_fields_give_one_well_formed_request_or_none(
     fields: list[Field], trailers: list[Field], body: bytes, cuts: list[int]
 ) -> None:
-    stream = encode_frame(1, _section([*GET, *fields])) + encode_frame(0, body)
+    stream = encode_frame(1, literal_section([*GET, *fields])) + encode_frame(0, body)
     if trailers:
-        stream += encode_frame(1, _section(trailers))
+        stream += encode_frame(1, literal_section(trailers))
     bench = _bench()
     bench.judge(bench.send(stream, cuts))
 
@@ -147,10 +125,10 @@ def test_any_fields_give_one_well_formed_request_or_none(
 @given(st.lists(st.binary(max_size=40), max_size=5), st.booleans(), _cuts)
 def test_pieces_change_nothing(chunks: list[bytes], trailers: bool, cuts: list[int]) -> None:
     fields = [(b":method", b"POST"), *GET[1:], (b"x-a", b"b")]
-    stream = encode_frame(1, _section(fields)) + encode_frame(0x21, b"grease")
+    stream = encode_frame(1, literal_section(fields)) + encode_frame(0x21, b"grease")
     stream += b"".join(encode_frame(0, chunk) for chunk in chunks)
     if trailers:
-        stream += encode_frame(1, _section([(b"x-sum", b"1")]))
+        stream += encode_frame(1, literal_section([(b"x-sum", b"1")]))
     bench = _bench()
     (one,), (other,) = bench.send(stream, []), bench.send(stream, cuts)
     assert one.body == other.body == b"".join(chunks)
@@ -163,7 +141,7 @@ def test_pieces_change_nothing(chunks: list[bytes], trailers: bool, cuts: list[i
 @given(st.lists(st.tuples(st.binary(min_size=1, max_size=9), st.binary(max_size=300)), max_size=30))
 def test_lines_are_counted_as_they_were_encoded(fields: list[Field]) -> None:
     fields = [field for field in fields if field[0] not in HOP_BY_HOP]
-    for section in (encode_trailers(fields), _section(fields)):
+    for section in (encode_trailers(fields), literal_section(fields)):
         assert not lines_exceed(section, len(fields))
         assert lines_exceed(section, len(fields) - 1) is bool(fields)
 

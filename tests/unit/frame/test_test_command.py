@@ -9,7 +9,8 @@ import pytest
 
 import tests.__main__ as command
 from tests.__main__ import Counts
-from tests.phases import PHASES, Static, Suite
+from tests.amounts import AMOUNTS, LONG, amount
+from tests.phases import LONG_PHASES, PHASES, Static, Suite
 
 Outcome = Callable[..., None]
 
@@ -78,7 +79,30 @@ def test_an_unknown_phase_is_named() -> None:
 
 def test_phases_run_in_their_order() -> None:
     assert [phase.name for phase in command._chosen(["hostile", "lint"])] == ["lint", "hostile"]
+    assert command._chosen([]) == [*PHASES, *(LONG_PHASES if LONG else ())]
+
+
+def test_the_long_run_has_its_phases_behind_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    soak = Suite("soak", floor=1)
+    monkeypatch.setattr(command, "LONG_PHASES", (soak,))
+    monkeypatch.setattr(command, "LONG", False)
     assert command._chosen([]) == list(PHASES)
+    monkeypatch.setattr(command, "LONG", True)
+    assert command._chosen([]) == [*PHASES, soak]
+
+
+def test_the_long_run_does_at_least_as_much_of_everything() -> None:
+    assert all(0 < every_run <= long_run for every_run, long_run in AMOUNTS.values())
+    fuzz = AMOUNTS["fuzz: conversations a protocol"]
+    assert fuzz == (20_000, 200_000)
+    assert amount("fuzz: conversations a protocol") == fuzz[LONG]
+
+
+def test_continuous_integration_runs_the_command_of_the_readme() -> None:
+    top = command._TOP
+    readme = (top / "README.md").read_text()
+    (tests,) = [line for line in readme.splitlines() if line.endswith(".venv/bin/python -m tests")]
+    assert (top / ".ci" / "run").read_text().splitlines()[-1] == tests
 
 
 def test_every_folder_of_tests_has_its_phase() -> None:
@@ -86,11 +110,14 @@ def test_every_folder_of_tests_has_its_phase() -> None:
         path.parts[len(command._TOP.parts) + 1] for path in (command._TOP / "tests").rglob("test_*.py")
     }
     # The bench takes an hour and compares machines, not sources: it has a command of its own.
-    assert folders - {"bench"} == {phase.name for phase in PHASES if isinstance(phase, Suite)}
+    assert folders - {"bench"} == {
+        phase.name for phase in (*PHASES, *LONG_PHASES) if isinstance(phase, Suite)
+    }
 
 
 def test_the_last_line_is_plain(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(command, "PHASES", (Static("one", ()), Static("two", ())))
+    monkeypatch.setattr(command, "LONG_PHASES", ())
     monkeypatch.setattr(command, "_run", lambda _arguments, _timeout_s: 0)
     monkeypatch.setattr("sys.argv", ["tests"])
     assert command.main() == 0
