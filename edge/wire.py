@@ -162,6 +162,10 @@ class FrameReader:
     def feed(self, data: bytes) -> list[tuple[bytes, int]]:
         """Complete (payload, number of descriptors) so far, in order. Raises FrameError."""
         buffer = self._buffer
+        if not buffer and len(data) >= HEADER.size:
+            size, descriptors = HEADER.unpack_from(data)
+            if len(data) == HEADER.size + size <= HEADER.size + self._limit_bytes and not descriptors:
+                return [(data[HEADER.size :], 0)]  # exactly one frame, as nearly always
         buffer += data
         frames = []
         start = 0

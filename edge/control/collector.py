@@ -53,8 +53,9 @@ class Collector:
         """A message that is not the keeper's own affair."""
         if isinstance(message, wire.Spans):
             self.worker_dropped += max(message.dropped, 0)
-            self.ring.add(message)
-            if self._exporter is not None:
+            if not self.ring.add(message):
+                self.worker_dropped += max(message.count, 0)
+            elif self._exporter is not None:
                 self._exporter.submit(message)
         elif isinstance(message, wire.Counters):
             self.metrics.update(message)

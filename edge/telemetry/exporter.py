@@ -16,7 +16,6 @@ from typing import Final
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from edge.telemetry.batch import is_sound
 from edge.telemetry.environment import ExportSettings
 from edge.telemetry.framing import request_body
 from edge.telemetry.poster import Answer, Poster, PostFailed
@@ -65,15 +64,10 @@ class Exporter:
         self._task = asyncio.get_running_loop().create_task(self._run(), name="otlp exporter")
 
     def submit(self, batch: Spans) -> None:
-        """Queue a batch, or drop and count it. Never blocks, never raises."""
+        """Queue a batch that is sound, or drop and count it. Never blocks, never raises."""
         full = self._queued + batch.count > self._settings.queue_spans
-        if (
-            full
-            or self._queued_bytes + len(batch.payload) > QUEUE_BYTES
-            or self._closing
-            or not is_sound(batch)
-        ):
-            self.dropped += max(batch.count, 0)
+        if full or self._queued_bytes + len(batch.payload) > QUEUE_BYTES or self._closing:
+            self.dropped += batch.count
             return
         self._queue.append(batch)
         self._queued += batch.count
@@ -103,7 +97,7 @@ class Exporter:
                 await self._wake.wait()
             batches, count = self._take()
             try:
-                body = request_body(self._framing, (batch.payload for batch in batches))
+                body = request_body(self._framing, [batch.payload for batch in batches])
                 if self._compress:
                     body = await asyncio.to_thread(gzip.compress, body, 1)
                 taken = await self._deliver(body, count)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from edge.telemetry.protobuf import delimited
+from edge.telemetry.protobuf import varint
 
 
-def request_body(framing: tuple[bytes, bytes], payloads: Iterable[bytes]) -> bytes:
-    """An `ExportTraceServiceRequest` around payloads of `wire.Spans`."""
+def request_body(framing: tuple[bytes, bytes], payloads: Sequence[bytes]) -> bytes:
+    """An `ExportTraceServiceRequest` around payloads of `wire.Spans`, which are copied once."""
     resource, scope = framing
-    scope_spans = delimited(b"\x12", b"".join((scope, *payloads)))
-    return delimited(b"\x0a", resource + scope_spans)
+    size = len(scope) + sum(map(len, payloads))
+    before = resource + b"\x12" + varint(size)
+    return b"".join((b"\x0a", varint(len(before) + size), before, scope, *payloads))

@@ -28,11 +28,11 @@ class Ring:
         self._spans = 0
         self._bytes = 0
 
-    def add(self, batch: Spans) -> None:
-        """Keep a batch; costs nothing but memory until it is read."""
+    def add(self, batch: Spans) -> bool:
+        """Keep a batch, which costs nothing but memory until it is read; False when it is not sound."""
         if not is_sound(batch):
             self.malformed += 1
-            return
+            return False
         self._batches.append(batch)
         self._spans += batch.count
         self._bytes += len(batch.payload)
@@ -40,6 +40,7 @@ class Ring:
             oldest = self._batches.popleft()
             self._spans -= oldest.count
             self._bytes -= len(oldest.payload)
+        return True
 
     def traces(self, limit: int = 100) -> list[Shown]:
         """The newest `limit` traces, newest first, as plain data for JSON.

@@ -92,12 +92,16 @@ class Tracer:
             except (ValueError, TypeError, AttributeError, struct.error):
                 self.dropped += trace.span_count()  # one trace with odd values must not cost the others
                 continue
-            for entry in spans:
-                if len(entries) >= BATCH_SPANS or size + len(entry) > BATCH_BYTES:
-                    self._seal(entries)
-                    entries, size = [], 0
-                entries.append(entry)
-                size += len(entry)
+            fresh = sum(map(len, spans))
+            if fresh > BATCH_BYTES:
+                for entry in spans:
+                    self._seal([entry])
+                continue
+            if len(entries) + len(spans) > BATCH_SPANS or size + fresh > BATCH_BYTES:
+                self._seal(entries)
+                entries, size = [], 0
+            entries += spans
+            size += fresh
         if entries:
             self._seal(entries)
 
