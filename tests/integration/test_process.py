@@ -25,10 +25,9 @@ from tests.integration.running_edge import (
     within,
 )
 from tests.integration.scripted_upstream import Conversation, Upstream, reply, scripted
+from tests.integration.steady_clients import SteadyClient, answered, steady_clients
 from tests.tools import free_port
 
-CLIENTS = 8
-"""Of each kind: with one connection for all requests, and with one for each."""
 GRACE_S = 5
 RESTART_S = 20.0
 """Twenty times what is promised: the machine may be busy."""
@@ -73,78 +72,17 @@ def _config(upstream: int) -> Configuration:
     )
 
 
-class _Client:
-    """Asks until told to stop or refused; `failures` are requests that got no whole 200."""
-
-    def __init__(self, port: int, keep: bool) -> None:
-        self.answers = 0
-        self.failures: list[str] = []
-        self.closed_idle = 0
-        """The kept connection was closed before a byte of an answer: RFC 9112 §9.3.1 lets clients retry."""
-        self.refused = False
-        self._port = port
-        self._keep = keep
-
-    async def run(self, stop: asyncio.Event) -> None:
-        while not stop.is_set() and not self.refused:
-            try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-            except ConnectionRefusedError:
-                self.refused = True
-                return
-            await self._use(reader, writer, stop)
-            writer.close()
-
-    async def _use(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stop: asyncio.Event
-    ) -> None:
-        used = 0
-        while not stop.is_set():
-            head = b""
-            try:
-                writer.write(request(b"/", KEY))
-                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
-                body = await reader.readexactly(5)
-                assert (head.split(b" ")[1], body) == (b"200", b"hello"), head
-            except (asyncio.IncompleteReadError, ConnectionError) as error:
-                partial = head or getattr(error, "partial", b"")
-                if used and not partial:
-                    self.closed_idle += 1
-                else:
-                    self.failures.append(f"{error!r} after {used} answers")
-                return
-            except AssertionError as error:
-                self.failures.append(str(error))
-                return
-            self.answers += 1
-            used += 1
-            if not self._keep or b"connection: close" in head.lower():
-                return
-
-
-def _clients(port: int) -> list[_Client]:
-    return [_Client(port, keep) for keep in (True, False) for _ in range(CLIENTS)]
-
-
-async def _answered(clients: list[_Client], more: int) -> None:
-    """Until each has had `more` answers from now on."""
-    wanted = {client: client.answers + more for client in clients}
-    async with asyncio.timeout(60):
-        while any(client.answers < count for client, count in wanted.items()):
-            await asyncio.sleep(0.01)
-
-
 def test_a_killed_worker_costs_only_what_was_in_flight(
     tmp_path: Path, edge_state: Path, upstream: Upstream
 ) -> None:
-    async def load(edge: EdgeProcess) -> tuple[list[_Client], float]:
-        clients, stop = _clients(edge.web), asyncio.Event()
+    async def load(edge: EdgeProcess) -> tuple[list[SteadyClient], float]:
+        clients, stop = steady_clients(edge.web, KEY), asyncio.Event()
         running = [asyncio.create_task(client.run(stop)) for client in clients]
-        await _answered(clients, 5)
+        await answered(clients, 5)
         first = edge.worker_pid
         began = time.monotonic()
         os.kill(first, signal.SIGKILL)
-        await _answered(clients, 5)
+        await answered(clients, 5)
         took_s = time.monotonic() - began
         stop.set()
         await asyncio.gather(*running)
@@ -162,10 +100,10 @@ def test_a_killed_worker_costs_only_what_was_in_flight(
 def test_an_end_under_load_fails_no_request(
     tmp_path: Path, edge_state: Path, upstream: Upstream, released: threading.Event
 ) -> None:
-    async def load(edge: EdgeProcess) -> tuple[list[_Client], bytes]:
-        clients, stop = _clients(edge.web), asyncio.Event()
+    async def load(edge: EdgeProcess) -> tuple[list[SteadyClient], bytes]:
+        clients, stop = steady_clients(edge.web, KEY), asyncio.Event()
         running = [asyncio.create_task(client.run(stop)) for client in clients]
-        await _answered(clients, 5)
+        await answered(clients, 5)
         reader, writer = await asyncio.open_connection("127.0.0.1", edge.web)
         writer.write(request(b"/slow", KEY))
         while not any(each.target == b"/slow" for each in upstream.requests):
