@@ -38,6 +38,17 @@ class Authority:
                 blob.write_to_path(str(files[0]), append=bool(number))
         return {"certFile": str(files[0]), "keyFile": str(files[1]), "hostnames": [host]}
 
+    def renew(self) -> None:
+        """New certificates and keys in the files that there are, each file replaced at once."""
+        for host in HOSTS:
+            files = [self._folder / f"{host}.pem", self._folder / f"{host}.key"]
+            leaf = self._authority.issue_cert(host)
+            contents = [b"".join(blob.bytes() for blob in leaf.cert_chain_pems), leaf.private_key_pem.bytes()]
+            for file, content in zip(files, contents, strict=True):
+                fresh = file.with_suffix(file.suffix + ".new")
+                fresh.write_bytes(content)
+                fresh.replace(file)
+
     def client(self, *protocols: str) -> ssl.SSLContext:
         """A context that trusts this authority only."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
