@@ -8,13 +8,12 @@ is dropped. Nothing here raises: what cannot be read ends the walk at the last h
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
 from typing import Final
 
 from edge import model
 from edge.errors import BadRequest
 from edge.exchange.identity import ClientIdentity
-from edge.exchange.networks import Networks
+from edge.exchange.networks import Networks, plain_address
 from edge.exchange.seams import Connection
 from edge.head import Fields, RequestHead
 from edge.syntax import TOKEN, canonical_authority
@@ -109,7 +108,7 @@ def read_address(text: bytes) -> Address | None:
         return None
     number = int(port or 0)
     try:
-        return (str(ip_address(host)), number) if number <= _MAX_PORT else None
+        return (str(plain_address(host)), number) if number <= _MAX_PORT else None
     except ValueError:
         return None
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
 KNOWN_ADDRESSES: Final = 1024
 """Addresses of which the answer is remembered."""
+
+
+def plain_address(text: str) -> IPv4Address | IPv6Address:
+    """An IPv4 address that is written as IPv6 comes out as what it is. Raises ValueError."""
+    address = ip_address(text)
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return address if mapped is None else mapped
 
 
 class Networks:
@@ -33,9 +40,7 @@ class Networks:
 
     def _find(self, host: str) -> bool:
         try:
-            address = ip_address(host)
+            address = plain_address(host)
         except ValueError:
             return False
-        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
         return any(address in network for network in self._networks)

@@ -8,7 +8,7 @@ import pytest
 import trustme
 
 from edge import model
-from edge.listen import openssl, tls
+from edge.listen import context, openssl, tls
 
 AUTHORITY = trustme.CA()
 
@@ -84,3 +84,87 @@ def test_a_group_outside_the_profile_is_refused() -> None:
     theirs.set_ecdh_curve("secp521r1")
     with pytest.raises(ssl.SSLError):
         handshake(server(["http/1.1"]), theirs)
+
+
+def connect(ours: ssl.SSLContext, theirs: ssl.SSLContext, session: ssl.SSLSession | None) -> ssl.SSLObject:
+    """The client's side after a handshake in memory, its ticket read."""
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server_side = ours.wrap_bio(up, down, server_side=True)
+    client_side = theirs.wrap_bio(down, up, server_hostname="edge.example", session=session)
+    for side in (client_side, server_side) * 3:
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+    server_side.write(b"x")
+    assert client_side.read(1) == b"x"
+    return client_side
+
+
+KEYS = [bytes([number]) * openssl.TICKET_KEY_BYTES for number in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_ticket_is_good_wherever_its_key_is_known(version: ssl.TLSVersion) -> None:
+    made = AUTHORITY.issue_cert("edge.example")
+    chain = b"".join(pem.bytes() for pem in made.cert_chain_pems)
+    certificate = model.Certificate(
+        hostnames=["edge.example"], chain_pem=chain, key_pem=made.private_key_pem.bytes()
+    )
+    one, two = (tls.server_context([certificate], ["http/1.1"], scope="web") for _ in range(2))
+    elsewhere = tls.server_context([certificate], ["http/1.1"], scope="other")
+    theirs = client([])
+    theirs.minimum_version = theirs.maximum_version = version
+
+    def resumed(server: ssl.SSLContext, session: ssl.SSLSession | None) -> bool:
+        return bool(connect(server, theirs, session).session_reused)
+
+    context.set_ticket_keys([KEYS[0]])
+    old = connect(one, theirs, None).session
+    assert resumed(one, old)
+    assert resumed(two, old), "the keys are the same"
+    assert not resumed(elsewhere, old), "another listener"
+    context.set_ticket_keys([KEYS[1], KEYS[0]])
+    assert resumed(two, old), "the key before is still taken"
+    new = connect(one, theirs, None).session
+    assert resumed(two, new)
+    late = tls.server_context([certificate], ["http/1.1"], scope="web")
+    assert resumed(late, new), "a context that was made later"
+    context.set_ticket_keys([KEYS[1]])
+    assert resumed(one, new)
+    assert not resumed(one, old), "the first key is gone"
+    context.set_ticket_keys([KEYS[2]])
+    assert not resumed(two, new)
+
+
+def test_a_profile_decides_versions_suites_and_groups() -> None:
+    made = AUTHORITY.issue_cert("edge.example")
+    chain = b"".join(pem.bytes() for pem in made.cert_chain_pems)
+    certificate = model.Certificate(
+        hostnames=["edge.example"], chain_pem=chain, key_pem=made.private_key_pem.bytes()
+    )
+    profile = model.TlsProfile(
+        maximum="1.2",
+        suites=["ECDHE-ECDSA-AES256-GCM-SHA384"],
+        groups=["P-521"],
+        suites_13=["TLS_AES_256_GCM_SHA384"],
+    )
+    ours = tls.server_context([certificate], ["http/1.1"], profile)
+    _, side = handshake(ours, client([]))
+    assert side.version() == "TLSv1.2"
+    assert side.cipher() == ("ECDHE-ECDSA-AES256-GCM-SHA384", "TLSv1.2", 256)
+    theirs = client([])
+    theirs.set_ecdh_curve("prime256v1")
+    with pytest.raises(ssl.SSLError):
+        handshake(ours, theirs)
+
+
+def test_a_name_that_openssl_does_not_know_is_said() -> None:
+    made = AUTHORITY.issue_cert("edge.example")
+    chain = b"".join(pem.bytes() for pem in made.cert_chain_pems)
+    certificate = model.Certificate(hostnames=[], chain_pem=chain, key_pem=made.private_key_pem.bytes())
+    for profile in (model.TlsProfile(groups=["P-1"]), model.TlsProfile(suites_13=["TLS_NONE"])):
+        with pytest.raises(tls.CannotListen):
+            tls.server_context([certificate], ["http/1.1"], profile)
+    _, side = handshake(tls.server_context([certificate], ["http/1.1"]), client([]))
+    assert side.version() == "TLSv1.3", "no error is left behind"
