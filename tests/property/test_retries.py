@@ -162,6 +162,7 @@ def _check(it: Conversation, policy: model.Retry, method: bytes, body: bytes, le
     assert calls == [] or not left or endings == []
     if endings and endings[0][0] != "failed":
         assert it.exchange.body in (b"hello", b"busy")
+    assert not any(call[:2] == ("failed", "EdgeError") for call in calls), "a body was not sent whole"
     reached = 0
     for data in it.sent.values():
         for text in data.split(method + b" / HTTP/1.1\r\n")[1:]:
