@@ -74,7 +74,7 @@ class SharedData:
             os.close(descriptor)
 
     def damage(self) -> tuple[int, int]:
-        """How often a process died while it wrote, and how often something was lost by damage."""
+        """How often this process found that another died while it wrote, and that all was lost by damage."""
         logs = [state.log for state in self._by_number.values()]
         return sum(log.torn for log in logs), sum(log.emptied for log in logs)
 

@@ -7,7 +7,7 @@ The word COMMIT says all: its upper 32 bits are the epoch, whose lowest bit is t
 lower 32 bits how much of that half counts. It is stored last and in one piece, so what a holder of
 the lock wrote before it died is either there whole or not at all. GENERATION is odd while somebody
 writes: one who finds it odd under the lock knows that a holder died, and counts that. Everybody
-checks what it reads; a log that cannot be right is emptied and counted.
+checks what it reads; a log that cannot be right is emptied and counted, by whoever finds it.
 
 Readers take no lock. A record is `crc32, size, payload`, padded to 8 bytes. A full half is
 rewritten into the other by whoever knows all of it.
@@ -35,7 +35,7 @@ WAIT_S: Final = 0.02
 """In all; a holder works for microseconds, but on a busy machine it may be waiting for its turn."""
 _NAP_S: Final = 0.0002
 
-_GENERATION, _COMMIT, _TORN, _EMPTIED = range(4)
+_GENERATION, _COMMIT = range(2)
 _USED: Final = 0xFFFFFFFF
 _RECORD: Final = Struct("<II")
 _FLOCK: Final = Struct("hhxxxxqqixxxx")
@@ -60,6 +60,10 @@ class SharedLog:
         self._memory = memoryview(mmap.mmap(self._file, AREA_BYTES))
         self._words = self._memory[:64].cast("Q")
         self._patient = True
+        self.torn = 0
+        """How often this one found that a process died while it wrote; nothing committed was lost."""
+        self.emptied = 0
+        """How often this one found a log that cannot be right, and began it anew."""
 
     def __del__(self) -> None:
         os.close(self._file)
@@ -68,16 +72,6 @@ class SharedLog:
     def commit(self) -> int:
         """Changes whenever anything does."""
         return self._words[_COMMIT]
-
-    @property
-    def torn(self) -> int:
-        """How often a process died while it wrote; nothing committed was lost."""
-        return self._words[_TORN]
-
-    @property
-    def emptied(self) -> int:
-        """How often the log could not be read and was begun anew."""
-        return self._words[_EMPTIED]
 
     # ---- the lock
 
@@ -90,7 +84,7 @@ class SharedLog:
         self._patient = True
         words = self._words
         if words[_GENERATION] & 1:
-            words[_TORN] += 1
+            self.torn += 1
             words[_GENERATION] += 1
         return True
 
@@ -173,7 +167,7 @@ class SharedLog:
 
     def empty(self) -> int:
         """Begin anew, and count that."""
-        self._words[_EMPTIED] += 1
+        self.emptied += 1
         return self.rewrite([])
 
     def _store(self, epoch: int, at: int, data: bytes) -> int:

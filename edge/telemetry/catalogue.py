@@ -52,6 +52,11 @@ CATALOGUE: Final[dict[str, Entry]] = {
     "edge.filter.cpu": Entry(Kind.COUNTER, "s", "CPU time charged to filters"),
     "edge.filter.memory": Entry(Kind.GAUGE, "By", "Linear memory of live instances"),
     "edge.filter.instances": Entry(Kind.GAUGE, "{instance}", "Instances by state"),
+    "edge.filter.shared.damage": Entry(
+        Kind.COUNTER,
+        "{find}",
+        "Shared data found torn by the death of a worker (nothing is lost) or emptied because it was broken",
+    ),
     "edge.filter.guest.counter": Entry(Kind.COUNTER, "1", "Counters that filters define"),
     "edge.filter.guest.gauge": Entry(Kind.GAUGE, "1", "Gauges that filters define"),
     "edge.filter.guest.histogram": Entry(

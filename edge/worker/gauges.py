@@ -66,6 +66,12 @@ class Gauges:
             metrics.memory.value = figures.memory_bytes
             metrics.instances.value = figures.instances
 
+    def shared(self, torn: int, emptied: int) -> None:
+        """What was found of shared data since the start."""
+        for kind, number in (("torn", torn), ("emptied", emptied)):
+            if number:
+                self._registry.counter("edge.filter.shared.damage", (("kind", kind),)).value = number
+
     def lost_lines(self, access: int, own: int) -> None:
         """Log lines dropped since the start: of the access log, and of everything else."""
         for log, number in (("access", access), ("edge", own)):

@@ -158,6 +158,7 @@ class Worker:
         gauges.connections(connections)
         gauges.upstreams(active.clusters if active else {})
         gauges.filters(self._filters.figures())
+        gauges.shared(*self._shared.damage())
         gauges.lost_lines(sum(log.dropped for log in self._builder.access_logs.values()), self._lines.dropped)
         for samples in self._registry.parts():
             self._link.send(wire.Counters(self._number, samples))
