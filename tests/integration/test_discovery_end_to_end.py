@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.dns_server import DnsServer
-from tests.integration.running_edge import Configuration, EdgeProcess, configuration, rule, running_edge, within
+from tests.integration.running_edge import (
+    Configuration,
+    EdgeProcess,
+    configuration,
+    rule,
+    running_edge,
+    within,
+)
 
 DEADLINE_S = 60.0
 
@@ -88,7 +95,7 @@ def dns_server() -> Iterator[DnsServer]:
 def found_by_name(dns: DnsServer, port: int, **cluster: Any) -> Configuration:
     made = configuration({"shop": [port]}, [rule("shop")])
     made["clusters"][0] |= {"discovery": {"type": "DNS", "host": "shop.test", "port": port}} | cluster
-    return made | {"dns": {"nameservers": [f"127.0.0.1:{dns.port}"], "timeout": "300ms"}}
+    return made | {"dns": {"nameservers": [f"127.0.0.1:{dns.port}"], "timeout": "1s"}}
 
 
 def get(edge: EdgeProcess) -> tuple[int, str]:
@@ -146,14 +153,17 @@ def test_requests_follow_a_name_and_survive_its_name_server(tmp_path: Path, edge
 
 
 def test_a_name_that_is_not_known_yet_is_503_until_it_is(tmp_path: Path, edge_state: Path) -> None:
-    with dns_server() as dns, servers() as (server, _):
-        with running_edge(tmp_path / "edge", found_by_name(dns, server.port), edge_state) as edge:
-            assert get(edge)[0] == 503
-            assert "shop.test: no such name" in edge.errors
-            dns.records["shop.test"] = (60, ["127.0.0.1"])
-            for _ in within(DEADLINE_S, "the name is known"):
-                if get(edge)[0] == 200:
-                    break
+    with (
+        dns_server() as dns,
+        servers() as (server, _),
+        running_edge(tmp_path / "edge", found_by_name(dns, server.port), edge_state) as edge,
+    ):
+        assert get(edge)[0] == 503
+        assert "shop.test: no such name" in edge.errors
+        dns.records["shop.test"] = (60, ["127.0.0.1"])
+        for _ in within(DEADLINE_S, "the name is known"):
+            if get(edge)[0] == 200:
+                break
 
 
 def test_an_endpoint_that_is_unwell_gets_no_requests_until_it_is_well(

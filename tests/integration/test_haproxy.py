@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -126,7 +126,8 @@ def _die(node: EdgeProcess) -> None:
     """Supervisor and worker at once, by SIGKILL."""
     worker = node.worker_pid
     node.process.send_signal(signal.SIGKILL)
-    os.kill(worker, signal.SIGKILL)
+    with suppress(ProcessLookupError):  # it does not outlive its supervisor
+        os.kill(worker, signal.SIGKILL)
     node.process.wait()
 
 
