@@ -101,12 +101,12 @@ def _envoy(world: World, setting: Setting, folder: Path, port: int) -> Group:
     return Group(command, world.server_core, folder / "output")
 
 
-def edge(name: str, python: Path, top: Path) -> Peer:
+def edge(name: str, python: Path, top: Path, workers: int = 1) -> Peer:
     """edge of the sources in `top`, run by the interpreter `python`."""
 
     def start(world: World, setting: Setting, folder: Path, port: int) -> Group:
         config = _edge_config(world, setting, folder, port)
-        command = [python, "-m", "edge", "run", "-c", config, "--workers", "1"]
+        command = [python, "-m", "edge", "run", "-c", config, "--workers", workers]
         state = ["--state-dir", folder / "state"]
         return Group([*command, *state], world.server_core, folder / "output", cwd=top)
 
