@@ -55,7 +55,7 @@ class Cell:
             "group_response_head",
             "inline",
         ),
-        *("instances", "lane", "lanes", "last", "left_at", "left_end", "memory", "next_id", "now_ns"),
+        *("instances", "lane", "lanes", "last", "left_words", "memory", "next_id", "now_ns"),
         *(
             "number",
             "op_words",
@@ -132,8 +132,8 @@ class Cell:
         self.control = block.cast("I")
         self.wide = block.cast("Q")
         self.args = store.args
-        self.left_at = at[Area.CONTROL] + 4 * Control.LEFT
-        self.left_end = self.left_at + 8 * len(filters)
+        left_at = at[Area.CONTROL] + 4 * Control.LEFT
+        self.left_words = memory[left_at : left_at + 8 * len(filters)]
         self.ops_at = at[Area.OPS_BYTES]
         self.request_arena = at[Area.MAPS]
         self.response_arena = at[Area.MAPS + 2]

@@ -50,7 +50,7 @@ class ProxyWasmExpress(ExpressRun):
     __slots__ = ("_cell", "_entered", "_error", "_id", "_left", "_made", "_used_ns")
 
     def __init__(self, plan: ChainPlan, host: ChainHost, clock_ns: Callable[[], int], cell: Cell) -> None:
-        super().__init__(plan, host, clock_ns)
+        ExpressRun.__init__(self, plan, host, clock_ns)
         self._cell = cell
         self._id = 0
         self._left = b""
@@ -80,37 +80,29 @@ class ProxyWasmExpress(ExpressRun):
     # The request
 
     def _ask_request(self, head: RequestHead, end: bool) -> bool:
-        cell = self._cell
         data, count = head._encoded or head.encoded()
-        if not data.isascii():
-            shown = cell.group.filters[0].shown(data)
+        if len(data) > MAP_LIMIT_BYTES or not data.isascii():
+            shown = self._shown(data)
             if shown is None:
                 self._start_over(head, end)
                 return False
             data = shown
-        size = len(data)
-        if size > MAP_LIMIT_BYTES:
-            self._start_over(head, end)
-            return False
+        cell = self._cell
         self.request = head
         self._id = number = cell.next_id
         cell.next_id = number + 1
         cell.lanes[number] = self
-        at = cell.request_arena
+        size, at = len(data), cell.request_arena
         cell.memory[at : at + size] = data
         cell.wide[0] = cell.allowance
         return self._walk_request(head, end, size, count)
 
     def _walk_request(self, head: RequestHead, end: bool, size: int, count: int) -> bool:
         cell = self._cell
-        first = 0
-        while True:
-            args = cell.args
-            args[0], args[2], args[4], args[6], args[8] = first, self._id, size, count, end
-            word = self._cross(cell.group_request_head)
-            if word & ~_MIXED == cell.ran_up:
-                self._edit(head, word)
-                return True
+        args, driver = cell.args, cell.group_request_head
+        args[0], args[2], args[4], args[6], args[8] = 0, self._id, size, count, end
+        word = self._cross(driver)
+        while word & ~_MIXED != cell.ran_up:
             if word == cell.ran_up_plain:
                 return True
             if not self._passes(_REQUEST, head, end, word):
@@ -118,47 +110,49 @@ class ProxyWasmExpress(ExpressRun):
             first = cell.control[_GUEST] + 1
             if first > cell.last:
                 return True
+            args[0], args[2], args[4], args[6], args[8] = first, self._id, size, count, end
+            word = self._cross(driver)
+        self._edit(head, word)
+        return True
 
     def _ask_response(self, head: ResponseHead, end: bool) -> bool:
-        cell = self._cell
         data, count = head._encoded or head.encoded()
-        if not data.isascii():
-            shown = cell.group.filters[0].shown(data)
+        if len(data) > MAP_LIMIT_BYTES or not data.isascii():
+            shown = self._shown(data)
             if shown is None:
-                return self._leave(head, end)
+                # No filter can be asked about this response here.
+                self.general().response_head(head, end)
+                return False
             data = shown
-        size = len(data)
-        if size > MAP_LIMIT_BYTES:
-            return self._leave(head, end)
+        cell = self._cell
         self.response = head
-        memory = cell.memory
-        at = cell.response_arena
-        memory[at : at + size] = data
-        memory[cell.left_at : cell.left_end] = self._left
+        size, at = len(data), cell.response_arena
+        cell.memory[at : at + size] = data
+        cell.left_words[:] = self._left
         return self._walk_response(head, end, size, count)
 
     def _walk_response(self, head: ResponseHead, end: bool, size: int, count: int) -> bool:
         cell = self._cell
-        first, fresh, number = cell.last, True, self._id
-        while True:
-            args = cell.args
-            args[0], args[2], args[4], args[6], args[8], args[10] = first, number, size, count, end, fresh
-            word = self._cross(cell.group_response_head)
-            if word & ~_MIXED == cell.ran_down:
-                self._edit(head, word)
-                return True
+        args, driver = cell.args, cell.group_response_head
+        args[0], args[2], args[4], args[6], args[8], args[10] = cell.last, self._id, size, count, end, True
+        word = self._cross(driver)
+        while word & ~_MIXED != cell.ran_down:
             if word == cell.ran_down_plain:
                 return True
             if not self._passes(_RESPONSE, head, end, word):
                 return False
-            first, fresh = cell.control[_GUEST] - 1, False
+            first = cell.control[_GUEST] - 1
             if first < 0:
                 return True
+            args[0], args[2], args[4], args[6], args[8], args[10] = first, self._id, size, count, end, False
+            word = self._cross(driver)
+        self._edit(head, word)
+        return True
 
-    def _leave(self, head: ResponseHead, end: bool) -> bool:
-        """No filter can be asked about this response here."""
-        self.general().response_head(head, end)
-        return False
+    def _shown(self, data: bytes) -> bytes | None:
+        """A head that is long, or not all ASCII, as filters may see it; None when they may not here."""
+        shown = data if data.isascii() else self._cell.group.filters[0].shown(data)
+        return None if shown is None or len(shown) > MAP_LIMIT_BYTES else shown
 
     # One crossing
 
@@ -168,15 +162,15 @@ class ProxyWasmExpress(ExpressRun):
         cell.lane = self
         self._entered = -1
         budget = cell.budget
-        budget.call += 1
+        budget.call = call = budget.call + 1
         cell.wide[1] = cell.now_ns()
-        error = bound() if budget.call & UNTIMED else budget.timed(bound)
+        error = bound() if call & UNTIMED else budget.timed(bound)
         cell.lane = None
         word = cell.args[0]
         if word < RETURNED:
             self._error = error
             return word
-        self._left = bytes(cell.memory[cell.left_at : cell.left_end])
+        self._left = bytes(cell.left_words)
         if budget.used_ns:
             self._used_ns = budget.take_used()
             if self._used_ns:
@@ -191,6 +185,9 @@ class ProxyWasmExpress(ExpressRun):
         parts = bytes(cell.memory[at : at + control[_OPS_SIZE] - 1]).split(b"\0")
         if word & _MIXED:
             edits.edit_head(head, cell.op_words[: control[_OPS_COUNT]].tolist(), parts)
+        elif len(parts) == 2:
+            head.fields.append((parts[0], parts[1]))
+            head._encoded = None
         else:
             head.fields.extend(zip(parts[::2], parts[1::2], strict=True))
             head._encoded = None
@@ -254,7 +251,7 @@ class ProxyWasmExpress(ExpressRun):
         cell = self._cell
         cell.lanes.pop(self._id, None)
         if cell.ends:
-            cell.memory[cell.left_at : cell.left_end] = self._left
+            cell.left_words[:] = self._left
             self._end_guests()
         if self._made:
             for context, _ in self._made.values():

@@ -34,7 +34,7 @@ class TracedExpress(ProxyWasmExpress):
     sampled = True
 
     def __init__(self, plan: ChainPlan, host: ChainHost, clock_ns: Callable[[], int], cell: Cell) -> None:
-        super().__init__(plan, host, clock_ns, cell)
+        ProxyWasmExpress.__init__(self, plan, host, clock_ns, cell)
         self._kept: list[FilterRecord] = []
         self._record: FilterRecord | None = None
 
@@ -64,7 +64,7 @@ class TracedExpress(ProxyWasmExpress):
             word = self._step(record, slot, driver, offset_ns)
             if word != RETURNED | slot << GUEST_SHIFT and not self._took(record, head, end, word):
                 return False
-        self._left = bytes(cell.memory[cell.left_at : cell.left_end])
+        self._left = bytes(cell.left_words)
         return True
 
     def _walk_response(self, head: ResponseHead, end: bool, size: int, count: int) -> bool:
@@ -80,7 +80,7 @@ class TracedExpress(ProxyWasmExpress):
             word = self._step(record, slot, driver, offset_ns)
             if word != RETURNED | slot << GUEST_SHIFT and not self._took(record, head, end, word):
                 return False
-        self._left = bytes(cell.memory[cell.left_at : cell.left_end])
+        self._left = bytes(cell.left_words)
         return True
 
     def _step(self, record: FilterRecord, slot: int, driver: Callable[[], int], offset_ns: int) -> int:
@@ -122,7 +122,7 @@ class TracedExpress(ProxyWasmExpress):
         """Take up what the guest left; False = the general run has taken over."""
         cell = self._cell
         if word < RETURNED or word & STOPS:
-            self._left = bytes(cell.memory[cell.left_at : cell.left_end])
+            self._left = bytes(cell.left_words)
             self._hand_over(record.direction, head, end, word)
             return False
         if word & OPS:
