@@ -15,7 +15,7 @@ from edge.head import RequestHead
 from edge.upstream.budget import RetryBudget
 from edge.upstream.dialer import Dialer
 from edge.upstream.endpoints import Endpoints
-from edge.upstream.pool import H1Pool, Pool, Settings
+from edge.upstream.pool import H1Pool, Pool, ProxiedPool, Settings
 from edge.upstream.queue import Queue
 from edge.upstream.request import PooledRequest
 from edge.upstream.shared_pool import SharedPool
@@ -76,7 +76,7 @@ class Cluster:
         self._connections_max = part(cluster.max_connections, share)
         self.queue = Queue(self._admit, deadlines, clock, part(cluster.max_pending, share), self.rejected)
         settings = Settings(cluster, dialer, deadlines, clock, limits, call_soon)
-        make = SharedPool if cluster.protocol == "h2" else H1Pool
+        make = _pools(cluster)
         self.shared = make.shared
         self.endpoints = endpoints = Endpoints(
             cluster, lambda index, endpoint: make(index, endpoint, settings, self.queue), deadlines, clock
@@ -193,6 +193,12 @@ class Cluster:
         """Idle connections close now, busy ones when their response is complete."""
         self.closed = True
         self.endpoints.close()
+
+
+def _pools(cluster: model.Cluster) -> type[H1Pool] | type[SharedPool]:
+    if cluster.protocol == "h2":
+        return SharedPool
+    return ProxiedPool if cluster.proxy_protocol else H1Pool
 
 
 def part(limit: int, share: int) -> int:

@@ -110,13 +110,14 @@ class Connection(asyncio.Protocol):
         dialer: Dialer,
         endpoint: model.Endpoint,
         tls: ClientTls | None,
+        preamble: bytes = b"",
     ) -> None:
         """Connect for `caller`. `attempt_s` (0 = none) bounds connecting and waiting together."""
         self._caller = caller
         self._attempt_ends_dial = 0 < attempt_s < connect_s
         self.deadline = self._clock() + (attempt_s if self._attempt_ends_dial else connect_s)
         self._deadlines.watch(self)
-        self._give_up = dialer.dial(endpoint.host, endpoint.port, self, self._dial_failed, tls)
+        self._give_up = dialer.dial(endpoint.host, endpoint.port, self, self._dial_failed, tls, preamble)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = outgoing(transport)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Protocol
 
@@ -19,8 +20,11 @@ class Dialer(Protocol):
         protocol: asyncio.Protocol,
         failed: Callable[[str], None],
         tls: ClientTls | None = None,
+        preamble: bytes = b"",
     ) -> Callable[[], None]:
         """Start connecting and return a function that gives up. With `tls` the handshake is part of it.
+
+        `preamble` is sent before anything else, a TLS handshake included.
 
         Success is `protocol.connection_made`; failure is `failed(reason)`, once. Neither comes
         before this returned. After giving up, `failed` never comes, `connection_made` may.
@@ -41,8 +45,9 @@ class TcpDialer:
         protocol: asyncio.Protocol,
         failed: Callable[[str], None],
         tls: ClientTls | None = None,
+        preamble: bytes = b"",
     ) -> Callable[[], None]:
-        task = self._loop.create_task(self._connect(host, port, protocol, failed, tls))
+        task = self._loop.create_task(self._connect(host, port, protocol, failed, tls, preamble))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
@@ -58,13 +63,43 @@ class TcpDialer:
         protocol: asyncio.Protocol,
         failed: Callable[[str], None],
         tls: ClientTls | None,
+        preamble: bytes,
     ) -> None:
+        context = tls.context if tls is not None else None
+        name = tls.name(host) if tls is not None else None
         try:
-            if tls is None:
-                await self._loop.create_connection(lambda: protocol, host, port)
-            else:
+            if not preamble:
                 await self._loop.create_connection(
-                    lambda: protocol, host, port, ssl=tls.context, server_hostname=tls.name(host)
+                    lambda: protocol, host, port, ssl=context, server_hostname=name
                 )
+                return
+            made = await self._greeted(host, port, preamble)
+            try:
+                await self._loop.create_connection(
+                    lambda: protocol, sock=made, ssl=context, server_hostname=name
+                )
+            except BaseException:
+                made.close()
+                raise
         except (OSError, UnicodeError) as error:
             failed(str(error) or type(error).__name__)
+
+    async def _greeted(self, host: str, port: int, preamble: bytes) -> socket.socket:
+        """A socket connected to the first address that takes it, `preamble` sent."""
+        fault = OSError(f"{host} has no address")
+        for family, kind, proto, _, address in await self._loop.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        ):
+            made = socket.socket(family, kind, proto)
+            made.setblocking(False)
+            try:
+                await self._loop.sock_connect(made, address)
+                await self._loop.sock_sendall(made, preamble)
+                return made
+            except OSError as error:
+                made.close()
+                fault = error
+            except BaseException:
+                made.close()
+                raise
+        raise fault

@@ -10,10 +10,12 @@ from typing import Protocol
 
 from edge import model
 from edge.exchange.deadlines import Deadlines
+from edge.exchange.seams import Connection as ClientConnection
 from edge.upstream.carrier import Caller, Carrier
 from edge.upstream.connection import Connection
 from edge.upstream.dialer import Dialer
 from edge.upstream.h1 import H1Client
+from edge.upstream.proxy_header import header
 from edge.upstream.tls import client_tls
 
 
@@ -128,8 +130,13 @@ class H1Pool(Pool):
         client = H1Client(self, settings.deadlines, settings.clock, settings.limits)
         connect_s = settings.model.connect_timeout_s or inf
         tls = settings.tls.at(self.endpoint) if settings.tls is not None else None
-        client.dial(caller, connect_s, timeout_s, settings.dialer, self.endpoint, tls)
+        preamble = self._preamble(caller)
+        client.dial(caller, connect_s, timeout_s, settings.dialer, self.endpoint, tls, preamble)
         return client
+
+    def _preamble(self, caller: Caller) -> bytes:
+        """What a new connection begins with."""
+        return b""
 
     def evict(self) -> None:
         self.idle[0].close()
@@ -155,6 +162,22 @@ class H1Pool(Pool):
         self.closing = True
         for client in list(self.idle):
             client.close()
+
+
+class ProxiedPool(H1Pool):
+    """Each connection begins with a PROXY header of its client, and serves one request only.
+
+    The next one may be another client's, and an endpoint takes a header for all that follows.
+    """
+
+    __slots__ = ()
+
+    def _preamble(self, caller: Caller) -> bytes:
+        client: ClientConnection | None = getattr(caller.receiver, "connection", None)
+        return header(self._settings.model.proxy_protocol, client)
+
+    def idle_again(self, client: Connection) -> None:
+        client.close()
 
 
 def shown_address(host: str, port: int) -> str:

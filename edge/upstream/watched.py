@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.errors import EdgeError, UpstreamError, UpstreamRefused
-from edge.exchange.seams import ExchangeResponse
+from edge.exchange.seams import Connection, ExchangeResponse
 from edge.head import Field, Fields, RequestHead, ResponseHead
 from edge.upstream.outliers import Outliers
 from edge.upstream.request import PooledRequest
@@ -40,6 +40,11 @@ class WatchedRequest(PooledRequest):
         """The response's client shall have it."""
         self._cookie = cookie
         self.receiver = self
+
+    @property
+    def connection(self) -> Connection | None:
+        """The client's."""
+        return getattr(self._outer, "connection", None)
 
     # -- the response, on its way to the exchange --------------------------------------------
 

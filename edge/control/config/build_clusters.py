@@ -12,6 +12,7 @@ from edge.control.config.schema.health import PassiveHealthCheck
 from edge.control.config.schema.retry import GRPC_STATUSES, Retry
 
 _TYPES: Final = {"RoundRobin": "round_robin", "LeastRequest": "least_request", "Random": "random"}
+_PROXY_VERSIONS: Final = {"V1": 1, "V2": 2}
 MAX_BACKOFF_FACTOR: Final = 10
 
 
@@ -38,6 +39,7 @@ def _cluster(loaded: Loaded, index: int, cluster: Cluster) -> model.Cluster:
         retry_percent=breaker.retry_budget.percent,
         min_retries_per_s=breaker.retry_budget.min_per_second,
         protocol=cluster.protocol,
+        proxy_protocol=_PROXY_VERSIONS[cluster.proxy_protocol.version] if cluster.proxy_protocol else 0,
         tls=_tls(loaded, index, cluster),
         balancing=_balancing(cluster.load_balancer),
         outliers=_outliers(passive) if passive is not None else None,

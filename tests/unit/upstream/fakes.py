@@ -79,6 +79,7 @@ class FakeDial:
         self.protocol = protocol
         self.failed = failed
         self.given_up = False
+        self.preamble = b""
 
     def connect(self) -> FakeTransport:
         transport = FakeTransport((self.host, self.port))
@@ -99,8 +100,10 @@ class FakeDialer:
         protocol: asyncio.Protocol,
         failed: Callable[[str], None],
         tls: ClientTls | None = None,
+        preamble: bytes = b"",
     ) -> Callable[[], None]:
         dial = FakeDial(host, port, protocol, failed)
+        dial.preamble = preamble
         self.dials.append(dial)
 
         def give_up() -> None:

@@ -131,6 +131,12 @@ class Tls(Section):
         return self
 
 
+class ProxyProtocol(Section):
+    """Connections begin with a PROXY header that tells the client's address. Each serves one request."""
+
+    version: Annotated[str, choice("V1", "V2")]
+
+
 class Cluster(Section):
     """`protocol` h2 is chosen by ALPN where `tls` is set, else it is h2c with prior knowledge."""
 
@@ -144,4 +150,17 @@ class Cluster(Section):
     health_check: HealthCheck = HealthCheck()
     circuit_breaker: CircuitBreaker = CircuitBreaker()
     protocol: Annotated[str, choice("h1", "h2")] = "h1"
+    proxy_protocol: ProxyProtocol | None = None
     tls: Tls | None = None
+
+    @model_validator(mode="after")
+    def _one_client(self) -> Cluster:
+        if self.proxy_protocol is None:
+            return self
+        if self.protocol != "h1":
+            hint = "connections of h2 carry requests of many clients"
+            raise fault("wrong-value", "proxyProtocol needs protocol h1", hint)
+        active = self.health_check.active
+        if active is not None and active.type != "TCP":
+            raise fault("wrong-value", "proxyProtocol needs health checks of type TCP: probes send no header")
+        return self
