@@ -343,7 +343,7 @@ class Cluster(_Data, frozen=True):
     protocol: str = "h1"
     """`h1` or `h2`; h2 without `tls` is h2c with prior knowledge."""
     proxy_protocol: int = 0
-    """Version of the PROXY header that connections begin with, 0 = none. Such a connection serves one request."""
+    """Version of the PROXY header each connection begins with, 0 = none. It serves one request then."""
     tls: UpstreamTls | None = None
     balancing: Balancing = Balancing()
     outliers: Outliers | None = None
