@@ -88,12 +88,14 @@ class Listener(_Data, frozen=True):
     """One TCP socket, and one UDP socket for h3. `port` is the bound port (never 0 here).
 
     No certificates = plain HTTP. `protocols`: h1, h2 (by ALPN), h2c (prior knowledge, plain), h3.
-    `advertised_port` is what Alt-Svc says, 0 = `port`.
+    `advertised_port` is what Alt-Svc and redirects say, 0 = `port`. `hostnames` (exact or `*.suffix`) are
+    all it serves, empty = any: routes serve what they have in common with it.
     """
 
     name: str
     host: str
     port: int
+    hostnames: list[str] = []
     certificates: list[Certificate] = []
     protocols: list[str] = msgspec.field(default_factory=lambda: ["h1"])
     advertised_port: int = 0

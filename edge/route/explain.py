@@ -10,7 +10,7 @@ from typing import NamedTuple
 from edge import model
 from edge.head import RequestHead
 from edge.route.candidate import Candidate
-from edge.route.hostname import covers, host_of
+from edge.route.hostname import covers, host_of, shared
 from edge.route.pattern import whole
 from edge.route.rule import Rule
 from edge.route.table import ANY_HOST, RouteTable
@@ -53,13 +53,15 @@ def explain(table: RouteTable, head: RequestHead) -> list[Verdict]:
 def bare_table(made: model.Model, listener: str) -> RouteTable:
     """The table of a listener for `explain` only: rules that have a name and matches, and nothing else."""
     table = RouteTable()
+    served = next((each.hostnames for each in made.listeners if each.name == listener), [])
     order = 0
     for route in made.routes:
+        hostnames = shared(served, route.hostnames) if listener in route.listeners else None
         for rule in route.rules:
             named = Rule(route.name, model.Rule(name=rule.name, matches=[]), None, ())
             for index, match in enumerate(rule.matches):
-                if listener in route.listeners:
-                    table.add(route.hostnames, Candidate(match, named, order, None, index))
+                if hostnames is not None:
+                    table.add(hostnames, Candidate(match, named, order, None, index))
                 order += 1
     table.seal()
     return table

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edge import model
 from edge.chain.filter import BoundFilter
 from edge.route import Candidate, RouteTable, Rule, Site
+from edge.route.hostname import shared
 from edge.telemetry.spans import RouteInfo
 from edge.upstream import Clusters
 from edge.worker.reporting import Reports, filter_infos
@@ -31,6 +32,7 @@ async def tables(
     }
     for listener in made.listeners:
         reports.no_rule(RouteInfo(listener.name, revision=made.revision))
+    served = {listener.name: listener.hostnames for listener in made.listeners}
     order = 0
     for route in made.routes:
         if slices.due():
@@ -38,11 +40,14 @@ async def tables(
         for rule in route.rules:
             _check(route, rule, clusters, chains)
             for name in route.listeners:
+                hostnames = shared(served[name], route.hostnames)
+                if hostnames is None:
+                    continue
                 prepared = _rule(route, rule, clusters, chains, sites[name])
                 report = reports.rule(_info(made, route, rule, name, prepared))
                 for index, match in enumerate(rule.matches):
                     candidate = Candidate(match, prepared, order + index, report, index)
-                    result[name].add(route.hostnames, candidate)
+                    result[name].add(hostnames, candidate)
             order += len(rule.matches)
     for table in result.values():
         table.seal()

@@ -12,6 +12,7 @@ import pytest
 
 from tests.integration.authority import HOSTS, Authority
 from tests.integration.protocol_site import PROTOCOLS, STREAMS, Reply, Site, every_protocol
+from tests.integration.raw_client import RawClient
 from tests.integration.running_edge import Configuration, configuration, running_edge, through, within
 from tests.integration.scripted_upstream import Conversation, Upstream, reply, scripted
 
@@ -123,6 +124,17 @@ def _chains() -> dict[str, Any]:
     }
 
 
+def _direct(name: str, hostnames: list[str]) -> Configuration:
+    """A route of the listener `inner` that says its name."""
+    body = {"type": "DirectResponse", "directResponse": {"body": name}}
+    return {
+        "name": name,
+        "parentRefs": [{"name": "inner"}],
+        "hostnames": hostnames,
+        "rules": [{"matches": [_match("/who")], "filters": [body]}],
+    }
+
+
 @pytest.fixture(scope="module")
 def site(
     tmp_path_factory: pytest.TempPathFactory, edge_state: Path, authority: Authority
@@ -153,6 +165,11 @@ def site(
         upstreams.update(zip(names, (one, two, three, four), strict=True))
         ports = {name: [each.port] for name, each in upstreams.items()} | {"dead": [dead.port]}
         config = configuration(ports, _rules(), modules=modules, filterChains=_chains())
+        inner = {"name": "inner", "address": "127.0.0.1:0", "hostnames": ["*.inner.example"]}
+        config["listeners"].append(inner)
+        config["routes"][0]["parentRefs"].append({"name": "inner"})
+        config["routes"].append(_direct("named", ["a.inner.example"]))
+        config["routes"].append(_direct("wild", ["*.example"]))
         folder = tmp_path_factory.mktemp("routing")
         with running_edge(folder / "edge", every_protocol(config, authority), edge_state) as edge:
             yield Routed(edge, authority, upstreams)
@@ -179,6 +196,25 @@ def test_versions_and_sides_are_told_apart_by_header_query_cookie_and_pattern(
     site: Routed, protocol: str, path: str, fields: list[tuple[bytes, bytes]], backend: bytes
 ) -> None:
     assert site.ask(protocol, path, *fields).body == backend
+
+
+@pytest.mark.parametrize(
+    ("host", "status", "body"),
+    [
+        (b"a.inner.example", 200, b"named"),
+        (b"b.inner.example:8080", 200, b"wild"),
+        (b"b.a.inner.example", 200, b"wild"),
+        (b"inner.example", 404, None),
+        (b"shop.example", 404, None),
+    ],
+)
+def test_a_listener_serves_its_hostnames_and_the_best_route_for_each(
+    site: Routed, host: bytes, status: int, body: bytes | None
+) -> None:
+    with RawClient(site.edge.ports["inner"]) as client:
+        answer = client.exchange(b"GET /who HTTP/1.1\r\nhost: " + host + b"\r\n\r\n")
+    assert answer.status == status
+    assert body is None or answer.body == body
 
 
 @over_each

@@ -20,6 +20,7 @@ def listener_model(loaded: Loaded, index: int, listener: schema.Listener, port: 
         name=listener.name,
         host=listener.address.host,
         port=port,
+        hostnames=list(listener.hostnames),
         certificates=_certificates(loaded, index, listener.tls) if listener.tls else [],
         protocols=list(listener.protocols),
         advertised_port=listener.advertised_port or 0,

@@ -12,6 +12,7 @@ from edge.control.config.check import find
 from edge.control.config.document import Document
 from edge.control.config.problem import Path, Problem
 from edge.control.config.secret_places import ANY
+from edge.route.hostname import shared
 
 _ANSWERS: Final = ("RequestRedirect", "DirectResponse")
 """Filters that answer in the place of a backend."""
@@ -21,14 +22,36 @@ _REPEATABLE: Final = "RequestMirror"
 
 
 def check_rules(document: Document) -> list[Problem]:
-    """Every rule of every route."""
-    problems = []
+    """Every rule of every route, and where routes are served."""
+    problems = _unserved(document)
     for path, rule in find(document.data, ("routes", ANY, "rules", ANY)):
         if isinstance(rule, dict):
             problems += _filters(document, path, rule)
             problems += _prefixes(document, path, rule)
             problems += _backends(document, path, rule)
     return problems
+
+
+def _unserved(document: Document) -> list[Problem]:
+    """A route and a listener it names share a hostname. Spec: Gateway API NoMatchingListenerHostname."""
+    served = {
+        listener.get("name"): names
+        for _, listener in find(document.data, ("listeners", ANY))
+        if isinstance(listener, dict) and (names := _texts(listener.get("hostnames")))
+    }
+    problems = []
+    for path, route in find(document.data, ("routes", ANY)) if served else ():
+        own = _texts(route.get("hostnames")) if isinstance(route, dict) else []
+        for where, name in find(route, ("parentRefs", ANY, "name")):
+            if own and isinstance(name, str) and name in served and shared(served[name], own) is None:
+                message = f"listener '{name}' serves none of the route's hostnames"
+                hint = f"it serves {', '.join(served[name])}"
+                problems.append(document.problem((*path, *where), "wrong-value", message, hint))
+    return problems
+
+
+def _texts(value: object) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
 def _types(rule: dict[str, object]) -> list[tuple[Path, str]]:

@@ -137,3 +137,22 @@ def test_routes_of_other_listeners_are_not_judged() -> None:
     ]
     made = model.Model(revision=1, listeners=[], routes=routes, clusters=[])
     assert explain(bare_table(made, "other"), HEAD) == []
+
+
+def test_a_listener_serves_what_it_has_in_common_with_a_route() -> None:
+    routes = [
+        model.Route(
+            name=f"{number}",
+            listeners=["web"],
+            hostnames=hostnames,
+            rules=[model.Rule(name=f"{number}", matches=[model.Match()])],
+        )
+        for number, hostnames in enumerate([[], ["*.example"], ["other.test"]])
+    ]
+    listener = model.Listener(name="web", host="127.0.0.1", port=80, hostnames=["*.shop.example"])
+    table = bare_table(model.Model(revision=1, listeners=[listener], routes=routes, clusters=[]), "web")
+    assert [each[:4] for each in explain(table, HEAD)] == [
+        ("0", "0", 0, "*.shop.example"),
+        ("1", "1", 0, "*.shop.example"),
+    ]
+    assert table.match(get(b"/", host=b"x.example")) is None

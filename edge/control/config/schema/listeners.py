@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, Field, model_validator
 
 from edge.control.config.quantity import HostPort, is_ip
-from edge.control.config.schema.base import Address, Name, Network, Section, between, choice, fault
+from edge.control.config.schema.base import Address, Hostname, Name, Network, Section, between, choice, fault
 from edge.control.config.schema.tls import Tls
 
 _LISTENER_LATER = {"redirectToTLS": "write redirectToHttps: true, or the port of https"}
@@ -87,7 +87,9 @@ class Listener(Section):
     address: Annotated[Address, AfterValidator(_ip_only)]
     protocols: Annotated[list[Protocol], Field(min_length=1)] = ["h1"]
     advertised_port: Annotated[int, between(1, 65535)] | None = None
-    """What Alt-Svc tells clients of HTTP/3, where the port outside is another one."""
+    """What Alt-Svc and redirects say, where the port outside is another one."""
+    hostnames: Annotated[list[Hostname], Field(max_length=64)] = []
+    """All it serves; routes serve there what they have in common with it. None = any."""
     tls: Tls | None = None
     proxy_protocol: ProxyProtocol | None = None
     forwarded: Forwarded | None = None
