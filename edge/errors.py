@@ -44,6 +44,14 @@ class EdgeError(Exception):
         self.detail = detail
 
 
+class NoCapacity(EdgeError):
+    """This worker has too little memory or too few descriptors left."""
+
+    status = 503
+    flag = "OM"
+    retry_after_s = 1
+
+
 class DownstreamError(EdgeError):
     """The client broke a rule or went away."""
 

@@ -431,6 +431,23 @@ class Limits(_Data, frozen=True):
     idle_timeout_s: float = 3600.0
     body_idle_timeout_s: float = 300.0
     max_connections: int = 10_000
+    """Of clients, in all; each worker takes its part, rounded up."""
+    max_connections_per_address: int = 5_000
+    """Of one IPv4 address or IPv6 /64, likewise; 0 = no limit."""
+    max_streams: int = 100
+    """At once, of one HTTP/2 or HTTP/3 connection."""
+    min_rate_bytes_s: int = 500
+    """What a body must move in each `rate_window_s`, on average; 0 = no limit."""
+    rate_window_s: float = 10.0
+    memory_bytes: int = 0
+    """Of one worker; 0 = its part of what the machine or the container has."""
+
+    @property
+    def first_body_s(self) -> float:
+        """How long the first bytes of a request body may take."""
+        if not self.min_rate_bytes_s:
+            return self.body_idle_timeout_s
+        return min(self.rate_window_s, self.body_idle_timeout_s)
 
 
 class Telemetry(_Data, frozen=True):

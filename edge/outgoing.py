@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from fcntl import ioctl
 from functools import lru_cache
+from sys import byteorder
+from termios import TIOCOUTQ
 from typing import Any, Final, cast
 
 import uvloop
@@ -154,6 +157,18 @@ class _Together:
 
 _together: Final = lru_cache(maxsize=1)(_Together)
 """A process has one loop; in tests one after the other."""
+
+
+def unsent(transport: asyncio.Transport) -> int:
+    """Bytes written that the peer has not acknowledged, what the kernel holds among them."""
+    waiting = transport.get_write_buffer_size()
+    sock = transport.get_extra_info("socket")
+    if sock is None:
+        return waiting
+    try:
+        return waiting + int.from_bytes(ioctl(sock.fileno(), TIOCOUTQ, bytes(4)), byteorder)
+    except OSError:
+        return waiting  # it was closed meanwhile
 
 
 def outgoing(transport: asyncio.BaseTransport) -> asyncio.Transport:

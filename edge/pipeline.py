@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import Final
 
 from edge.chain.express import open_run
-from edge.errors import BadRequest, EdgeError, LimitExceeded, RouteError
+from edge.errors import BadRequest, EdgeError, LimitExceeded, NoCapacity, RouteError
+from edge.exchange.admission import OVERLOADED
 from edge.exchange.arrival import Arrivals
 from edge.exchange.ending import Ending
 from edge.exchange.revision import Revision, Services
@@ -60,6 +61,8 @@ class Pipeline:
             head.fields.append((b"x-request-id", exchange.request_id))
             if revision.tracing is not None:
                 revision.tracing.begin(exchange, head)
+            if services.admission.level:
+                refusal = self._strained(connection) or refusal
             if refusal is None:
                 exchange.route(end)
             else:
@@ -68,6 +71,11 @@ class Pipeline:
             exchange.abandon()
             raise
         return exchange
+
+    def _strained(self, connection: Connection) -> EdgeError | None:
+        """The worker is nearly full: no connection outlives its request; when it is full, 503."""
+        connection.shutdown()
+        return NoCapacity("overloaded") if self._services.admission.level == OVERLOADED else None
 
     def _forwarded_fields(self, peer: str, scheme: bytes) -> Fields:
         """Who the client is, as we saw it; the codec has dropped what the client claimed."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from edge.errors import EdgeError
+from edge.exchange.admission import Admission
 from edge.exchange.deadlines import Deadlines
 from edge.exchange.seams import Accept
 from edge.model import Limits
@@ -38,6 +39,7 @@ class ListenerContext:
 
     __slots__ = (
         "accept",
+        "admission",
         "call_soon",
         "clock",
         "connections",
@@ -62,7 +64,9 @@ class ListenerContext:
         unhandled: Callable[[BaseException], None],
         refused: Refused | None = None,
         call_soon: Callable[[Callable[[], None]], object] | None = None,
+        admission: Admission | None = None,
     ) -> None:
+        self.admission = admission or Admission()
         self.accept = accept
         self.scheme = scheme
         self.limits = limits
@@ -75,6 +79,23 @@ class ListenerContext:
         self.connections: set[Drainable] = set()
         self.draining = False
         self.keep_forwarding = False
+
+    def takes(self, connection: Drainable, client: bytes, host: str) -> bool:
+        """Whether a connection from `host` may stand: it is counted until `lost`, else told of as refused."""
+        refusal = self.admission.refusal(host, self.limits)
+        if refusal is not None:
+            if self.refused is not None:
+                self.refused(refusal, client)
+            return False
+        self.admission.enter(host)
+        self.connections.add(connection)
+        return True
+
+    def lost(self, connection: Drainable, host: str) -> None:
+        """It ended; said again, or of one that was refused, it changes nothing."""
+        if connection in self.connections:
+            self.connections.discard(connection)
+            self.admission.leave(host)
 
     def drain(self) -> None:
         """Idle connections close now, the others with their next response."""

@@ -11,6 +11,8 @@ from edge.exchange.state import ExchangeState
 BY_PEER = 1
 BY_CHAIN = 2
 """Who holds a reading side back (bits); it reads again when nobody does."""
+GRPC = b"application/grpc"
+"""Its streams are open for as long as both like, and may be silent."""
 
 
 class Flow(ExchangeState):
@@ -40,6 +42,13 @@ class Flow(ExchangeState):
         if self.request_held and not held and not self.finished:
             self.downstream.resume_request()
         self.request_held = held
+
+    def body_progress(self) -> int | None:
+        """Whoever holds the body up, or has been answered, or streams messages, is not slow."""
+        if self.request_held or self.tunnel or self.response is not None:
+            return None
+        kind = self.head.get(b"content-type")
+        return None if kind is not None and kind.startswith(GRPC) else self.bytes_in
 
     def pause_response(self) -> None:
         self._hold_response(BY_PEER)

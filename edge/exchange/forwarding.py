@@ -33,7 +33,7 @@ Element = dict[bytes, bytes]
 class Seen:
     """A connection with its client's address in place of the peer's; implements `Connection`."""
 
-    __slots__ = ("client", "id", "identity", "local", "peer", "sni", "tls_version")
+    __slots__ = ("client", "id", "identity", "local", "peer", "shutdown", "sni", "tls_version")
 
     def __init__(self, connection: Connection, client: Address) -> None:
         self.id = connection.id
@@ -44,6 +44,7 @@ class Seen:
         self.tls_version = connection.tls_version
         self.sni = connection.sni
         self.identity: ClientIdentity | None = connection.identity
+        self.shutdown = connection.shutdown
 
 
 class Hops:

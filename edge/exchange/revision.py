@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from edge import model
+from edge.exchange.admission import Admission
 from edge.exchange.seams import ClusterHandle
 from edge.head import Field, RequestHead
 
@@ -87,6 +88,7 @@ class Services:
     """
 
     __slots__ = (
+        "admission",
         "alt_svc",
         "call_soon",
         "clock",
@@ -104,7 +106,9 @@ class Services:
         deadlines: Deadlines,
         call_soon: Callable[[Callable[[], None]], object],
         next_request_id: Callable[[], bytes],
+        admission: Admission | None = None,
     ) -> None:
+        self.admission = admission or Admission()
         self.clock = clock
         self.wall_ns = wall_ns
         self.deadlines = deadlines
@@ -117,7 +121,9 @@ class Services:
 
     def pinned(self, revision: Revision) -> Services:
         """The same, but for exchanges that are served by `revision` whatever is activated later."""
-        made = Services(self.clock, self.wall_ns, self.deadlines, self.call_soon, self.next_request_id)
+        made = Services(
+            self.clock, self.wall_ns, self.deadlines, self.call_soon, self.next_request_id, self.admission
+        )
         made.revision = revision
         made.unhandled = self.unhandled
         return made

@@ -53,6 +53,9 @@ class ExchangeRequest(Protocol):
     def request_trailers(self, fields: Fields) -> None:
         """Ends the request."""
 
+    def body_progress(self) -> int | None:
+        """Request body bytes so far; None = the client need not hurry with the rest."""
+
     def downstream_failed(self, error: EdgeError) -> None:
         """The client is gone, or broke framing inside the body (the codec has answered)."""
 
@@ -83,6 +86,9 @@ class Connection(Protocol):
     sni: str
     identity: ClientIdentity | None
     """By which rules the client was asked for a certificate, and what it showed; None = it was not asked."""
+
+    def shutdown(self) -> None:
+        """Close when what is under way is done."""
 
 
 class UpstreamRequest(Protocol):

@@ -31,12 +31,21 @@ class ServerContext(ssl.SSLContext):
     tickets: object = None
 
     def wrap_bio(
-        self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *arguments: Any, **options: Any
-    ) -> ssl.SSLObject:
-        made = super().wrap_bio(incoming, outgoing, *arguments, **options)
-        if isinstance(made, Session):
-            made.chosen = self
-            made.incoming, made.outgoing, made.transport = incoming, outgoing, self.arriving
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> Session:
+        """As `ssl.SSLContext.wrap_bio` for a server, in one step: half of its cost is in its layers."""
+        made = Session.__new__(Session)
+        inner = self._wrap_bio(incoming, outgoing, True, None, owner=made)  # type: ignore[attr-defined]
+        made._sslobj = inner  # type: ignore[attr-defined]
+        # Bound once: uvloop calls them for every read and write.
+        made.read, made.write, made.pending = inner.read, inner.write, inner.pending  # type: ignore[method-assign]
+        made.chosen = self
+        made.incoming, made.outgoing, made.transport = incoming, outgoing, self.arriving
         return made
 
 

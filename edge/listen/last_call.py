@@ -13,6 +13,7 @@ import struct
 from typing import Final
 
 _SO_ATTACH_FILTER: Final = 26
+_SO_DETACH_FILTER: Final = 27
 _FLAGS_AT: Final = 13
 """Of the TCP header, where the filter of a TCP socket begins to read."""
 _SYN: Final = 0x02
@@ -35,3 +36,11 @@ def refuse_handshakes(listening: socket.socket) -> None:
         listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
     except OSError:
         pass
+
+
+def allow_handshakes(listening: socket.socket) -> None:
+    """Undo `refuse_handshakes`."""
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+    except OSError:
+        pass  # there was none

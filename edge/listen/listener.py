@@ -13,7 +13,7 @@ from hypercorn.config import Config, Sockets
 from edge import model
 from edge.listen import seam, tls
 from edge.listen.context import ServerContext
-from edge.listen.last_call import refuse_handshakes
+from edge.listen.last_call import allow_handshakes, refuse_handshakes
 from edge.listen.no_app import NO_APP
 from edge.listen.proxy_door import Door, Entrance
 from edge.listen.secured import Secured
@@ -100,6 +100,10 @@ class Listener:
             return protocol
         made: asyncio.Protocol = Secured(protocol, self.context, HANDSHAKE_TIMEOUT_S)
         return made
+
+    def hold(self, held: bool) -> None:
+        """Let no handshake begin while `held`: a client that tries comes again within a second or so."""
+        (refuse_handshakes if held else allow_handshakes)(self._sock)
 
     async def stop(self) -> None:
         """Accept no more; connections that stand go on, and those the kernel has taken are served."""

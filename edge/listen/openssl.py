@@ -51,7 +51,7 @@ _Pointer: Final = ctypes.c_void_p
 _SelectAlpn: Final = ctypes.CFUNCTYPE(
     ctypes.c_int, _Pointer, _Pointer, _Pointer, _Pointer, ctypes.c_uint, _Pointer
 )
-_SeeHello: Final = ctypes.CFUNCTYPE(ctypes.c_int, _Pointer, ctypes.POINTER(ctypes.c_int), _Pointer)
+_SeeHello: Final = ctypes.CFUNCTYPE(ctypes.c_int, _Pointer, _Pointer, _Pointer)
 _TicketKey: Final = ctypes.CFUNCTYPE(
     ctypes.c_int, _Pointer, _Pointer, _Pointer, _Pointer, _Pointer, ctypes.c_int
 )
@@ -139,14 +139,17 @@ class Native:
         A host name that is not ASCII gets unrecognized_name; Python would write a traceback of it.
         """
         extension = self.call.SSL_client_hello_get0_ext
+        # One pair for all calls: handshakes follow each other in a thread, and making them costs.
+        at, size = ctypes.c_void_p(), ctypes.c_size_t()
+        at_place, size_place = ctypes.byref(at), ctypes.byref(size)
+        read = ctypes.string_at
 
-        def callback(session: int, alert: Any, _arg: int) -> int:
-            at, size = ctypes.c_void_p(), ctypes.c_size_t()
-            name = b""
-            if extension(session, _SERVER_NAME, ctypes.byref(at), ctypes.byref(size)) and at.value:
-                name = ctypes.string_at(at.value, size.value)[_NAME_AT:]
+        def callback(session: int, alert: int, _arg: int) -> int:
+            if not extension(session, _SERVER_NAME, at_place, size_place) or not at.value:
+                return _HELLO_GOOD
+            name = read(at.value, size.value)[_NAME_AT:]
             if not name.isascii():
-                alert[0] = _UNRECOGNIZED_NAME
+                ctypes.c_int.from_address(alert).value = _UNRECOGNIZED_NAME
                 return _HELLO_BAD
             see(session, name.decode("ascii").lower())
             return _HELLO_GOOD

@@ -70,6 +70,7 @@ class QuicListener:
             reset_token_maker(keys.reset if keys is not None else urandom(RESET_KEY_BYTES)),
             min(IDLE_TIMEOUT_S, context.limits.idle_timeout_s),
         )
+        self._settings.max_streams = context.limits.max_streams
         self._host = QuicHost(context, Door(self._settings, keys.retry if keys is not None else b""))
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -92,6 +93,7 @@ class QuicListener:
         if certificates is not None:
             self._settings.certificates = certificates
         self._settings.idle_timeout_s = min(IDLE_TIMEOUT_S, limits.idle_timeout_s)
+        self._settings.max_streams = limits.max_streams
 
     async def stop(self) -> None:
         """Accept no more; connections that stand go on until `close`."""

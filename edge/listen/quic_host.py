@@ -100,7 +100,7 @@ class QuicHost(asyncio.DatagramProtocol):
         if seat is not None:
             return seat
         context = self.context
-        if not self.accepting or len(context.connections) + self.half_open >= context.limits.max_connections:
+        if not self.accepting or context.admission.refusal(addr[0], context.limits) is not None:
             return None
         made = self.door.first(header, len(data), addr, self.half_open, now)
         if not isinstance(made, Transport):

@@ -35,7 +35,7 @@ class Session(ssl.SSLObject):
         first = self.chosen.listening
         first.greeting = self
         try:
-            super().do_handshake()
+            self._sslobj.do_handshake()  # type: ignore[attr-defined]
         except ssl.SSLWantReadError:
             raise
         except ssl.SSLError:
@@ -56,6 +56,17 @@ class Session(ssl.SSLObject):
             except Unnameable as error:
                 raise ssl.SSLCertVerificationError(str(error)) from None
         return identity
+
+    def getpeercert(self, binary_form: bool = False) -> Any:
+        """Of a client that was asked for one; others have none, and need not be asked again."""
+        return super().getpeercert(binary_form) if self.chosen.policy else None
+
+    def cipher(self) -> tuple[str, str, int] | None:
+        """uvloop keeps it for each connection; nobody reads it."""
+        return None
+
+    def compression(self) -> None:
+        """There is none."""
 
     def _alert(self) -> None:
         """Past the transport, which forgets what it holds when it is aborted, as is about to happen."""

@@ -79,6 +79,9 @@ CATALOGUE: Final[dict[str, Entry]] = {
     "edge.tls.certificate.expiry": Entry(Kind.GAUGE, "s", "Unix time a certificate expires"),
     "edge.telemetry.dropped": Entry(Kind.COUNTER, "{span}", "Spans dropped, by place"),
     "edge.log.dropped": Entry(Kind.COUNTER, "{line}", "Log lines dropped, by log"),
+    "edge.worker.pressure": Entry(
+        Kind.GAUGE, "1", "Memory and descriptors: 0 at ease, 1 strained, 2 overloaded; summed over workers"
+    ),
     "edge.worker.unhandled": Entry(Kind.COUNTER, "{error}", "Faults of edge itself that were caught"),
     "edge.worker.restarts": Entry(Kind.COUNTER, "{restart}", "Workers that died and were replaced"),
 }

@@ -68,6 +68,11 @@ class Listening:
         """How many exchanges revisions count that are none: they keep a revision for who is leaving."""
         return sum(leaving.pinned for leaving in self._leaving)
 
+    def hold(self, held: bool) -> None:
+        """Accept nothing while `held`."""
+        for standing in self._standing.values():
+            standing.tcp.hold(held)
+
     # ---- a revision
 
     async def plan(self, made: model.Model, sockets: Sockets, slices: Slices) -> Plan:
@@ -213,4 +218,5 @@ class Listening:
             next_id=self._next_connection,
             unhandled=self._unhandled,
             refused=partial(self._refused, listener.name),
+            admission=self._services.admission,
         )

@@ -12,6 +12,7 @@ import uvloop
 
 from edge import listen, wire
 from edge.errors import EdgeError
+from edge.exchange.admission import OVERLOADED, Admission
 from edge.exchange.deadlines import Deadlines
 from edge.exchange.revision import Services
 from edge.telemetry.ids import Ids
@@ -28,6 +29,7 @@ from edge.worker.garbage import Garbage
 from edge.worker.gauges import Gauges
 from edge.worker.link import Arguments, WorkerLink, parse_arguments
 from edge.worker.listening import Listening
+from edge.worker.pressure import PERIOD_S, Pressure
 from edge.worker.revisions import Revisions
 from edge.worker.services import WorkerServices
 
@@ -47,7 +49,10 @@ class Worker:
         self._ended = loop.create_future()
         ids = Ids()
         deadlines = Deadlines(loop.time, loop.call_later)
-        self.services = Services(loop.time, time.time_ns, deadlines, loop.call_soon, ids.request_id)
+        admission = Admission(arguments.workers)
+        self.services = Services(
+            loop.time, time.time_ns, deadlines, loop.call_soon, ids.request_id, admission
+        )
         self._registry = Registry()
         self._callouts = Callouts({}, deadlines, loop.time, loop.call_soon)
         log = Log(loop.call_later, time.time, "stderr", f"worker-{number}", loop.call_soon_threadsafe)
@@ -77,10 +82,12 @@ class Worker:
         )
         self._unhandled = self._registry.counter("edge.worker.unhandled")
         self._gauges = Gauges(self._registry, number == 0)
+        self._pressure = Pressure(arguments.workers, lambda: admission.total, self._on_pressure)
         self._drain_task: asyncio.Task[None] | None = None
         self.services.unhandled = self._on_unhandled
         loop.set_exception_handler(self._on_loop_error)
         self._beat()
+        self._feel()
 
     async def run(self) -> None:
         """Until drained, or until the supervisor is gone."""
@@ -122,6 +129,7 @@ class Worker:
         """Requests are served by it from here on."""
         self.services.revision = prepared.revision
         self._callouts.clusters = prepared.clusters
+        self._pressure.allow(prepared.model.limits.memory_bytes)
         self._tracer.encoder.show(prepared.model.telemetry.safe_query_params)
 
     def _on_certificates(self, message: wire.Certificates) -> None:
@@ -140,6 +148,18 @@ class Worker:
         await asyncio.sleep(0)
         if not self._ended.done():
             self._ended.set_result(None)
+
+    # ---- how full it is
+
+    def _feel(self) -> None:
+        self._pressure.look()
+        self._loop.call_later(PERIOD_S, self._feel)
+
+    def _on_pressure(self, level: int) -> None:
+        self.services.admission.level = level
+        self._listening.hold(level == OVERLOADED)
+        self._registry.gauge("edge.worker.pressure").value = level
+        _log.warning("memory and descriptors: %s", ("at ease", "strained", "overloaded")[level])
 
     # ---- reports to the supervisor
 

@@ -41,6 +41,9 @@ class Fixed:
     def request_trailers(self, fields: Fields) -> None:
         self._answer()
 
+    def body_progress(self) -> int | None:
+        """Nobody is in a hurry here."""
+
     def downstream_failed(self, error: EdgeError) -> None:
         return
 

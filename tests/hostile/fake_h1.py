@@ -37,6 +37,12 @@ class FakeTransport(asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return {"peername": ("192.0.2.7", 4711), "sockname": ("192.0.2.1", 443)}.get(name, default)
 
+    unsent = 0
+    """Bytes that the client has not taken."""
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
+
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self.high = high
 
@@ -99,6 +105,9 @@ class FakeExchange:
         self.ended = True
         self.trailers = fields
         self.upstream += last_chunk(fields)
+
+    def body_progress(self) -> int | None:
+        """Nobody is in a hurry here."""
 
     def downstream_failed(self, error: EdgeError) -> None:
         assert self.failed is None

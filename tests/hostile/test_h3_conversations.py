@@ -39,6 +39,9 @@ class _Denying(FakeExchange):
 class _Broken(FakeExchange):
     """Has a fault of its own."""
 
+    def body_progress(self) -> int | None:
+        """Nobody is in a hurry here."""
+
     def request_data(self, data: bytes, end: bool) -> None:
         raise RuntimeError("a bug")
 

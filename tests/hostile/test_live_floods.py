@@ -110,9 +110,8 @@ def test_a_flood_of_frames_is_cut(site: LiveSite, flood: Flood, protocol: str) -
         burst = max(50, flood.at_most // 5)
         sent, began = 0, time.monotonic()
         while client.goaway is None and not client.closed and sent < 20 * flood.at_most:
-            for _ in range(burst):
-                client.send(flood.unit(sent, client.head))
-                sent += 1
+            client.send(b"".join(flood.unit(sent + number, client.head) for number in range(burst)))
+            sent += burst
             client.until_taken()
         client.wait(lambda: client.goaway is not None)
         assert client.goaway == flood.code

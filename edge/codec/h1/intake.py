@@ -12,7 +12,8 @@ from edge.codec.h1.answer import Answer, Form
 from edge.codec.h1.body import ChunkedReader
 from edge.codec.h1.head import Framing, Repeat, parse_request
 from edge.codec.h1.request_line import parse_request_line
-from edge.errors import BadRequest, DownstreamError
+from edge.codec.pace import Pace
+from edge.errors import BadRequest, DownstreamError, DownstreamTimeout
 from edge.exchange.identity import ClientIdentity
 from edge.exchange.seams import ExchangeRequest
 from edge.syntax import TOKEN
@@ -65,6 +66,7 @@ class Intake(Answer):
         "_exchange",
         "_held",
         "_mode",
+        "_pace",
         "_postponed",
         "_repeat",
         "_scanned",
@@ -84,6 +86,7 @@ class Intake(Answer):
     def __init__(self, context: ListenerContext) -> None:
         super().__init__(context)
         self.id = context.next_id()
+        self._pace: Pace | None = None
         self.peer: tuple[str, int] = ("", 0)
         self.local: tuple[str, int] = ("", 0)
         self.client = b""
@@ -198,7 +201,7 @@ class Intake(Answer):
             self._chunks = ChunkedReader(BadRequest)
         else:
             self._mode = Mode.HOLD
-        self._arm(self._context.limits.body_idle_timeout_s)
+        self._arm(self._context.limits.first_body_s)
 
     def _incomplete_head(self, data: bytes) -> None:
         """Refuse early what cannot become a head, else keep it for the next bytes."""
@@ -233,6 +236,8 @@ class Intake(Answer):
             return b""
         self._mode = Mode.WAIT
         self._body_left = 0
+        if self._pace is not None:
+            self._sends_no_more()
         rest = b"" if size == left else data[left:]
         if self._exchange is None:
             self._turn_over()
@@ -249,6 +254,8 @@ class Intake(Answer):
             return b""
         self._mode = Mode.WAIT
         self._chunks = None
+        if self._pace is not None:
+            self._sends_no_more()
         exchange = self._exchange
         if exchange is None:
             self._turn_over()
@@ -267,8 +274,25 @@ class Intake(Answer):
             self._drop(size)
             return
         self._arm(self._context.limits.body_idle_timeout_s)
+        if self._pace is None:
+            self._pace = Pace(self._context, self._exchange.body_progress, self._sends_slowly)
         if data:
             self._exchange.request_data(data, False)
+
+    def _sends_slowly(self) -> None:
+        self._refuse(DownstreamTimeout("the body comes too slowly"))
+
+    def _sends_no_more(self) -> None:
+        """The body is complete, or nobody waits for the rest of it."""
+        if self._pace is not None:
+            self._pace.over()
+            self._pace = None
+
+    def _may_begin_late(self) -> bool:
+        """Of a body of which nothing came within the time of its first bytes: whether more is given."""
+        if self._pace is not None or self._exchange is None:
+            return False
+        return self._awaits_continue or self._exchange.body_progress() is None
 
     def _drop(self, size: int) -> None:
         self._dropped += size
@@ -286,6 +310,10 @@ class Intake(Answer):
 
     def expired(self) -> None:
         """A deadline of the connection passed."""
+        raise NotImplementedError
+
+    def shutdown(self) -> None:
+        """Close when the exchange under way is done."""
         raise NotImplementedError
 
     def pause_request(self) -> None:

@@ -10,9 +10,10 @@ from edge.codec.context import ListenerContext
 from edge.codec.h1.answer import Form
 from edge.codec.h1.intake import DRAIN_BYTES, HELD_BYTES, Intake, Mode
 from edge.codec.h1.render import render_response
-from edge.errors import DownstreamClosed, DownstreamError, DownstreamTimeout, EdgeError, LimitExceeded
+from edge.codec.pace import Pace
+from edge.errors import DownstreamClosed, DownstreamError, DownstreamTimeout, EdgeError
 from edge.head import Field, ResponseHead
-from edge.outgoing import outgoing
+from edge.outgoing import outgoing, unsent
 
 HALF_CLOSED_S: Final = 5.0
 """How long an answer may take to begin for a client that has closed its side."""
@@ -35,6 +36,7 @@ class H1Server(Intake, asyncio.Protocol):
         "_eof",
         "_fresh",
         "_reading",
+        "_reading_pace",
         "_request_paused",
     )
 
@@ -43,6 +45,7 @@ class H1Server(Intake, asyncio.Protocol):
         self._eof = False
         self._fresh = True
         self._reading = True
+        self._reading_pace: Pace | None = None
         self._request_paused = False
 
     # ---- the connection
@@ -53,10 +56,10 @@ class H1Server(Intake, asyncio.Protocol):
         self._transport = made = outgoing(transport)
         self.peer = host, port = _address(made.get_extra_info("peername"))
         self.client = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
-        if len(context.connections) >= context.limits.max_connections:
-            self._turn_away()
+        if not context.takes(self, self.client, host):
+            self._mode = Mode.CLOSED
+            made.abort()  # no word, no work
             return
-        context.connections.add(self)
         self.local = _address(made.get_extra_info("sockname"))
         tls = made.get_extra_info("ssl_object")
         if tls is not None:
@@ -65,13 +68,6 @@ class H1Server(Intake, asyncio.Protocol):
             self.identity = getattr(tls, "edge_identity", None)
         made.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
         self._arm(FIRST_REQUEST_S if context.draining else context.limits.head_timeout_s)
-
-    def _turn_away(self) -> None:
-        """One connection too many: no word, no work."""
-        self._mode = Mode.CLOSED
-        self._transport.abort()
-        if self._context.refused is not None:
-            self._context.refused(LimitExceeded("too many connections", 0), self.client)
 
     def data_received(self, data: bytes) -> None:
         if self._held:
@@ -105,8 +101,9 @@ class H1Server(Intake, asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         context = self._context
-        context.connections.discard(self)
+        context.lost(self, self.peer[0])
         context.deadlines.forget(self)
+        self._reads(None)
         self._mode = Mode.CLOSED
         self._form = Form.GONE
         self._held = b""
@@ -127,6 +124,7 @@ class H1Server(Intake, asyncio.Protocol):
         """The client reads more slowly than upstream writes; for ever is an attack."""
         self._write_paused = True
         self._arm(self._context.limits.body_idle_timeout_s)
+        self._reads(Pace(self._context, self._taken, self._read_slowly, -unsent(self._transport)))
         if self._exchange is not None:
             try:
                 self._exchange.pause_response()
@@ -135,6 +133,7 @@ class H1Server(Intake, asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._write_paused = False
+        self._reads(None)
         self._moved()
         if self._exchange is not None:
             try:
@@ -143,6 +142,18 @@ class H1Server(Intake, asyncio.Protocol):
                 self._crashed(error)
         if self._postponed:
             self._soon()
+
+    def _reads(self, pace: Pace | None) -> None:
+        """Watch how the client reads what waits for it, or no longer."""
+        if self._reading_pace is not None:
+            self._reading_pace.over()
+        self._reading_pace = pace
+
+    def _taken(self) -> int | None:
+        return None if self._mode is Mode.TUNNEL else -unsent(self._transport)
+
+    def _read_slowly(self) -> None:
+        self._cut(DownstreamTimeout("the client reads the response too slowly"))
 
     def pause_request(self) -> None:
         """Stop reading until `resume_request`."""
@@ -195,6 +206,7 @@ class H1Server(Intake, asyncio.Protocol):
     def _end(self) -> None:
         self._form = Form.GONE
         self._exchange = None
+        self._sends_no_more()
         mode = self._mode
         if mode is Mode.WAIT:
             self._turn_over()
@@ -292,6 +304,7 @@ class H1Server(Intake, asyncio.Protocol):
 
     def _fail_exchange(self, error: EdgeError) -> None:
         exchange, self._exchange = self._exchange, None
+        self._sends_no_more()
         if exchange is not None:
             try:
                 exchange.downstream_failed(error)
@@ -310,6 +323,8 @@ class H1Server(Intake, asyncio.Protocol):
         mode = self._mode
         if mode is Mode.CLOSED or mode is Mode.LINGER:
             self._transport.abort()
+        elif self._write_paused and mode is not Mode.TUNNEL and self._context.limits.min_rate_bytes_s:
+            self._arm(self._context.limits.body_idle_timeout_s)  # its pace is judged elsewhere
         elif self._write_paused:
             self._cut(DownstreamTimeout("the client does not read the response"))
         elif mode is Mode.HEAD:
@@ -318,7 +333,10 @@ class H1Server(Intake, asyncio.Protocol):
             else:
                 self._finish_connection()
         elif mode in (Mode.LENGTH, Mode.CHUNKED) and not self._request_paused:
-            self._refuse(DownstreamTimeout("the body did not arrive in time"))
+            if self._may_begin_late():
+                self._arm(self._context.limits.body_idle_timeout_s)
+            else:
+                self._refuse(DownstreamTimeout("the body did not arrive in time"))
         elif mode is Mode.TUNNEL:
             self._cut(DownstreamTimeout("nothing moved in the tunnel"))
         elif self._eof and mode is Mode.WAIT and self._form is Form.OPEN:

@@ -35,7 +35,6 @@ class Setting(IntEnum):
     NO_RFC7540_PRIORITIES = 9
 
 
-MAX_STREAMS: Final = 100
 STREAM_WINDOW_BYTES: Final = 64 << 10
 """What a client may send of one body before we have passed anything on."""
 CONNECTION_WINDOW_BYTES: Final = 1 << 20
@@ -49,7 +48,7 @@ DECODED_FIELDS: Final = 1024
 def own_settings(limits: Limits) -> dict[int, int]:
     """What our first SETTINGS says."""
     return {
-        Setting.MAX_CONCURRENT_STREAMS: MAX_STREAMS,
+        Setting.MAX_CONCURRENT_STREAMS: limits.max_streams,
         Setting.INITIAL_WINDOW_SIZE: STREAM_WINDOW_BYTES,
         Setting.MAX_HEADER_LIST_SIZE: limits.head_bytes,
         Setting.ENABLE_CONNECT_PROTOCOL: 1,

@@ -260,6 +260,8 @@ class Intake:
             self._blocked.discard(stream)
         if stream.filed != inf:
             self._context.deadlines.forget(stream)
+        if stream.sending is not None or stream.reading is not None:
+            stream.rest()
         if stream.held:
             for part in stream.held:
                 if isinstance(part, tuple) and part[1]:
@@ -284,6 +286,18 @@ class Intake:
 
     def stream_expired(self, stream: Stream) -> None:
         """The deadline of the stream has passed."""
+        raise NotImplementedError
+
+    def shutdown(self) -> None:
+        """Take no more streams, and close when those that are open are done."""
+        raise NotImplementedError
+
+    def stream_slow(self, stream: Stream) -> None:
+        """The request's body comes too slowly."""
+        raise NotImplementedError
+
+    def stream_unread(self, stream: Stream) -> None:
+        """The client takes the answer too slowly."""
         raise NotImplementedError
 
     def on_ping_answered(self) -> None:

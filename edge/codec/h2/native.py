@@ -22,7 +22,6 @@ from edge.codec.h2.codes import (
     CONNECTION_WINDOW_BYTES,
     DECODED_FIELDS,
     DECODED_MARGIN_BYTES,
-    MAX_STREAMS,
     MAX_WINDOW,
     Code,
     Setting,
@@ -51,6 +50,7 @@ class NativeEngine:
         "_clock",
         "_connection",
         "_live",
+        "_most_streams",
         "_own",
         "_parts",
         "_peers",
@@ -63,6 +63,7 @@ class NativeEngine:
     def __init__(self, sink: EngineSink, limits: Limits, clock: Callable[[], float]) -> None:
         decoded = limits.head_bytes + DECODED_MARGIN_BYTES
         self._sink = sink
+        self._most_streams = limits.max_streams
         self._clock = clock
         self._tap = Tap(decoded)
         self._connection = connection = ngh2.Connection(
@@ -164,7 +165,7 @@ class NativeEngine:
                     # A flood ended the connection earlier in this piece.
                     return
                 live = self._live
-                if len(live) >= MAX_STREAMS:
+                if len(live) >= self._most_streams:
                     self.refuse(stream_id, Code.REFUSED_STREAM)
                     continue
                 live.add(stream_id)

@@ -17,7 +17,6 @@ from edge.codec.h2.codes import (
     CONNECTION_WINDOW_BYTES,
     DECODED_FIELDS,
     DECODED_MARGIN_BYTES,
-    MAX_STREAMS,
     MAX_WINDOW,
     Code,
     goaway_frame,
@@ -54,11 +53,14 @@ class _Connection(H2Connection):
 class PureEngine:
     """Implements `Engine`; header lists are left to the server to judge."""
 
-    __slots__ = ("_clock", "_connection", "_draining", "_last_words", "_out", "_sink", "_tap", "over")
+    __slots__ = (
+        "_clock", "_connection", "_draining", "_last_words", "_most_streams", "_out", "_sink", "_tap", "over",
+    )  # fmt: skip
 
     def __init__(self, sink: EngineSink, limits: Limits, clock: Callable[[], float]) -> None:
         decoded = limits.head_bytes + DECODED_MARGIN_BYTES
         self._sink = sink
+        self._most_streams = limits.max_streams
         self._clock = clock
         self._tap = Tap(decoded)
         self._connection = connection = _Connection(
@@ -153,7 +155,7 @@ class PureEngine:
         stream_id = event.stream_id
         if len(event.headers) > DECODED_FIELDS:
             self._end(Code.ENHANCE_YOUR_CALM)
-        elif len(self._out) >= MAX_STREAMS:
+        elif len(self._out) >= self._most_streams:
             self.refuse(stream_id, Code.REFUSED_STREAM)
         else:
             end = event.stream_ended is not None

@@ -12,8 +12,9 @@ from edge.codec.h2.engine import MakeEngine
 from edge.codec.h2.native import NativeEngine
 from edge.codec.h2.stream import Form, Stream
 from edge.codec.h2.turn import Turn
-from edge.errors import BadRequest, DownstreamClosed, DownstreamTimeout, EdgeError, LimitExceeded
-from edge.outgoing import outgoing
+from edge.codec.pace import Pace
+from edge.errors import BadRequest, DownstreamClosed, DownstreamTimeout, EdgeError
+from edge.outgoing import outgoing, unsent
 
 WRITE_HIGH_BYTES: Final = 256 << 10
 LINGER_S: Final = 1.0
@@ -38,6 +39,7 @@ class H2Server(Turn, asyncio.Protocol):
         "_idle_since",
         "_named_last",
         "_read_due",
+        "_reading_pace",
         "_transport",
     )
 
@@ -45,6 +47,7 @@ class H2Server(Turn, asyncio.Protocol):
         super().__init__(context, make_engine)
         self._draining = False
         self._named_last = False
+        self._reading_pace: Pace | None = None
         self._dropped = 0
         self._idle_since = context.clock()
         # When what the connection waits for is overdue; `deadline` is the first of them.
@@ -58,13 +61,10 @@ class H2Server(Turn, asyncio.Protocol):
         self._transport = made = outgoing(transport)
         self.peer = host, port = _address(made.get_extra_info("peername"))
         self.client = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
-        if len(context.connections) >= context.limits.max_connections:
+        if not context.takes(self, self.client, host):
             self._finished = True
             made.abort()
-            if context.refused is not None:
-                context.refused(LimitExceeded("too many connections", 0), self.client)
             return
-        context.connections.add(self)
         self.local = _address(made.get_extra_info("sockname"))
         tls = made.get_extra_info("ssl_object")
         if tls is not None:
@@ -107,8 +107,9 @@ class H2Server(Turn, asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         context = self._context
-        context.connections.discard(self)
+        context.lost(self, self.peer[0])
         context.deadlines.forget(self)
+        self._reads(None)
         self._finished = True
         self._fail_all(DownstreamClosed("the client closed the connection"))
         self.engine.close()
@@ -137,13 +138,30 @@ class H2Server(Turn, asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads more slowly than upstreams write: what they write stays in the streams."""
         self._write_paused = True
-        self._read_due = self._context.clock() + self._context.limits.body_idle_timeout_s
+        limits = self._context.limits
+        self._read_due = inf if limits.min_rate_bytes_s else self._context.clock() + limits.body_idle_timeout_s
+        self._reads(Pace(self._context, self._taken, self._unread, -unsent(self._transport)))
         self._arm()
 
     def resume_writing(self) -> None:
         self._write_paused = False
         self._read_due = inf
+        self._reads(None)
         self.wake()
+
+    def _reads(self, pace: Pace | None) -> None:
+        """Watch how the client reads what waits for it, or no longer."""
+        if self._reading_pace is not None:
+            self._reading_pace.over()
+        self._reading_pace = pace
+
+    def _taken(self) -> int:
+        return -unsent(self._transport)
+
+    def _unread(self) -> None:
+        self._finished = True
+        self._transport.abort()
+        self._fail_all(DownstreamTimeout("the client does not read"))
 
     # ---- endings
 
@@ -187,9 +205,7 @@ class H2Server(Turn, asyncio.Protocol):
         if self._finished:
             self._transport.abort()
         elif self._read_due <= now:
-            self._finished = True
-            self._transport.abort()
-            self._fail_all(DownstreamTimeout("the client does not read"))
+            self._unread()
         elif self._head_due <= now:
             self._fail_all(DownstreamTimeout("the head did not arrive in time"))
             self._say_goodbye()
@@ -207,19 +223,28 @@ class H2Server(Turn, asyncio.Protocol):
         self._finished = True
         self._transport.close()
 
-    def stream_expired(self, stream: Stream) -> None:
-        """The client neither sends its body nor takes ours."""
+    def stream_unread(self, stream: Stream) -> None:
         if stream.blocked:
             self._drop(stream, Code.CANCEL)
             self._fail(stream, DownstreamTimeout("the client does not read the response"))
+
+    def stream_slow(self, stream: Stream) -> None:
+        if not stream.request_open:
+            return
+        open_ = stream.form is Form.OPEN
+        self._fail(stream, DownstreamTimeout("the body did not arrive in time"))
+        if open_:
+            self._answer(stream, _REQUEST_TIMEOUT)
+            self.wake()
+        else:
+            self._drop(stream, Code.CANCEL)
+
+    def stream_expired(self, stream: Stream) -> None:
+        """The client neither sends its body nor takes ours."""
+        if stream.blocked:
+            self.stream_unread(stream)
         elif stream.request_open and not stream.held_back and not stream.tunnel:
-            open_ = stream.form is Form.OPEN
-            self._fail(stream, DownstreamTimeout("the body did not arrive in time"))
-            if open_:
-                self._answer(stream, _REQUEST_TIMEOUT)
-                self.wake()
-            else:
-                self._drop(stream, Code.CANCEL)
+            self.stream_slow(stream)
         elif stream.request_open:
             self._arm_stream(stream)
 

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from edge.codec.h2.codes import Code
 from edge.codec.h2.engine import Engine
 from edge.codec.h2.fields import response_fields
+from edge.codec.pace import Pace
 from edge.errors import EdgeError
 from edge.exchange.seams import ExchangeRequest
 from edge.head import Fields, RequestHead, ResponseHead
@@ -90,7 +91,9 @@ class Stream:
         "held",
         "held_back",
         "id",
+        "reading",
         "request_open",
+        "sending",
         "tunnel",
     )
 
@@ -113,6 +116,9 @@ class Stream:
         """The response waits for the client's window."""
         self.backlog = 0
         self.deadline = self.filed = inf
+        self.sending: Pace | None = None
+        self.reading: Pace | None = None
+        """How the client sends its body, and how it reads ours, while either takes longer than a turn."""
 
     def begin(self, head: RequestHead) -> None:
         """Note what of the request decides about the form of the answer."""
@@ -264,6 +270,13 @@ class Stream:
         """Reset the stream so that the client cannot take what it got for a whole answer."""
         self.form = _GONE
         self._server.reset_stream(self, code)
+
+    def rest(self) -> None:
+        """Nothing is expected of the client any more."""
+        for pace in (self.sending, self.reading):
+            if pace is not None:
+                pace.over()
+        self.sending = self.reading = None
 
     def expired(self) -> None:
         self._server.stream_expired(self)

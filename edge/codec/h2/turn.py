@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import Final
 
@@ -11,6 +12,7 @@ from edge.codec.h2.codes import Code
 from edge.codec.h2.engine import MakeEngine
 from edge.codec.h2.intake import Intake
 from edge.codec.h2.stream import Form, Stream
+from edge.codec.pace import Pace
 from edge.errors import DownstreamClosed
 
 QUEUED_HIGH_BYTES: Final = 64 << 10
@@ -68,6 +70,9 @@ class Turn(Intake):
         for stream in opened:
             if stream.request_open and stream.id in self._streams:
                 self._arm_stream(stream)
+                if stream.exchange is not None and not stream.tunnel:
+                    progress = stream.exchange.body_progress
+                    stream.sending = Pace(self._context, progress, partial(self.stream_slow, stream))
 
     def _settle_requests(self) -> None:
         while self._abandoned:
@@ -144,12 +149,21 @@ class Turn(Intake):
         """The clock of the stream runs anew with every byte the client takes."""
         if not stream.blocked or queued < stream.backlog:
             self._arm_stream(stream)
+        if not stream.blocked:
+            taken, slow = partial(self._taken_of, stream), partial(self.stream_unread, stream)
+            stream.reading = Pace(self._context, taken, slow, -queued)
         stream.blocked = True
         stream.backlog = queued
         self._blocked.add(stream)
 
+    def _taken_of(self, stream: Stream) -> int | None:
+        return None if stream.tunnel or self._write_paused else -self.engine.queued(stream.id)
+
     def _unblock(self, stream: Stream) -> None:
         stream.blocked = False
+        if stream.reading is not None:
+            stream.reading.over()
+            stream.reading = None
         self._blocked.discard(stream)
         if stream.request_open:
             self._arm_stream(stream)

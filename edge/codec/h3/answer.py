@@ -9,6 +9,7 @@ from aioquic.quic.stream import QuicStream
 
 from edge.codec.h3.qpack import encode_response, encode_trailers
 from edge.codec.h3.wire import Code, data_frame, headers_frame
+from edge.codec.pace import Pace
 from edge.errors import EdgeError, UpstreamTimeout
 from edge.exchange.seams import ExchangeRequest
 from edge.head import Fields, ResponseHead
@@ -49,7 +50,9 @@ _GONE: Final = Form.GONE
 class Answer:
     """Implements `Downstream`; `edge.codec.h3.stream.H3Stream` adds the request side."""
 
-    __slots__ = ("_exchange", "_form", "_left", "_server", "_to_head", "_write_paused", "id", "quic")
+    __slots__ = (
+        "_exchange", "_form", "_left", "_reading", "_server", "_to_head", "_write_paused", "id", "quic",
+    )  # fmt: skip
 
     def __init__(self, server: H3Server, stream_id: int, quic: QuicStream) -> None:
         self.id = stream_id
@@ -59,6 +62,7 @@ class Answer:
         self._left = 0
         self._to_head = False
         self._write_paused = False
+        self._reading: Pace | None = None
         self._exchange: ExchangeRequest | None = None
 
     # ---- what the exchange calls
@@ -170,8 +174,13 @@ class Answer:
         self._write_paused = True
         self._server.slow.add(self)
         self._arm()
+        context = self._server.context
+        self._reading = Pace(context, self._taken, self._reads_slowly, self.quic.sender._buffer_start)
         if self._exchange is not None:
             self._exchange.pause_response()
+
+    def _taken(self) -> int | None:
+        return None if self._in_tunnel() else self.quic.sender._buffer_start
 
     def acknowledged(self) -> None:
         """Called after datagrams came, while paused: goes on when enough was acknowledged."""
@@ -180,6 +189,9 @@ class Answer:
         if held < CROWDED_BYTES or (held <= LOW_BYTES and not self._server.crowded()):
             self._write_paused = False
             self._server.slow.discard(self)
+            if self._reading is not None:
+                self._reading.over()
+                self._reading = None
             if self._exchange is not None:
                 self._exchange.resume_response()
 
@@ -191,6 +203,14 @@ class Answer:
 
     def _awaits_switch(self) -> bool:
         """An upgrade was asked for, and no answer came yet."""
+        raise NotImplementedError
+
+    def _in_tunnel(self) -> bool:
+        """An upgrade was granted."""
+        raise NotImplementedError
+
+    def _reads_slowly(self) -> None:
+        """The client takes the answer too slowly."""
         raise NotImplementedError
 
     def _refuse_tunnel(self, end: bool) -> None:

@@ -293,7 +293,9 @@ class H3Server(Accounts):
         self.context.deadlines.forget(self)
         self.sni = self.transport.sni
         self.transport.established()
-        self.context.connections.add(self)
+        if not self.context.takes(self, self.client, self.peer[0]):
+            self.close(Code.EXCESSIVE_LOAD, "")
+            return
         self._host.cids_changed(self)
         self._host.established(self)
         self.urgent = True
@@ -369,7 +371,7 @@ class H3Server(Accounts):
     def _end(self) -> None:
         self._closing = True
         self._later.clear()
-        self.context.connections.discard(self)
+        self.context.lost(self, self.peer[0])
         self.context.deadlines.forget(self)
         while self._streams:
             _, stream = self._streams.popitem()

@@ -20,6 +20,7 @@ from edge.codec.h3.wire import (
     headers_frame,
     read_varint,
 )
+from edge.codec.pace import Pace
 from edge.errors import BadRequest, DownstreamClosed, DownstreamError, DownstreamTimeout
 from edge.head import Field, Fields, RequestHead, ResponseHead
 
@@ -67,14 +68,16 @@ class Unread:
         """Look again when the client has had its time to read some of it."""
         context = self._server.context
         self._start = self._quic.sender._buffer_start
-        self.deadline = context.clock() + context.limits.body_idle_timeout_s
+        limits = context.limits
+        self.deadline = context.clock() + limits.first_body_s
         context.deadlines.watch(self)
 
     def expired(self) -> None:
         sender = self._quic.sender
         if sender.is_finished or self._server.terminated:
             return
-        if sender._buffer_start > self._start:
+        limits = self._server.context.limits
+        if sender._buffer_start - self._start > limits.min_rate_bytes_s * limits.rate_window_s:
             self.watch()
         else:
             sender.reset(Code.REQUEST_CANCELLED)
@@ -95,6 +98,7 @@ class H3Stream(Answer):
         "_paused",
         "_phase",
         "_received",
+        "_sending",
         "_skipping",
         "_trailers_held",
         "deadline",
@@ -116,6 +120,7 @@ class H3Stream(Answer):
         self._held: list[bytes] = []
         self._end_held = False
         self._trailers_held: Fields | None = None
+        self._sending: Pace | None = None
         self.held_bytes = 0
         self.deadline = self.filed = inf
 
@@ -214,6 +219,9 @@ class H3Stream(Answer):
             self._body(pieces)
         if self._phase is not Phase.DONE:
             self._arm()
+            if self._sending is None and self._phase is Phase.BODY and self._exchange is not None:
+                context = self._server.context
+                self._sending = Pace(context, self._exchange.body_progress, self._sends_slowly)
             if not self._paused and self._phase is not Phase.HOLD:
                 self._server.grant(self)
 
@@ -299,6 +307,9 @@ class H3Stream(Answer):
     def _awaits_switch(self) -> bool:
         return self._phase is Phase.HOLD
 
+    def _in_tunnel(self) -> bool:
+        return self._phase is Phase.TUNNEL
+
     def _refuse_tunnel(self, end: bool) -> None:
         exchange = self._exchange
         self._write(headers_frame(encode_response(ResponseHead(502, []), True, False)), True)
@@ -337,6 +348,7 @@ class H3Stream(Answer):
             Unread(self._server, self.quic).watch()
 
     def _let_go(self) -> None:
+        self._rest()
         self._phase = Phase.DONE
         self._held = []
         self._server.freed(self.held_bytes)
@@ -364,6 +376,7 @@ class H3Stream(Answer):
 
     def lose(self) -> None:
         """The connection is gone; whatever the exchange still sends is dropped."""
+        self._rest()
         self._form = Form.GONE
         self._phase = Phase.DONE
         self._held = []
@@ -402,6 +415,25 @@ class H3Stream(Answer):
         self.deadline = context.clock() + (limits.head_timeout_s if in_head else limits.body_idle_timeout_s)
         context.deadlines.watch(self)
 
+    def _rest(self) -> None:
+        """Nothing is expected of the client any more."""
+        for pace in (self._sending, self._reading):
+            if pace is not None:
+                pace.over()
+        self._sending = self._reading = None
+
+    def _sends_slowly(self) -> None:
+        if self._phase is not Phase.BODY:
+            return
+        error = DownstreamTimeout("the body did not arrive in time")
+        if self._form is Form.OPEN:
+            self.refuse(error)
+        else:
+            self.fail(error, Code.REQUEST_CANCELLED)
+
+    def _reads_slowly(self) -> None:
+        self.fail(DownstreamTimeout("the client does not read the response"), Code.REQUEST_CANCELLED)
+
     def expired(self) -> None:
         """The client kept us waiting: for its head, its body, or for reading the answer."""
         try:
@@ -411,13 +443,10 @@ class H3Stream(Answer):
 
     def _expired(self) -> None:
         if self._write_paused:
-            self.fail(DownstreamTimeout("the client does not read the response"), Code.REQUEST_CANCELLED)
+            self._reads_slowly()
         elif self._phase is Phase.HEAD:
             self.refuse(DownstreamTimeout("the head did not arrive in time"))
         elif self._phase is Phase.BODY and not self._paused:
-            if self._form is Form.OPEN:
-                self.refuse(DownstreamTimeout("the body did not arrive in time"))
-            else:
-                self.fail(DownstreamTimeout("the body did not arrive in time"), Code.REQUEST_CANCELLED)
+            self._sends_slowly()
         elif self._phase is not Phase.DONE:
             self._arm()

@@ -67,7 +67,7 @@ class TransportSettings:
     `reset_token` makes the 16 bytes of a stateless reset from a connection id. Spec: RFC 9000 §10.3.
     """
 
-    __slots__ = ("certificates", "idle_timeout_s", "make_cid", "reset_token")
+    __slots__ = ("certificates", "idle_timeout_s", "make_cid", "max_streams", "reset_token")
 
     def __init__(
         self, certificates: Certificates, make_cid: MakeCid, reset_token: ResetToken, idle_timeout_s: float
@@ -76,6 +76,7 @@ class TransportSettings:
         self.make_cid = make_cid
         self.reset_token = reset_token
         self.idle_timeout_s = idle_timeout_s
+        self.max_streams = STREAMS
 
     def configuration(self) -> QuicConfiguration:
         default = self.certificates.default
@@ -162,7 +163,7 @@ class Transport(QuicConnection):
         self._host_cids = [self._new_cid(0)]
         self._host_cids[0].was_sent = True
         self.host_cid = self._local_initial_source_connection_id = self._host_cids[0].cid
-        _set_limit(self._local_max_streams_bidi, STREAMS)
+        _set_limit(self._local_max_streams_bidi, settings.max_streams)
         _set_limit(self._local_max_streams_uni, UNI_STREAMS)
         self._local_max_stream_data_uni = UNI_WINDOW
         self._ack_delay = ACK_DELAY_S
@@ -272,7 +273,7 @@ class Transport(QuicConnection):
             self._close_pending
             or (ack_at is not None and ack_at <= now)
             # aioquic lets go of finished streams, and grants new ones, only while it writes.
-            or streams.sent - streams.used < STREAMS // 2
+            or streams.sent - streams.used < self._settings.max_streams // 2
             or any(not stream.sender.buffer_is_empty for stream in self._streams_queue)
         )
 

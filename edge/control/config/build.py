@@ -12,7 +12,7 @@ from edge.control.config.build_routes import route_model
 from edge.control.config.load import Loaded
 from edge.control.config.schema import Literal, Secret, opaque
 from edge.control.config.schema import filters as filter_schema
-from edge.control.config.schema.root import Root
+from edge.control.config.schema.root import EdgeLimits, Root
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,8 @@ class Artefacts:
     modules: list[model.Module] = field(default_factory=list)
     inner_host_fd: int = -1
     descriptors: list[int] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    """Lines for the log."""
 
 
 def build(loaded: Loaded, revision: int, ports: Mapping[str, int], artefacts: Artefacts) -> model.Model:
@@ -99,7 +101,17 @@ def _limits(root: Root) -> model.Limits:
         idle_timeout_s=limits.idle_timeout,
         body_idle_timeout_s=limits.body_idle_timeout,
         max_connections=limits.max_connections,
+        max_connections_per_address=_per_address(limits),
+        max_streams=limits.max_streams,
+        min_rate_bytes_s=limits.min_rate,
+        memory_bytes=limits.memory,
     )
+
+
+def _per_address(limits: EdgeLimits) -> int:
+    """One client alone must not be able to keep all others out."""
+    given = limits.max_connections_per_address
+    return (limits.max_connections + 1) // 2 if given is None else given
 
 
 def _telemetry(loaded: Loaded) -> model.Telemetry:

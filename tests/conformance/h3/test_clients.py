@@ -35,6 +35,9 @@ class _Echo(FakeExchange):
         if end:
             self.answer(b"hello")
 
+    def body_progress(self) -> int | None:
+        """Nobody is in a hurry here."""
+
     def request_data(self, data: bytes, end: bool) -> None:
         super().request_data(data, end)
         if end:

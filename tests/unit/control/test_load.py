@@ -208,6 +208,7 @@ def test_listeners_clusters_and_limits_reach_the_model(folder: Path) -> None:
         idle_timeout_s=60.0,
         body_idle_timeout_s=30.0,
         max_connections=99,
+        max_connections_per_address=50,
     )
     assert (made.revision, made.inner_host_fd) == (3, 4)
 

@@ -19,6 +19,10 @@ class FakeConnection:
     tls_version = "TLSv1.3"
     sni = "shop.example"
     identity = None
+    leaving = False
+
+    def shutdown(self) -> None:
+        self.leaving = True
 
 
 class FakeDownstream:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.route.pattern import MAX_PATTERN_BYTES, MAX_PROGRAM, PatternError, whole
+from edge.route.pattern import MAX_PATTERN_BYTES, MAX_PROGRAM, PatternError, first_segment, whole
 
 
 def test_a_pattern_matches_whole_texts() -> None:
@@ -41,3 +41,28 @@ def test_what_is_no_pattern_or_costs_too_much_is_refused(pattern: bytes, reason:
 def test_what_blows_up_backtracking_matchers_is_harmless() -> None:
     assert not whole(b"(a|a)*(a|a)*b")(b"a" * 16_000)
     assert not whole(b"(.*)(.*)(.*)(.*)(.*)[^a]")(b"a" * 16_000)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "segment"),
+    [
+        (b"/items/[0-9]+", b"items"),
+        (b"/items/(a|b)/.*", b"items"),
+        (b"/[i]tems/x?", b"items"),
+        (b"/shop/.*|/shop/x", b"shop"),
+        (b"//x", b""),
+        (b"/items", None),
+        (b"/items/?", None),
+        (b"/items[0-9]/x", None),
+        (b"(?i)/items/x", None),
+        (b"/(a|b)/x", None),
+        (b"/a/x|/b/x", None),
+        (b".*", None),
+        (b"/.*", None),
+        (b".*/items/x", None),
+        (b"", None),
+        (b"[0-9]+", None),
+    ],
+)
+def test_the_first_segment_is_known_where_all_matches_share_it(pattern: bytes, segment: bytes | None) -> None:
+    assert first_segment(pattern) == segment

@@ -177,3 +177,24 @@ def test_a_rewrite_that_leaves_dots_is_refused():
     head.path = b"/x/../admin"
     with pytest.raises(BadRequest):
         TargetRewrite(model.Rewrite(prefix=b"/y")).apply(head, b"/x")
+
+
+def test_patterns_are_tried_longest_first_whether_their_first_segment_is_known_or_not():
+    def pattern(path: bytes) -> model.Match:
+        return model.Match(path=path, path_kind="regex")
+
+    routes = table(
+        ([], pattern(b"/a/.*"), "a"),
+        ([], pattern(b"/[a-z]/xyz"), "any"),
+        ([], pattern(b"/a/xyz/(1|2)"), "long"),
+        ([], pattern(b"/b/[x-z]+"), "b"),
+        ([], model.Match(path=b"/a"), "prefix"),
+    )
+    assert winner(routes, get(b"/a/xyz/1")) == "long"
+    assert winner(routes, get(b"/a/xyz")) == "any"
+    assert winner(routes, get(b"/a/xy")) == "a"
+    assert winner(routes, get(b"/b/xyz")) == "any"
+    assert winner(routes, get(b"/b/xy?q")) == "b"
+    assert winner(routes, get(b"/c/xyz")) == "any"
+    assert winner(routes, get(b"/a")) == "prefix"
+    assert winner(routes, get(b"/c")) is None

@@ -22,7 +22,15 @@ def _version(value: object) -> object:
 
 
 class EdgeLimits(Section):
-    """Limits on clients. `body` 0 = unlimited (bodies stream; filters that buffer have their own)."""
+    """Limits on clients. `body` 0 = unlimited (bodies stream; filters that buffer have their own).
+
+    `maxConnections`: of all workers together. `maxConnectionsPerAddress`: of one IPv4 address or
+    IPv6 /64, half of `maxConnections` unless given, 0 = no limit. `maxStreams`: of one HTTP/2 or
+    HTTP/3 connection. `minRate`: bytes a second that a request body, or the reading of an answer,
+    must make over each 10 s; gRPC, tunnels and bodies that are answered already may take their time;
+    0 = no limit. `memory`: of each worker, its part of the machine's or container's unless given; at
+    92 % of it connections are let go, at 95 % new requests get 503.
+    """
 
     head: Annotated[Size, between(1 << 10, 1 << 20, "B")] = 60 << 10
     head_fields: Annotated[int, between(8, 1000)] = 100
@@ -32,6 +40,10 @@ class EdgeLimits(Section):
     idle_timeout: Annotated[Duration, between(0.1, 86400, "s")] = 3600.0
     body_idle_timeout: Annotated[Duration, between(0.1, 3600, "s")] = 300.0
     max_connections: Count = 10_000
+    max_connections_per_address: Annotated[int, between(0, 1_000_000)] | None = None
+    max_streams: Annotated[int, between(1, 1000)] = 100
+    min_rate: Annotated[Size, between(0, 1 << 30, "B")] = 500
+    memory: Annotated[Size, between(0, 1 << 46, "B")] = 0
 
 
 class Dns(Section):

@@ -247,6 +247,9 @@ class FailingExchange(FakeExchange):
     def pause_response(self) -> None:
         raise RuntimeError("pause")
 
+    def body_progress(self) -> int | None:
+        """Nobody is in a hurry here."""
+
     def downstream_failed(self, error: object) -> None:
         raise RuntimeError("failed")
 

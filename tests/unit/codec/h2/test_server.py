@@ -202,6 +202,9 @@ def test_a_paused_request_is_held_and_gets_no_window() -> None:
 
 def test_a_request_paused_again_while_it_is_resumed_stops_at_once() -> None:
     class Hesitant(FakeExchange):
+        def body_progress(self) -> int | None:
+            """Nobody is in a hurry here."""
+
         def request_data(self, body: bytes, end: bool) -> None:
             super().request_data(body, end)
             self.downstream.pause_request()
@@ -404,6 +407,9 @@ def test_a_connection_with_a_stream_is_not_idle() -> None:
 
 def test_a_fault_of_ours_ends_its_stream_and_no_other() -> None:
     class Faulty(AnsweringExchange):
+        def body_progress(self) -> int | None:
+            """Nobody is in a hurry here."""
+
         def request_data(self, body: bytes, end: bool) -> None:
             raise RuntimeError("ours")
 

@@ -55,7 +55,7 @@ def test_a_handshake_that_never_ends_is_freed_too() -> None:
 
 
 def test_a_whole_answer_that_nobody_reads_is_reset() -> None:
-    world = World(FakeExchange, limits=Limits(body_idle_timeout_s=20))
+    world = World(FakeExchange, limits=Limits(body_idle_timeout_s=20, rate_window_s=20, min_rate_bytes_s=10))
     client = world.client(quic=_stingy, max_stream_data=1_000)
     stream_id = client.request()
     world.settle()

@@ -1,0 +1,65 @@
+"""How full a worker is."""
+
+from __future__ import annotations
+
+from edge.exchange.admission import EASE, OVERLOADED, STRAINED
+from edge.worker.pressure import Pressure, open_descriptors, resident_bytes
+
+LIMIT = 1000
+
+
+class Machine:
+    """A worker with so much memory and so many descriptors in use; what it was told, in order."""
+
+    def __init__(self, workers: int = 1) -> None:
+        self.used = self.open = self.connections = 0
+        self.told: list[int] = []
+        self.pressure = Pressure(
+            workers, lambda: self.connections, self.told.append, lambda: self.used, lambda: self.open
+        )
+        self.pressure.allow(LIMIT)
+        self.pressure.descriptor_limit = LIMIT
+
+    def level(self, used: int = 0, descriptors: int = 0) -> int:
+        self.used, self.open = used, descriptors
+        self.connections = descriptors // 2
+        self.pressure.look()
+        return self.pressure.level
+
+
+def test_memory_strains_and_overloads() -> None:
+    machine = Machine()
+    levels = [machine.level(used) for used in (910, 920, 949, 950, 999)]
+    assert levels == [EASE, STRAINED, STRAINED, OVERLOADED, OVERLOADED]
+
+
+def test_descriptors_do_too() -> None:
+    machine = Machine()
+    levels = [machine.level(descriptors=number) for number in (910, 920, 950)]
+    assert levels == [EASE, STRAINED, OVERLOADED]
+
+
+def test_it_eases_only_well_below_so_that_it_does_not_flap() -> None:
+    machine = Machine()
+    levels = [machine.level(used) for used in (960, 940, 919, 900, 899, 919)]
+    assert levels == [OVERLOADED, OVERLOADED, OVERLOADED, OVERLOADED, EASE, EASE]
+    assert machine.told == [OVERLOADED, EASE]
+
+
+def test_few_connections_need_no_count_of_descriptors() -> None:
+    machine = Machine()
+    machine.open, machine.connections = 999, 10
+    machine.pressure.look()
+    assert machine.pressure.level == EASE
+
+
+def test_without_a_limit_a_worker_has_its_part_of_the_machine() -> None:
+    one, four = Machine(1), Machine(4)
+    one.pressure.allow(0)
+    four.pressure.allow(0)
+    assert one.pressure._memory_limit // 4 == four.pressure._memory_limit > 1 << 20
+
+
+def test_the_figures_are_those_of_this_process() -> None:
+    assert resident_bytes() > 1 << 20
+    assert open_descriptors() >= 3
