@@ -392,6 +392,8 @@ class Filter(_Data, frozen=True):
     fail_open: bool = False
     non_utf8: str = "transcode"
     """`transcode` | `raw` | `reject`."""
+    singleton: bool = False
+    """Ticks in the first worker only."""
 
 
 class Chain(_Data, frozen=True):

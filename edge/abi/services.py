@@ -88,6 +88,8 @@ class Queues(Protocol):
 class HostServices(Protocol):
     """Given to every bound filter. Called on the loop's thread unless said otherwise."""
 
+    first: bool
+    """Whether this is the first worker of its group: what is to happen once happens here."""
     log_level: int
     """Lines below it are dropped before they leave the guest's Store: 0 trace .. 5 critical."""
     callouts: Callouts

@@ -58,7 +58,7 @@ class Worker:
         log = Log(loop.call_later, time.time, "stderr", f"worker-{number}", loop.call_soon_threadsafe)
         self._lines = log
         logging.basicConfig(level=logging.INFO, handlers=[LogHandler(log)])
-        services = WorkerServices(loop, self._callouts, self._registry, log)
+        services = WorkerServices(loop, self._callouts, self._registry, log, number)
         self._shared = services.sharing
         self._filters = FilterHost(loop, services)
         self._link = WorkerLink(arguments.wire_fd, self._on_message, self._on_closed)

@@ -25,8 +25,14 @@ class WorkerServices:
     """One per worker."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, callouts: Callouts, registry: Registry, log: Log
+        self,
+        loop: asyncio.AbstractEventLoop,
+        callouts: Callouts,
+        registry: Registry,
+        log: Log,
+        number: int = 0,
     ) -> None:
+        self.first = number == 0
         self.log_level = LOG_LEVEL
         self.callouts: services.Callouts = callouts
         self.metrics: services.MetricSink = GuestMetrics(registry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -90,6 +91,24 @@ def test_what_is_shared_outlives_a_worker(tmp_path: Path, edge_state: Path) -> N
         for _ in within(WAIT_S, "the worker is back"):
             worker = edge.state()["workers"][1]
             if worker["pid"] not in (0, first) and worker["state"] == "serving":
+                break
+        assert asyncio.run(_many(edge.web, "/put", 5)) == [200] * CONNECTIONS * 5
+        for _ in within(WAIT_S, "every item is taken"):
+            if _counts(edge)[1] == CONNECTIONS * 5:
+                break
+        assert {_counts(edge) for _ in range(10)} == {(CONNECTIONS * 5, CONNECTIONS * 5)}
+
+
+def test_what_is_shared_outlives_a_reload_that_replaces_the_filter(tmp_path: Path, edge_state: Path) -> None:
+    with _edge(tmp_path, edge_state, 2) as edge:
+        assert asyncio.run(_many(edge.web, "/add", 5)) == [200] * CONNECTIONS * 5
+        file = tmp_path / "edge" / "edge.yaml"
+        config = json.loads(file.read_text())
+        config["filterChains"]["sharing"][0]["config"] = "another"
+        file.write_text(json.dumps(config))
+        edge.process.send_signal(signal.SIGHUP)
+        for _ in within(WAIT_S, "both workers serve the new revision"):
+            if [worker["revision"] for worker in edge.state()["workers"]] == [2, 2]:
                 break
         assert asyncio.run(_many(edge.web, "/put", 5)) == [200] * CONNECTIONS * 5
         for _ in within(WAIT_S, "every item is taken"):

@@ -137,7 +137,7 @@ class RootContext(Context):
     def arm(self) -> None:
         """Start the timer anew; what was armed before is void."""
         self._generation += 1
-        if self.tick_ms and self.instance.attached:
+        if self.tick_ms and self.instance.attached and self.instance.owner.ticks:
             self.instance.services.call_later(self.tick_ms / 1000, self._timer(self._generation))
 
     def disarm(self) -> None:

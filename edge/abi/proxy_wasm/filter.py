@@ -84,6 +84,7 @@ class ProxyWasmFilter:
         self.ends = not _ENDS.isdisjoint(module.exports)
         """Whether the guest wants to hear of the end of an exchange."""
         self.fail_open = made.fail_open
+        self.ticks = services.first or not made.singleton
         self.pause_s = limits.pause_s
         self.body_bytes = limits.body_bytes
         self.digest = made.module

@@ -93,6 +93,7 @@ class LoneServices:
     """Implements `edge.abi.services.HostServices`. Timers are noted and never fire."""
 
     def __init__(self) -> None:
+        self.first = True
         self.log_level = 0
         self.lines: list[tuple[str, str]] = []
         self.timers = 0

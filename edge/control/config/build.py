@@ -83,6 +83,7 @@ def _filter(loaded: Loaded, each: filter_schema.Filter, abis: Mapping[str, str])
         ),
         fail_open=each.fail_strategy == "FAIL_OPEN",
         non_utf8=each.non_utf8,
+        singleton=each.singleton,
     )
 
 

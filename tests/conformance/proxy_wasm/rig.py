@@ -89,6 +89,7 @@ class FakeServices:
     """Implements edge.abi.services.HostServices with a clock that tests move."""
 
     def __init__(self) -> None:
+        self.first = True
         self.log_level = 0
         self.callouts = FakeCallouts()
         self.metrics = FakeMetrics()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from edge import model
 from edge.chain.filter import Action, Direction
 from edge.errors import FilterTrap
@@ -14,6 +16,8 @@ from tests.conformance.proxy_wasm.rig import (
 )
 from tests.conformance.proxy_wasm.script import Script, cell, pairs
 from tests.conformance.proxy_wasm.scripted import CALL, opened, scripted
+
+OK = 0
 
 
 def test_a_callout_pauses_is_answered_and_resumes_the_exchange_that_started_it() -> None:
@@ -127,6 +131,22 @@ def test_a_tick_may_resume_a_paused_exchange() -> None:
     assert opened(bound, port).request_head(True) is Action.PAUSE
     services.advance(0.1)
     assert port.resumed == [Direction.REQUEST]
+
+
+@pytest.mark.parametrize(
+    ("singleton", "first", "ticks"), [(True, True, 1), (True, False, 0), (False, False, 1)]
+)
+def test_a_singleton_ticks_in_the_first_worker_only(singleton: bool, first: bool, ticks: int) -> None:
+    services = FakeServices()
+    services.first = first
+    configure = Script().call("set_tick_period_milliseconds", 100).quiet()
+    tick = Script().call("get_log_level", cell(0))
+    bound = scripted(services, {"singleton": singleton}, configure=configure, tick=tick)
+    services.advance(0.1)
+    output = Output(services)
+    assert [output.word() for _ in range(ticks)] == [OK] * ticks
+    assert output.at_end()
+    assert bound.life.traps == 0
 
 
 def test_shared_data_is_swapped_only_with_the_right_number() -> None:

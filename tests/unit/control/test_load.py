@@ -38,6 +38,7 @@ filterChains:
       config: {z: 1, a: [true, null, "ü"], keys: {k: ada}}
       env: {HINT: {secretRef: "file:hint"}, PLACE: {secretRef: "env:EDGE_TEST_PLACE"}, PLAIN: "x"}
       isolation: Request
+      singleton: true
       pauseHeaders: StopAll
       allow: {backends: [shop], httpCallouts: [login]}
       limits: {memory: 16Mi, cpuPerCall: 20ms, cpuPerRequest: 100ms, hostCalls: 500, bytesCopied: 2Mi,
@@ -149,6 +150,7 @@ def test_every_field_of_a_filter_reaches_the_model(folder: Path) -> None:
         ),
         fail_open=True,
         non_utf8="reject",
+        singleton=True,
     )
     split = chain.filters[1]
     assert split.module == digest("ab-split")

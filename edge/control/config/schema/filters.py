@@ -118,11 +118,12 @@ class Limits(Section):
 class Filter(Section):
     """One filter of a chain. `config` and `vmConfig` are opaque: a string goes to the module as it
     is, anything else as compact JSON in the order of the file.
+
+    `singleton`: ticks come in the first worker only. Otherwise each worker has its own, as in Envoy.
     """
 
     later: ClassVar = {
         "when": "conditions are not supported yet; split the rule with matches instead",
-        "singleton": "it needs several workers; leave it out",
         "versions": "weights are not supported yet; name one module",
         "priority": "filters run in the order of the list",
         "phase": "filters run in the order of the list",
@@ -135,6 +136,7 @@ class Filter(Section):
     config: Any = None
     env: Environment = {}
     isolation: Annotated[str, choice("Shared", "Request")] = "Shared"
+    singleton: bool = False
     pause_headers: Annotated[
         str, choice("StopAll", later={"StopIteration": "a filter that pauses at the head holds the body too"})
     ] = "StopAll"
