@@ -109,23 +109,33 @@ class FilterRecord:
         "wait_ns",
     )
 
-    def __init__(self, name: str, position: int, direction: Direction, start_ns: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        position: int,
+        direction: Direction,
+        start_ns: int,
+        end_ns: int = 0,
+        guest_ns: int = 0,
+        calls: int = 0,
+        host_calls: int = 0,
+        bytes_out: int = 0,
+        memory_bytes: int = 0,
+    ) -> None:
         self.name = name
         self.position = position
         self.direction = direction
         self.start_ns = start_ns
-        self.end_ns = start_ns
-        self.guest_ns = 0
-        self.host_ns = 0
-        self.wait_ns = 0
-        self.calls = 0
-        self.host_calls = 0
-        self.bytes_in = 0
-        self.bytes_out = 0
-        self.memory_bytes = 0
+        self.end_ns = end_ns or start_ns
+        self.guest_ns = guest_ns
+        self.host_ns = self.wait_ns = self.bytes_in = 0
+        self.calls = calls
+        self.host_calls = host_calls
+        self.bytes_out = bytes_out
+        self.memory_bytes = memory_bytes
         self.decision = "continue"
-        self.edits: list[str] = []
         self.error = ""
+        self.edits: list[str] = []
         self.attributes: list[tuple[str, str]] = []
 
 

@@ -26,10 +26,11 @@ _HALF: Final = 0xFFFFFFFF
 class TracedExpress(ProxyWasmExpress):
     """Leaves the records that the general run leaves.
 
-    `_record` is of the guest that runs, or ran last; None once the end has begun.
+    `_direction` is that of the walk under way, None once the end has begun; `_record` takes down what the
+    guest that runs does through answers of the world.
     """
 
-    __slots__ = ("_kept", "_record")
+    __slots__ = ("_direction", "_kept", "_record")
 
     sampled = True
 
@@ -37,17 +38,22 @@ class TracedExpress(ProxyWasmExpress):
         ProxyWasmExpress.__init__(self, plan, host, clock_ns, cell)
         self._kept: list[FilterRecord] = []
         self._record: FilterRecord | None = None
+        self._direction: Direction | None = None
 
     @property
     def records(self) -> Sequence[FilterRecord]:
         return self._kept if self.run is None else self.run.records
 
     def enter(self, instance: Instance, call: int) -> None:
-        """The first question of a guest: from now on what the answers take is told from its own time."""
-        if self._entered != instance.slot and self._record is not None:
-            instance.timed, instance.host_ns = True, 0
+        """From its first question on, what the answers to a guest take is told from its own time."""
+        if self._entered == instance.slot or self._direction is None:
+            super().enter(instance, call)
+            return
+        instance.timed, instance.host_ns = True, 0
+        slot = instance.slot
+        self._record = FilterRecord(self.plan[slot].name, slot, self._direction, 0)
         super().enter(instance, call)
-        self._made[instance.slot][1].record = self._record
+        self._made[slot][1].record = self._record
 
     # ---- the walks, guest by guest
 
@@ -56,60 +62,54 @@ class TracedExpress(ProxyWasmExpress):
         args, wide = cell.args, cell.wide
         wide[1] = cell.now_ns()
         wide[_LEFT] = cell.allowance
+        self._direction = _REQUEST
         number, driver = self._id, cell.group_request_head
         offset_ns = self._clock_ns() - perf_counter_ns()
-        for slot, bound in enumerate(self.plan):
+        for slot in range(cell.last + 1):
             args[0], args[2], args[4], args[6], args[8] = slot | ONE_STEP, number, size, count, end
-            record = FilterRecord(bound.name, slot, _REQUEST, 0)
-            word = self._step(record, slot, driver, offset_ns)
-            if word != RETURNED | slot << GUEST_SHIFT and not self._took(record, head, end, word):
+            word = self._step(slot, _REQUEST, driver, offset_ns)
+            if word != RETURNED | slot << GUEST_SHIFT and not self._took(slot, head, end, word):
                 return False
         self._left = bytes(cell.left_words)
         return True
 
     def _walk_response(self, head: ResponseHead, end: bool, size: int, count: int) -> bool:
         cell = self._cell
-        args, plan = cell.args, self.plan
+        args = cell.args
         cell.wide[1] = cell.now_ns()
+        self._direction = _RESPONSE
         number, driver, last = self._id, cell.group_response_head, cell.last
         offset_ns = self._clock_ns() - perf_counter_ns()
         for slot in range(last, -1, -1):
             args[0], args[2], args[4], args[6], args[8] = slot | ONE_STEP, number, size, count, end
             args[10] = slot == last
-            record = FilterRecord(plan[slot].name, slot, _RESPONSE, 0)
-            word = self._step(record, slot, driver, offset_ns)
-            if word != RETURNED | slot << GUEST_SHIFT and not self._took(record, head, end, word):
+            word = self._step(slot, _RESPONSE, driver, offset_ns)
+            if word != RETURNED | slot << GUEST_SHIFT and not self._took(slot, head, end, word):
                 return False
         self._left = bytes(cell.left_words)
         return True
 
-    def _step(self, record: FilterRecord, slot: int, driver: Callable[[], int], offset_ns: int) -> int:
+    def _step(self, slot: int, direction: Direction, driver: Callable[[], int], offset_ns: int) -> int:
         """As `_cross`, for one guest, with its figures; `offset_ns` + the finer clock = wall time."""
         cell = self._cell
         wide, budget = cell.wide, cell.budget
         before = wide[_LEFT + slot]
         cell.lane = self
         self._entered = -1
-        self._record = record
-        self._kept.append(record)
         budget.call = call = budget.call + 1
         begun = perf_counter_ns()
         error = driver() if call & UNTIMED else budget.timed(driver)
         ended = perf_counter_ns()
         cell.lane = None
-        record.start_ns = offset_ns + begun
-        record.end_ns = offset_ns + ended
-        record.guest_ns = ended - begun
-        record.calls = 1
         left = wide[0]
-        record.host_calls = (before & _HALF) - (left & _HALF)
-        record.bytes_out = (before >> 32) - (left >> 32)
         instance = cell.instances[slot]
-        record.memory_bytes = instance.memory_bytes()
+        record = FilterRecord(
+            instance.owner.name, slot, direction, offset_ns + begun, offset_ns + ended, ended - begun,
+            1, (before & _HALF) - (left & _HALF), (before >> 32) - (left >> 32), instance.memory_bytes(),
+        )  # fmt: skip
         if self._entered >= 0:
-            instance.timed = False
-            record.host_ns = instance.host_ns
-            record.guest_ns -= instance.host_ns
+            self._tell_apart(record, instance)
+        self._kept.append(record)
         word = cell.args[0]
         if word < RETURNED:
             self._error = error
@@ -118,9 +118,18 @@ class TracedExpress(ProxyWasmExpress):
             return word | STOPPED if self._used_ns else word
         return word
 
-    def _took(self, record: FilterRecord, head: RequestHead | ResponseHead, end: bool, word: int) -> bool:
+    def _tell_apart(self, record: FilterRecord, instance: Instance) -> None:
+        """The guest asked for something: what answering took is not its own time."""
+        instance.timed = False
+        record.host_ns = instance.host_ns
+        record.guest_ns -= instance.host_ns
+        if self._record is not None:
+            record.edits = self._record.edits
+        self._made[record.position][1].record = record
+
+    def _took(self, slot: int, head: RequestHead | ResponseHead, end: bool, word: int) -> bool:
         """Take up what the guest left; False = the general run has taken over."""
-        cell = self._cell
+        cell, record = self._cell, self._kept[-1]
         if word < RETURNED or word & STOPS:
             self._left = bytes(cell.left_words)
             self._hand_over(record.direction, head, end, word)
@@ -129,7 +138,7 @@ class TracedExpress(ProxyWasmExpress):
             names = self._edit(head, word)[::2]
             record.edits = [name.decode("ascii", "replace") for name in names]
         if word & LEFTOVER:
-            drain.drain(cell.instances[record.position], word, self.context(record.position))
+            drain.drain(cell.instances[slot], word, self.context(slot))
         return True
 
     # ---- what follows
@@ -139,5 +148,5 @@ class TracedExpress(ProxyWasmExpress):
         super()._adopt(run, head, reached)
 
     def _end(self) -> None:
-        self._record = None
+        self._direction = None
         super()._end()
