@@ -24,11 +24,12 @@ class Retry(Section):
     """A try is made again at another endpoint, if there is one; each is bounded by `backendRequest`.
 
     `codes`: statuses of responses. `conditions`: tries without a response. `attempts`: tries after
-    the first. `backoff`: the least time between two tries; it doubles each time, to `maxBackoff`, and
-    up to its half is added by chance. An endpoint's `retry-after` of more than one second ends it.
-    A request that an endpoint may have carried out is sent again only if its method is idempotent
-    (GET, HEAD, OPTIONS, TRACE, PUT, DELETE), or with `nonIdempotent`. Of a body, 64 KiB are kept.
-    How many requests may be tried again is `circuitBreaker.retryBudget` of the cluster.
+    the first; a pooled connection that turns out closed is replaced once beside them. `backoff`: the
+    least time between two tries; it doubles each time, to `maxBackoff`, and up to its half is added by
+    chance. An endpoint's `retry-after` of more than one second ends it. A request that an endpoint may
+    have carried out is sent again only if its method is idempotent (GET, HEAD, OPTIONS, TRACE, PUT,
+    DELETE), or with `nonIdempotent`. Of a body, 64 KiB are kept. How many requests may be tried again
+    is `circuitBreaker.retryBudget` of the cluster.
     """
 
     codes: Annotated[list[Annotated[int, between(400, 599)]], Field(max_length=64)] = []
