@@ -54,7 +54,8 @@ async def prepare_artefacts(loaded: Loaded, state_dir: Path, progress: Progress 
         raise CannotCompile([str(error)]) from None
     made = Artefacts([], -1, [])
     try:
-        return await _compiled(list(sources.values()), library, made, progress)
+        compiled = await _compiled(list(sources.values()), library, made, progress)
+        return replace(compiled, notices=[library.unkept] if library.unkept else [])
     except BaseException:
         for descriptor in made.descriptors:
             os.close(descriptor)

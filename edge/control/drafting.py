@@ -69,7 +69,7 @@ def _made(loaded: Loaded, artefacts: Artefacts) -> Draft:
         shown=_shown(loaded),
         export=_export(environment, telemetry),
         warnings=loaded.warnings,
-        notices=environment.warnings,
+        notices=[*environment.warnings, *artefacts.notices],
         files=loaded.document.files,
         watches=watches(loaded, made.clusters),
         dns=dns(root.dns),

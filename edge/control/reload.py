@@ -222,7 +222,7 @@ class Reloader:
 def _refused(outcome: Outcome) -> tuple[Result, list[str], bool]:
     if isinstance(outcome, Invalid):
         errors = [problem for problem in outcome.problems if problem.severity == "error"]
-        about = any(problem.code == "certificate" for problem in errors)
+        about = any(problem.code == "certificate" or ".certificates[" in problem.path for problem in errors)
         return Result.INVALID, [problem.text().partition("\n")[0] for problem in errors], about
     if isinstance(outcome, Uncompiled):
         return Result.UNCOMPILED, list(outcome.errors), False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,15 @@ class Authority:
                 blob.write_to_path(str(files[0]), append=bool(number))
         return {"certFile": str(files[0]), "keyFile": str(files[1]), "hostnames": [host]}
 
-    def renew(self) -> None:
+    def files(self, host: str) -> tuple[Path, Path]:
+        """Chain and key."""
+        return self._folder / f"{host}.pem", self._folder / f"{host}.key"
+
+    def renew(self, not_after: datetime | None = None) -> None:
         """New certificates and keys in the files that there are, each file replaced at once."""
         for host in HOSTS:
-            files = [self._folder / f"{host}.pem", self._folder / f"{host}.key"]
-            leaf = self._authority.issue_cert(host)
+            files = self.files(host)
+            leaf = self._authority.issue_cert(host, not_after=not_after)
             contents = [b"".join(blob.bytes() for blob in leaf.cert_chain_pems), leaf.private_key_pem.bytes()]
             for file, content in zip(files, contents, strict=True):
                 fresh = file.with_suffix(file.suffix + ".new")

@@ -69,16 +69,22 @@ def secured(config: Configuration, listener: Configuration) -> Configuration:
 class EdgeProcess:
     """A running edge. `ports` by listener, `admin` among them."""
 
-    def __init__(self, folder: Path, config: Configuration, state: Path, *arguments: str) -> None:
-        """Starts it, with one worker unless `arguments` say more; `wait_ready` tells when it serves."""
+    def __init__(
+        self, folder: Path, config: Configuration, state: Path, *arguments: str, file: str = ""
+    ) -> None:
+        """Starts it, with one worker unless `arguments` say more; `wait_ready` tells when it serves.
+
+        With `file` it serves what that file in `folder` says, not `config`.
+        """
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self.ports: dict[str, int] = {}
         self.code: int | None = None
         self._log = folder / "stderr.log"
-        file = folder / "edge.yaml"
-        file.write_text(json.dumps(config, indent=1))  # JSON is YAML
-        command = [sys.executable, "-m", "edge", "run", "-c", str(file), "--state-dir", str(state)]
+        path = folder / (file or "edge.yaml")
+        if not file:
+            path.write_text(json.dumps(config, indent=1))  # JSON is YAML
+        command = [sys.executable, "-m", "edge", "run", "-c", str(path), "--state-dir", str(state)]
         if "--workers" not in arguments:
             command += ["--workers", "1"]
         kept = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
@@ -177,10 +183,10 @@ class EdgeProcess:
 
 @contextmanager
 def running_edge(
-    folder: Path, config: Configuration, state: Path, *arguments: str, restarts: int = 0
+    folder: Path, config: Configuration, state: Path, *arguments: str, restarts: int = 0, file: str = ""
 ) -> Iterator[EdgeProcess]:
     """Start, yield, end by SIGTERM unless the test did: sound until then, and exit code 0."""
-    edge = EdgeProcess(folder, config, state, *arguments)
+    edge = EdgeProcess(folder, config, state, *arguments, file=file)
     try:
         edge.wait_ready()
         yield edge

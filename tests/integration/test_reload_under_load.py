@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pytest
 
 from tests.integration.authority import Authority
 from tests.integration.protocol_site import Site, every_protocol
+from tests.integration.reloading import Reloading
 from tests.integration.revision_load import Load, OriginThread
 from tests.integration.running_edge import (
     Configuration,
@@ -64,50 +64,31 @@ def _pair(name: str, value: int) -> dict[str, str]:
     return {"name": name, "value": str(value)}
 
 
-class Reloading:
-    """An edge whose file is rewritten."""
+class Reloaded(Reloading):
+    """Whose revisions are `stamped`."""
 
     def __init__(self, edge: EdgeProcess, origin: int, authority: Authority) -> None:
-        self.edge = edge
+        super().__init__(edge)
         self.origin = origin
         self.authority = authority
         self.site = Site(edge, authority)
 
-    @property
-    def attempts(self) -> dict[str, float]:
-        """Reloads so far, by result."""
-        lines = self.edge.get("/metrics").decode().splitlines()
-        found = [line for line in lines if line.startswith("edge_config_reloads_total{")]
-        return {line.split('"')[1]: float(line.rpartition(" ")[2]) for line in found}
-
-    def push(self, text: str) -> None:
-        """Put the file in place at once, ask for a reload, and wait until it is over."""
-        before = sum(self.attempts.values())
-        file = self.edge.folder / "edge.yaml"
-        fresh = file.with_suffix(".new")
-        fresh.write_text(text)
-        fresh.replace(file)
-        self.edge.process.send_signal(signal.SIGHUP)
-        for _ in within(RELOAD_S, f"the reload is over: {self.edge.errors}"):
-            if sum(self.attempts.values()) > before:
-                return
-
     def revise(self, number: int) -> None:
-        self.push(json.dumps(stamped(number, self.origin, self.authority)))
+        self.apply(stamped(number, self.origin, self.authority))
 
 
 @pytest.fixture
 def reloading(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, edge_state: Path
-) -> Iterator[Reloading]:
+) -> Iterator[Reloaded]:
     authority = Authority(tmp_path_factory.mktemp("reloaded-authority"))
     with OriginThread() as origin:
         config = stamped(1, origin.port, authority)
         with running_edge(tmp_path / "edge", config, edge_state, "--workers", "2") as edge:
-            yield Reloading(edge, origin.port, authority)
+            yield Reloaded(edge, origin.port, authority)
 
 
-def test_a_hundred_reloads_fail_no_request_and_no_exchange_sees_two_revisions(reloading: Reloading) -> None:
+def test_a_hundred_reloads_fail_no_request_and_no_exchange_sees_two_revisions(reloading: Reloaded) -> None:
     calls = reloading.edge.metric("edge_filter_calls_total", 'edge_filter_name="steady"')
     with Load(reloading.site) as load:
         for number in range(2, RELOADS + 2):
@@ -149,7 +130,7 @@ def _bad(number: int, good: Configuration, folder: Path) -> str:
     return json.dumps(config)
 
 
-def test_a_hundred_bad_files_change_nothing_for_requests(reloading: Reloading) -> None:
+def test_a_hundred_bad_files_change_nothing_for_requests(reloading: Reloaded) -> None:
     good = stamped(1, reloading.origin, reloading.authority)
     taken = Path("/nowhere") / str(reloading.edge.ports["admin"])
     with Load(reloading.site) as load:

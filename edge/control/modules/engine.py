@@ -20,7 +20,7 @@ class EngineUnfit(Exception):
 def check_engine(state_dir: Path) -> None:
     """Run the self-test in a child, unless it passed before with the same edge, engine and CPU.
 
-    Blocks for up to `selftest.TIMEOUT_S`. Raises EngineUnfit, OSError.
+    Blocks for up to `selftest.TIMEOUT_S`. Raises EngineUnfit; OSError when the stamp cannot be read.
     """
     stamp = state_dir / "engine-checked"
     wanted = sha256(edge.__version__.encode() + artefact_key("", "", "").context()).hexdigest()
@@ -36,5 +36,9 @@ def check_engine(state_dir: Path) -> None:
     except TimeoutExpired:
         raise EngineUnfit(f"the engine's self-test took more than {selftest.TIMEOUT_S:.0f} s") from None
     temporary = state_dir / f".engine-{os.getpid()}-{secrets.token_hex(4)}"
-    temporary.write_text(wanted, "ascii")
-    temporary.rename(stamp)
+    try:
+        temporary.write_text(wanted, "ascii")
+        temporary.rename(stamp)
+    except OSError:
+        # A full disk: the next start tries the engine again.
+        temporary.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from edge.abi.proxy_wasm.bridge import BRIDGE_VERSION
 from edge.control.modules.artefact_key import ArtefactKey, artefact_key
 from edge.control.modules.compile import CompileError, Compiler
 from edge.control.modules.inspect import Report, report
+from edge.control.modules.sealed import sealed_copy
 from edge.control.modules.store import ModuleStore
 from edge.wasm.binary import inspect
 from edge.wasm.module import assemble
@@ -68,6 +69,8 @@ class ModuleLibrary:
     def __init__(self, store: ModuleStore, compiler: Compiler | None = None) -> None:
         self._store = store
         self._compiler = compiler or Compiler()
+        self.unkept = ""
+        """Why the store did not take what was compiled; modules run all the same."""
         self._inner = INNER_HOST.read_bytes()
         self.inner_digest = hashlib.sha256(self._inner).hexdigest()
 
@@ -78,7 +81,7 @@ class ModuleLibrary:
             raise ModuleRefused(found.errors)
         binary = assemble(found.bridge.decode())
         imports = [(imported.module, imported.name) for imported in inspect(binary).imports]
-        self._store.put_source(wasm)
+        self._keep_source(wasm)
         key = artefact_key(found.digest, self.inner_digest, str(BRIDGE_VERSION))
         guest_fd, bridge_fd = await self._sealed(key, [("guest", wasm), ("bridge", binary)])
         return Provided(found, guest_fd, bridge_fd, imports)
@@ -97,12 +100,24 @@ class ModuleLibrary:
             artefacts = await self._compiler.compile(parts)
         except CompileError as error:
             raise ModuleRefused([str(error)]) from None
-        for (part, _), artefact in zip(parts, artefacts, strict=True):
-            self._store.put(key, part, artefact)
-        fds = self._open(key, parts)
-        if fds is None:
-            raise ModuleRefused(["the artefact could not be kept"])
-        return fds
+        names = [part for part, _ in parts]
+        try:
+            for part, artefact in zip(names, artefacts, strict=True):
+                self._store.put(key, part, artefact)
+        except OSError as error:
+            self._not_kept(error)
+        # Sealed from what was compiled: a disk that is full, or breaks, costs the next start its time.
+        return _sealed_copies(names, artefacts)
+
+    def _keep_source(self, wasm: bytes) -> None:
+        try:
+            self._store.put_source(wasm)
+        except OSError as error:
+            self._not_kept(error)
+
+    def _not_kept(self, error: OSError) -> None:
+        reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        self.unkept = f"modules are not kept for the next start: {(reason or str(error)).lower()}"
 
     def _open(self, key: ArtefactKey, parts: list[tuple[str, bytes]]) -> list[int] | None:
         """All of them or none."""
@@ -120,6 +135,18 @@ class ModuleLibrary:
             raise
         _close(fds)
         return None
+
+
+def _sealed_copies(names: list[str], artefacts: list[bytes]) -> list[int]:
+    """All of them or none."""
+    fds: list[int] = []
+    try:
+        for name, artefact in zip(names, artefacts, strict=True):
+            fds.append(sealed_copy(artefact, f"edge-{name}"))
+    except BaseException:
+        _close(fds)
+        raise
+    return fds
 
 
 def _close(descriptors: list[int]) -> None:
