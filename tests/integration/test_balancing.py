@@ -107,13 +107,15 @@ def test_connections_are_limited_for_all_workers_together(tmp_path: Path, edge_s
     async def silent(it: Conversation) -> None:
         await it.until_closed()
 
-    with scripted(silent) as upstream, ExitStack() as stack:
+    with scripted(silent) as upstream:
         config = configuration({"up": [upstream.port]}, [rule("up", timeouts={"backendRequest": "0s"})])
         config["clusters"][0]["circuitBreaker"] = {"maxConnections": 2, "maxPendingRequests": 2}
-        with running_edge(tmp_path / "edge", config, edge_state, "--workers", "2") as edge:
+        workers = ("--workers", "2")
+        with running_edge(tmp_path / "edge", config, edge_state, *workers) as edge, ExitStack() as stack:
             refused = 0
             while refused < 4:
                 client = stack.enter_context(RawClient(edge.web))
+                stack.callback(client.reset)
                 client.socket.settimeout(0.25)
                 client.send(request())
                 try:
