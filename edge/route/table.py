@@ -11,7 +11,7 @@ from __future__ import annotations
 from edge.head import RequestHead
 from edge.route.candidate import Candidate
 from edge.route.hostname import host_of
-from edge.route.pattern import Whole, whole
+from edge.route.pattern import Whole, first_segment, whole
 
 ANY_HOST = ""
 
@@ -19,12 +19,15 @@ ANY_HOST = ""
 class _Host:
     """The rules of one hostname."""
 
-    __slots__ = ("depth", "exact", "only_root", "prefix", "regex")
+    __slots__ = ("depth", "exact", "only_root", "prefix", "regex", "segments")
 
     def __init__(self) -> None:
         self.exact: dict[bytes, list[Candidate]] = {}
         self.prefix: dict[bytes, list[Candidate]] = {}
         self.regex: list[tuple[Whole, Candidate]] = []
+        """After `seal`: those that may match whatever the first segment of the path is."""
+        self.segments: dict[bytes, list[tuple[Whole, Candidate]]] | None = None
+        """By first segment, those that may match; None = no regular expressions."""
         self.depth = 0
         """Segments of the longest prefix: no request pays for more of its own."""
         self.only_root = True
@@ -40,9 +43,19 @@ class _Host:
     def seal(self) -> None:
         for candidates in (*self.exact.values(), *self.prefix.values()):
             candidates.sort(key=Candidate.rank)
-        self.regex.sort(key=lambda each: (-len(each[1].path), each[1].rank()))
+        self._seal_patterns()
         self.depth = max((prefix.count(b"/") for prefix in self.prefix), default=0)
-        self.only_root = not self.exact and not self.regex and self.prefix.keys() <= {b""}
+        self.only_root = not self.exact and self.segments is None and self.prefix.keys() <= {b""}
+
+    def _seal_patterns(self) -> None:
+        self.regex.sort(key=lambda each: (-len(each[1].path), each[1].rank()))
+        if self.regex:
+            starts = [(first_segment(each[1].path), each) for each in self.regex]
+            segments = {segment for segment, _ in starts if segment is not None}
+            self.segments = {
+                segment: [each for start, each in starts if start in (segment, None)] for segment in segments
+            }
+            self.regex = [each for start, each in starts if start is None]
 
     def match(self, head: RequestHead) -> Candidate | None:
         if self.only_root:
@@ -51,9 +64,10 @@ class _Host:
         found = _first(self.exact.get(path), head)
         if found is not None:
             return found
-        for matches, candidate in self.regex:
-            if (candidate.any or candidate.accepts(head)) and matches(path):
-                return candidate
+        if self.segments is not None:
+            found = self._match_pattern(self.segments, path, head)
+            if found is not None:
+                return found
         depth = self.depth
         if path.count(b"/") > depth:
             path = b"/".join(path.split(b"/", depth + 1)[: depth + 1])
@@ -63,6 +77,14 @@ class _Host:
             if found is not None or not prefix:
                 return found
             prefix = prefix.rpartition(b"/")[0]
+
+    def _match_pattern(
+        self, segments: dict[bytes, list[tuple[Whole, Candidate]]], path: bytes, head: RequestHead
+    ) -> Candidate | None:
+        for matches, candidate in segments.get(path[1:].partition(b"/")[0], self.regex):
+            if (candidate.any or candidate.accepts(head)) and matches(path):
+                return candidate
+        return None
 
 
 def _first(candidates: list[Candidate] | None, head: RequestHead) -> Candidate | None:

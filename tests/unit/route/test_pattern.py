@@ -49,7 +49,7 @@ def test_what_blows_up_backtracking_matchers_is_harmless() -> None:
         (b"/items/[0-9]+", b"items"),
         (b"/items/(a|b)/.*", b"items"),
         (b"/[i]tems/x?", b"items"),
-        (b"/shop/.*|/shop/x", b"shop"),
+        (b"/shop/[a-m]*|/shop/[0-9]", b"shop"),
         (b"//x", b""),
         (b"/items", None),
         (b"/items/?", None),
