@@ -40,7 +40,10 @@ def drip(edge: Edge, size: int, seconds: float, piece: bytes = b"x") -> None:
         edge.wait(1.0)
 
 
-@pytest.mark.parametrize(("head", "piece"), [(HEAD, b"x"), (CHUNKED, b"1\r\nx\r\n")], ids=["length", "chunked"])
+FRAMINGS = {"length": (HEAD, b"x"), "chunked": (CHUNKED, b"1\r\nx\r\n")}
+
+
+@pytest.mark.parametrize(("head", "piece"), FRAMINGS.values(), ids=FRAMINGS)
 def test_a_byte_a_second_is_408_after_a_window(head: bytes, piece: bytes) -> None:
     edge, exchange = edge_with(head)
     drip(edge, 1, 9, piece)
@@ -112,7 +115,7 @@ def test_an_answer_read_a_byte_a_second_is_cut() -> None:
 
 
 def test_an_answer_read_at_the_least_rate_is_not() -> None:
-    edge, exchange = reading(300_000)
+    edge, _ = reading(300_000)
     for _ in range(200):
         edge.transport.unsent -= 520
         edge.wait(1.0)

@@ -138,8 +138,9 @@ class H2Server(Turn, asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads more slowly than upstreams write: what they write stays in the streams."""
         self._write_paused = True
-        limits = self._context.limits
-        self._read_due = inf if limits.min_rate_bytes_s else self._context.clock() + limits.body_idle_timeout_s
+        context = self._context
+        if not context.limits.min_rate_bytes_s:
+            self._read_due = context.clock() + context.limits.body_idle_timeout_s
         self._reads(Pace(self._context, self._taken, self._unread, -unsent(self._transport)))
         self._arm()
 
