@@ -14,6 +14,7 @@ from edge.cli.state import state_directory
 from edge.control.config.quantity import duration_s
 from edge.control.draft import Draft, Failed, Invalid, Outcome, Uncompiled
 from edge.control.drafter import Drafter
+from edge.control.processors import usable
 
 if TYPE_CHECKING:
     from edge.control.supervisor import Options, Supervisor
@@ -24,7 +25,7 @@ WORKERS_LIMIT = 128
 
 def run_file(config: Path, workers: int, state_dir: Path | None, grace: str, watch: bool = False) -> int:
     """The exit code. Everything is said on stderr. `workers` 0 = one for each CPU we may use."""
-    workers = workers or min(len(os.sched_getaffinity(0)), WORKERS_LIMIT)
+    workers = workers or min(usable(), WORKERS_LIMIT)
     if not 1 <= workers <= WORKERS_LIMIT:
         print(f"edge: --workers {workers}: from 1 to {WORKERS_LIMIT}", file=sys.stderr)
         return EXIT_USAGE
