@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import json
 import resource
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -53,7 +55,9 @@ def test_one_address_cannot_take_every_place(tmp_path: Path, edge_state: Path) -
             assert asks(fourth) == b""
         with connect(edge, "127.0.0.2") as other:
             assert asks(other) == b"HTTP/1.1 200 OK"
-        assert edge.metric("edge_server_refused_total", "LimitExceeded") == 1
+        for _ in within(DEADLINE_S, "the refusal is counted"):
+            if edge.metric("edge_server_refused_total", "LimitExceeded") == 1:
+                break
         held[0].close()
         for _ in within(DEADLINE_S, "a place is free again"):
             if status(edge) == 200:
@@ -122,10 +126,9 @@ def descriptors(number: int) -> Iterator[None]:
 
 
 def test_a_worker_without_descriptors_recovers(tmp_path: Path, edge_state: Path) -> None:
-    """F24: more connections than it has descriptors for; it dies of nothing, and serves when they are gone."""
+    """F24: more connections than it has descriptors for; it lives, and serves when they are gone."""
     with Upstream() as upstream, ExitStack() as stack:
         made = configuration({"up": [upstream.port]}, [rule("up")])
-        edge = EdgeProcess.__new__(EdgeProcess)
         with descriptors(200):
             edge = stack.enter_context(running_edge(tmp_path / "edge", made, edge_state))
         pid = edge.worker_pid
@@ -144,17 +147,19 @@ def test_a_worker_without_descriptors_recovers(tmp_path: Path, edge_state: Path)
         assert edge.worker_pid == pid
 
 
-def test_a_worker_without_memory_answers_503_and_recovers_by_a_reload(tmp_path: Path, edge_state: Path) -> None:
+def test_a_worker_without_memory_takes_nobody_in_until_it_may_have_more(
+    tmp_path: Path, edge_state: Path
+) -> None:
     with Upstream() as upstream:
         made = configuration({"up": [upstream.port]}, [rule("up")], limits={"memory": "16Mi"})
         with running_edge(tmp_path / "edge", made, edge_state) as edge:
             for _ in within(DEADLINE_S, "the worker is overloaded"):
                 if edge.metric("edge_worker_pressure") == 2:
                     break
-            with socket.create_connection(("127.0.0.1", edge.ports["admin"]), DEADLINE_S):
-                assert edge.is_ready()
+            assert edge.is_ready()
             made["limits"] = {}
-            edge.reload(made)
+            (edge.folder / "edge.yaml").write_text(json.dumps(made))
+            edge.process.send_signal(signal.SIGHUP)
             for _ in within(DEADLINE_S, "it serves again"):
                 if edge.metric("edge_worker_pressure") == 0 and status(edge) == 200:
                     break
