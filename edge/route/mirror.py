@@ -14,10 +14,9 @@ from typing import Final
 
 from edge import model
 from edge.errors import EdgeError
-from edge.exchange.revision import Services
 from edge.exchange.seams import ClusterHandle, UpstreamRequest
 from edge.head import Fields, RequestHead, ResponseHead
-from edge.route.site import Routed, Site
+from edge.route.site import Clocked, Routed, Site
 
 HELD_MAX_BYTES: Final = 64 << 10
 """Body one copy keeps while its upstream takes no more, beside the 64 KiB a request may hold itself."""
@@ -76,7 +75,7 @@ class _Target:
             return False
         return True
 
-    def copy(self, head: RequestHead, end: bool, services: Services, timeout_s: float) -> Copy:
+    def copy(self, head: RequestHead, end: bool, services: Clocked, timeout_s: float) -> Copy:
         self._under_way += 1
         made = Copy(services, self._done)
         own = RequestHead(
@@ -98,7 +97,7 @@ class Copy:
         "over",
     )  # fmt: skip
 
-    def __init__(self, services: Services, done: Callable[[str], None]) -> None:
+    def __init__(self, services: Clocked, done: Callable[[str], None]) -> None:
         self._services = services
         self._done = done
         self._upstream: UpstreamRequest | None = None

@@ -10,9 +10,16 @@ from edge.exchange.seams import ClusterHandle, Downstream, UpstreamRequest
 from edge.head import RequestHead, ResponseHead
 
 if TYPE_CHECKING:
-    from edge.exchange.revision import Services
+    from edge.exchange.deadlines import Deadlines
     from edge.route.backend import Backend
     from edge.route.candidate import Candidate
+
+
+class Clocked(Protocol):
+    """The time of the worker. Its own `Services` are one."""
+
+    clock: Callable[[], float]
+    deadlines: Deadlines
 
 
 class Routed(Protocol):
@@ -23,8 +30,10 @@ class Routed(Protocol):
     candidate: Candidate | None
     chosen: Backend | None
     downstream: Downstream
-    services: Services
     upstream: UpstreamRequest | None
+
+    @property
+    def services(self) -> Clocked: ...
 
     def limit_duration(self, seconds: float) -> None:
         """End the whole exchange after `seconds`."""

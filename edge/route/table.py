@@ -8,6 +8,8 @@ request that no rule of the best hostname takes is left to the next one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from edge.head import RequestHead
 from edge.route.candidate import Candidate
 from edge.route.hostname import host_of
@@ -120,9 +122,15 @@ class RouteTable:
 
     def seal(self) -> None:
         """Sort everything; call once after the last `add`."""
+        for _ in self.sealing():
+            pass
+
+    def sealing(self) -> Iterator[None]:
+        """`seal` in steps, for a caller who has other things to do between them."""
         self._any.seal()
         for host in self._hosts.values():
             host.seal()
+            yield
         first = next(iter(self._any.prefix.get(b"", ())), None)
         if self._any.only_root and not self._by_host and first is not None and first.any:
             self._always = first
