@@ -35,9 +35,9 @@ async def tables(
     served = {listener.name: listener.hostnames for listener in made.listeners}
     order = 0
     for route in made.routes:
-        if slices.due():
-            await slices.turn()
         for rule in route.rules:
+            if slices.due():
+                await slices.turn()
             _check(route, rule, clusters, chains)
             for name in route.listeners:
                 hostnames = shared(served[name], route.hostnames)
@@ -50,7 +50,9 @@ async def tables(
                     result[name].add(hostnames, candidate)
             order += len(rule.matches)
     for table in result.values():
-        table.seal()
+        for _ in table.sealing():
+            if slices.due():
+                await slices.turn()
     return result
 
 
