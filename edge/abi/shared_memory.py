@@ -31,8 +31,10 @@ AREA_BYTES: Final = _HALVES_AT + 2 * HALF_BYTES
 
 SPIN_S: Final = 0.001
 """CPU time spent on trying to get the lock, giving way in between."""
-WAIT_S: Final = 0.02
-"""In all; a holder works for microseconds, but on a busy machine it may be waiting for its turn."""
+WAIT_S: Final = 0.1
+"""In all, asleep but for the spin. A holder works for microseconds, but on a busy machine it may wait
+for its turn to run. Whoever has waited so long in vain only tries from then on, until it succeeds once.
+"""
 _NAP_S: Final = 0.0002
 
 _GENERATION, _COMMIT = range(2)
@@ -77,10 +79,12 @@ class SharedLog:
 
     def acquire(self) -> bool:
         """False when it cannot be had within WAIT_S: then nothing may be written, by whoever asks."""
-        if not self._try() and not (self._patient and self._wait()):
-            # Its holder hangs. Until it does no more, nobody is held up for more than a try.
-            self._patient = False
-            return False
+        if not self._try():
+            if not self._patient:
+                os.sched_yield()
+            if not (self._wait() if self._patient else self._try()):
+                self._patient = False
+                return False
         self._patient = True
         words = self._words
         if words[_GENERATION] & 1:

@@ -58,7 +58,7 @@ CATALOGUE: Final[dict[str, Entry]] = {
         "Shared data found torn by the death of a worker (nothing is lost) or emptied because it was broken",
     ),
     "edge.filter.guest.counter": Entry(Kind.COUNTER, "1", "Counters that filters define"),
-    "edge.filter.guest.gauge": Entry(Kind.GAUGE, "1", "Gauges that filters define"),
+    "edge.filter.guest.gauge": Entry(Kind.GAUGE, "1", "Gauges that filters define, summed over workers"),
     "edge.filter.guest.histogram": Entry(
         Kind.HISTOGRAM, "1", "Histograms that filters define", GUEST_BUCKETS
     ),
