@@ -152,7 +152,7 @@ class RetriedRequest:
         if self._policy.names_response(head, end) and self._may_try_again(False):
             request = self._request
             assert request is not None
-            self._current = None
+            self._drop()
             if not end:
                 if self._ended:
                     current.drain(request)
@@ -167,10 +167,11 @@ class RetriedRequest:
         """The current try has ended without a whole response."""
         policy = self._policy
         if policy.names_error(error) and self._may_try_again(policy.unseen(error)):
-            self._current = None
+            self._drop()
             self._pause(type(error).__name__, None)
             return
         self._over = True
+        self._drop()
         self._settle()
         self._receiver.upstream_failed(error)
 
@@ -199,6 +200,12 @@ class RetriedRequest:
         self._let_sender_go()
         self.deadline = self._policy.clock() + self._policy.pause_s(self._tries, asked)
         self._policy.deadlines.watch(self)
+
+    def _drop(self) -> None:
+        """What the current try still says does not count."""
+        if self._current is not None:
+            self._current.part()
+            self._current = None
 
     def _settle(self) -> None:
         """No try follows."""
@@ -254,7 +261,7 @@ class RetriedRequest:
         if self._over:
             return
         self._over = True
-        self._current = None
+        self._drop()
         self._settle()
         if self._waiting:
             self._waiting = False

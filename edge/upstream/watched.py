@@ -104,3 +104,4 @@ class WatchedRequest(PooledRequest):
     def _leave(self) -> None:
         if not self._over:
             self._guard.active -= 1
+        self.receiver = self._outer  # Or it would keep itself alive.
