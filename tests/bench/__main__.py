@@ -1,6 +1,7 @@
 """`python -m tests.bench [--rows h1,wasm3] [--peers envoy,edge] [--seconds 5] [--runs 3] [--json FILE]`.
 
 Ends with status 1 when a run had errors or a server did not start; goals that are missed are shown.
+`--rows floods` shows what another client feels of each flood, `--flood NAME` of one.
 `python -m tests.bench --against REF [--bound 1.05]` compares this tree with another commit of it, in at
 least seven pairs a row; that is a report and ends with status 0.
 """
@@ -15,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.bench import against
+from tests.bench import against, floods
+from tests.bench.flooder import ATTACKS
 from tests.bench.measure import Plan, measure
 from tests.bench.peers import PEERS
 from tests.bench.report import is_sound, lines, machine, summary
@@ -26,19 +28,22 @@ _MEMORY_REQUESTS = 100_000
 _MEMORY_REQUESTS_LONG = 1_000_000
 _MEMORY_REQUESTS_PAIR = 50_000
 _RUNS = 3
+_FLOODS = "floods"
 
 
 def main() -> int:
     options = _parse()
     data: dict[str, Any] = {**machine(), "seconds": options.seconds, "rows": []}
     with tempfile.TemporaryDirectory(prefix="edge-bench-") as folder:
-        run = _against if options.against else _beside_peers
+        run = _against if options.against else _floods if options.rows == _FLOODS else _beside_peers
         for row, text in run(options, Path(folder)):
             data["rows"].append(row)
             print("\n".join(text), flush=True)
     if options.json:
         Path(options.json).write_text(json.dumps(data, indent=1) + "\n")
-    return 0 if options.against or all(is_sound(row) for row in data["rows"]) else 1
+    if options.against or options.rows == _FLOODS:
+        return 0
+    return 0 if all(is_sound(row) for row in data["rows"]) else 1
 
 
 def _beside_peers(options: argparse.Namespace, folder: Path) -> Iterator[tuple[dict[str, Any], list[str]]]:
@@ -64,13 +69,19 @@ def _against(options: argparse.Namespace, folder: Path) -> Iterator[tuple[dict[s
         yield data, against.lines(data)
 
 
+def _floods(options: argparse.Namespace, folder: Path) -> Iterator[tuple[dict[str, Any], list[str]]]:
+    for data in floods.measure(options.flood or [], folder, options.seconds, options.runs or _RUNS):
+        yield data, floods.lines(data)
+
+
 def _rows(names: str) -> list[Row]:
     return [ROWS[name] for name in names.split(",")]
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("--rows", help=f"comma-separated, of: {', '.join(ROWS)}")
+    parser.add_argument("--rows", help=f"comma-separated, of: {', '.join(ROWS)}; or {_FLOODS}")
+    parser.add_argument("--flood", action="append", choices=ATTACKS, help="with --rows floods: only this one")
     parser.add_argument("--peers", default=",".join(PEERS), help="comma-separated; Envoy first")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each run")
     parser.add_argument("--runs", type=int, help="alternating runs, 3 (7 with --against); the median counts")
@@ -80,7 +91,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--json", help="file to write all figures to")
     options = parser.parse_args()
     for kind, known in (("rows", ROWS), ("peers", PEERS)):
-        unknown = set((getattr(options, kind) or "").split(",")) - {"", *known}
+        unknown = set((getattr(options, kind) or "").split(",")) - {"", _FLOODS, *known}
         if unknown:
             parser.error(f"no such {kind}: {', '.join(sorted(unknown))}")
     return options

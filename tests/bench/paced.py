@@ -1,15 +1,19 @@
 """Open-loop load: requests leave at a fixed rate, whatever the answers do.
 
 Latency counts from the moment a request was due, so a stalled server cannot hide its queue.
-`python -m tests.bench.paced PORT PATH RATE SECONDS CONNECTIONS` prints one line of JSON.
+`python -m tests.bench.paced PORT PATH RATE SECONDS CONNECTIONS [tls]` prints one line of JSON.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
+import ssl
 import sys
+import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -38,7 +42,7 @@ class _Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if not data.startswith(b"HTTP/1.1 200") or not data.endswith(self._pace.body_end):
             self._pace.errors += 1
-        self._pace.latencies.append(asyncio.get_running_loop().time() - self._due)
+        self._pace.latencies.append(time.monotonic() - self._due)
         self._pace.free.append(self)
         self._pace.pump()
 
@@ -66,21 +70,23 @@ class Pace:
         while due and free:
             free.pop().send(due.popleft())
 
-    async def run(self, port: int, seconds: float, connections: int) -> None:
+    async def run(self, port: int, seconds: float, connections: int, secure: bool) -> None:
         loop = asyncio.get_running_loop()
+        tls = ssl._create_unverified_context() if secure else None
         made = [
-            await loop.create_connection(lambda: _Client(self), "127.0.0.1", port) for _ in range(connections)
+            await loop.create_connection(lambda: _Client(self), "127.0.0.1", port, ssl=tls)
+            for _ in range(connections)
         ]
-        next_due = loop.time()
+        next_due = time.monotonic()
         end = next_due + seconds
-        while (now := loop.time()) < end:
+        while (now := time.monotonic()) < end:
             while next_due <= now:
                 self._due.append(next_due)
                 next_due += self._interval_s
             self.pump()
             await asyncio.sleep(_TICK_S)
         # Late answers are waited for: they are what the percentile is about.
-        while len(self.free) < connections and loop.time() < end + _LATEST_S:
+        while len(self.free) < connections and time.monotonic() < end + _LATEST_S:
             await asyncio.sleep(_TICK_S)
         self.errors += len(self._due) + connections - len(self.free)
         self.over = True
@@ -95,9 +101,13 @@ def _request(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{fields}\r\n".encode()
 
 
-def main(port: str, path: str, rate: str, seconds: str, connections: str) -> None:
+def main(port: str, path: str, rate: str, seconds: str, connections: str, tls: str = "") -> None:
+    if tls:
+        # Beside a busy hostile client on its core it must measure the server, not the scheduler.
+        with suppress(PermissionError):
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     pace = Pace(_request(path), float(rate))
-    uvloop.run(pace.run(int(port), float(seconds), int(connections)))
+    uvloop.run(pace.run(int(port), float(seconds), int(connections), bool(tls)))
     # The first fifth is warming up.
     kept = sorted(pace.latencies[len(pace.latencies) // 5 :])
     p50, p99 = (kept[int(len(kept) * share)] * 1e3 for share in (0.5, 0.99))
