@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
+from collections import Counter
 from typing import Any
 
 from tests.integration.running_edge import EdgeProcess, within
 
 RELOAD_S = 60.0
+_ENDED = re.compile(r"^edge: reload: (\w+)[,;] revision \d+.*\n", re.M)
 
 
 def stamping(number: int) -> list[dict[str, Any]]:
@@ -30,11 +33,9 @@ class Reloading:
         self.edge = edge
 
     @property
-    def attempts(self) -> dict[str, float]:
-        """Reloads so far, by result."""
-        lines = self.edge.get("/metrics").decode().splitlines()
-        found = [line for line in lines if line.startswith("edge_config_reloads_total{")]
-        return {line.split('"')[1]: float(line.rpartition(" ")[2]) for line in found}
+    def attempts(self) -> Counter[str]:
+        """Reloads so far, by result, as the log tells: asking admin all the time would slow them down."""
+        return Counter(_ENDED.findall(self.edge.errors))
 
     @property
     def listeners(self) -> dict[str, int]:
@@ -45,8 +46,7 @@ class Reloading:
     def apply(self, config: dict[str, Any]) -> None:
         """A good one: it serves afterwards."""
         self.push(json.dumps(config))
-        last = json.loads(self.edge.get("/config"))["reload"]["history"][0]
-        assert last["result"] == "applied", last
+        assert _ENDED.findall(self.edge.errors)[-1] == "applied", self.edge.errors
 
     def push(self, text: str) -> None:
         """Put the file in place at once, and reload."""
@@ -58,8 +58,8 @@ class Reloading:
 
     def reload(self) -> None:
         """Ask for it, and wait until it is over."""
-        before = sum(self.attempts.values())
+        before = self.attempts.total()
         self.edge.process.send_signal(signal.SIGHUP)
         for _ in within(RELOAD_S, f"the reload is over: {self.edge.errors}"):
-            if sum(self.attempts.values()) > before:
+            if self.attempts.total() > before:
                 return

@@ -144,6 +144,7 @@ def test_a_hundred_bad_files_change_nothing_for_requests(reloading: Reloaded) ->
     attempts = reloading.attempts
     assert attempts["invalid"] + attempts["refused"] == BAD_PUSHES
     assert attempts["refused"] == BAD_PUSHES // 7
+    assert reloading.edge.metric("edge_config_reloads_total", 'result="refused"') == attempts["refused"]
     shown = json.loads(reloading.edge.get("/config"))
     assert shown["revision"] == 1
     assert shown["reload"]["lastError"]["result"] == "invalid"
