@@ -5,8 +5,10 @@
 | waiting, starting | kept; Prepare goes out once it serves | it starts with it, or gets it next | forgotten |
 | serving | Prepare; its answer is the answer | Activate if prepared, else Prepare and then Activate | Abort |
 | gone while it prepared | asked once more when it is back, then refused | as waiting | forgotten |
+| gone, and not back in time | not asked: it has no say | it starts with that one | forgotten |
 
-A worker that comes back always gets the revision that was adopted last.
+A worker that comes back always gets the revision that was adopted last. One that dies again and again
+must not stand in the way of the revision that may mend it.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from edge.control.sockets import Bound
 
 PREPARE_LIMIT_S = 60.0
 """From a proposal to its answer."""
+ABSENT_S = 5.0
+"""A worker that died is waited for so long before a proposal goes on without it."""
 TRIES = 2
 """A worker may die this often over a proposal before the proposal is blamed."""
 
@@ -60,6 +64,8 @@ class Handover:
         self._unanswered: set[int] = set()
         self._ready: set[int] = set()
         self._deaths = 0
+        self._died = False
+        """Since it served the last time."""
         self._timer: asyncio.TimerHandle | None = None
         self._amendments: list[wire.Down] = []
 
@@ -73,6 +79,7 @@ class Handover:
     def end(self) -> None:
         """The process is gone."""
         lost = self._unanswered
+        self._died = True
         self._send = self.serving = None
         self._amendments = []
         self._unanswered, self._ready = set(), set()
@@ -80,6 +87,8 @@ class Handover:
             self._deaths += 1
             if self._deaths >= TRIES:
                 self._refuse(f"worker {self._worker} died {TRIES} times while it prepared")
+        if self._next is not None:
+            self._wait_for_it(self._next)
 
     def expects(self, number: int) -> bool:
         """Whether the process was asked about this revision and has not answered."""
@@ -119,6 +128,8 @@ class Handover:
         self._timer = loop.call_later(PREPARE_LIMIT_S, self._late)
         if self.serving is not None:
             self._offer(revision)
+        else:
+            self._wait_for_it(revision)
         return answer
 
     def withdraw(self) -> None:
@@ -153,6 +164,14 @@ class Handover:
         elif self._send is not None:
             self._amendments += messages
 
+    def _wait_for_it(self, proposed: Revision) -> None:
+        asyncio.get_running_loop().call_later(ABSENT_S, self._go_on_without, proposed)
+
+    def _go_on_without(self, proposed: Revision) -> None:
+        """If it died, has not been back for so long, and is waited for still."""
+        if self._next is proposed and self._died and self.serving is None:
+            self._resolve([])
+
     def _offer(self, revision: Revision) -> None:
         try:
             self._prepare(revision)
@@ -176,6 +195,7 @@ class Handover:
             self._tell(message)
         self._tell(wire.Activate(number))
         self.serving = number
+        self._died = False
         for message in self._amendments:
             self._tell(message)
         self._amendments = []

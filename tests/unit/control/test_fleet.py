@@ -189,6 +189,53 @@ def test_a_worker_that_dies_after_the_activation_comes_back_with_the_new_revisio
     run(conversation)
 
 
+def test_a_worker_that_cannot_live_has_no_say_and_starts_with_the_new_revision(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(handover_module, "ABSENT_S", 0.05)
+
+    async def conversation(group: Group) -> None:
+        first = group.worker(1)
+        first.exit(1)
+        await until(lambda: group.worker(1) is not first)
+        preparing = await group.prepare(revision(2))
+        group.worker(0).say(wire.Prepared(2))
+        assert await preparing == []
+        group.fleet.activate(revision(2))
+        second = group.worker(1)
+        second.exit(1)
+        await until(lambda: group.worker(1) is not second)
+        await group.told(1, wire.Prepare(2, revision(2).model))
+        assert wire.Prepare(1, revision(1).model) not in group.worker(1).received
+
+    run(conversation)
+
+
+def test_a_worker_that_still_starts_for_the_first_time_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handover_module, "ABSENT_S", 0.0)
+
+    async def main() -> None:
+        group = Group()
+        group.fleet.start()
+        preparing = await group.prepare(revision(2))
+        group.worker(0).say(wire.Prepared(1))
+        group.worker(0).say(wire.Prepared(2))
+        await asyncio.sleep(0.02)
+        assert not preparing.done()
+        group.worker(1).say(wire.Prepared(1))
+        await group.told(1, wire.Prepare(2, revision(2).model))
+        group.worker(1).say(wire.Refused(2, ["no"]))
+        assert await preparing == ["no"]
+        group.fleet.kill()
+        group.fleet.drain(0)
+        await until(group.fleet.ended.done)
+        for process in FakeProcess.made:
+            process.wire.close()
+            process.theirs.close()
+
+    asyncio.run(main())
+
+
 def test_an_answer_that_comes_after_the_abort_is_no_lie() -> None:
     async def conversation(group: Group) -> None:
         preparing = await group.prepare(revision(2))
