@@ -72,8 +72,15 @@ class Outgoing(asyncio.Transport):
         self._made.write_eof()
 
     def close(self) -> None:
+        made, pieces = self._made, self._pieces
+        if pieces and not made.is_closing():
+            # The last bytes of a TLS connection and its goodbye leave in one piece.
+            write_last = getattr(made.get_extra_info("ssl_object"), "write_last", None)
+            if write_last is not None:
+                self._pieces = []
+                write_last(b"".join(pieces))
         self.leave()
-        self._made.close()
+        made.close()
 
     def abort(self) -> None:
         self._pieces = []

@@ -28,6 +28,8 @@ class Session(ssl.SSLObject):
     incoming: ssl.MemoryBIO
     outgoing: ssl.MemoryBIO
     transport: Any = None
+    _pointer = 0
+    """Of the native session, from the end of the handshake to the goodbye."""
 
     def do_handshake(self) -> None:
         if not self.incoming.pending:
@@ -44,8 +46,18 @@ class Session(ssl.SSLObject):
         finally:
             first.greeting = None
         self.transport = None
+        if NATIVE is not None:
+            self._pointer = session_pointer(self)
         if self.chosen.policy:
             self.edge_identity = self._identify(self.chosen.policy)
+
+    def write_last(self, data: bytes) -> None:
+        """`data` and the goodbye, which leave together when the transport is closed, as it must be now."""
+        try:
+            self._sslobj.write(data)  # type: ignore[attr-defined]
+        except ssl.SSLError:
+            return  # the connection is broken, and is closed next
+        self.unwrap()
 
     def _identify(self, policy: bytes) -> ClientIdentity:
         identity = ClientIdentity(policy)
@@ -84,5 +96,7 @@ class Session(ssl.SSLObject):
         """
         if NATIVE is None:
             return super().unwrap()
-        NATIVE.say_goodbye(session_pointer(self))
+        if self._pointer:
+            NATIVE.say_goodbye(self._pointer)
+            self._pointer = 0
         return None

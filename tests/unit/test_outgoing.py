@@ -208,3 +208,36 @@ def test_an_end_comes_behind_what_waits(name: str) -> None:
 def test_a_process_keeps_one_gathering_for_its_loop() -> None:
     loop = Loop()
     assert subject._together(loop) is subject._together(loop)  # type: ignore[arg-type]
+
+
+class Secured(Made):
+    """A transport whose session takes its last bytes and the goodbye at once."""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self if name == "ssl_object" else default
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def write_last(self, data: bytes) -> None:
+        self.calls.append(("last", data))
+
+
+def test_the_last_bytes_of_a_tls_connection_go_with_its_goodbye() -> None:
+    made = Secured()
+    ending = Outgoing(made, _Together(Loop()))  # type: ignore[arg-type]
+    ending.write(b"he")
+    ending.write(b"llo")
+    ending.close()
+    ending.leave()
+    assert made.calls == [("last", b"hello"), "close"]
+    idle = Outgoing(made, _Together(Loop()))  # type: ignore[arg-type]
+    made.calls.clear()
+    idle.close()
+    assert made.calls == ["close"]
+    gone = Outgoing(made, _Together(Loop()))  # type: ignore[arg-type]
+    gone.write(b"late")
+    made.closing = True
+    made.calls.clear()
+    gone.close()
+    assert made.calls == ["close"]

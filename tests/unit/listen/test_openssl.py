@@ -9,6 +9,7 @@ import trustme
 
 from edge import model
 from edge.listen import context, openssl, tls
+from edge.listen.session import Session
 
 AUTHORITY = trustme.CA()
 
@@ -168,3 +169,22 @@ def test_a_name_that_openssl_does_not_know_is_said() -> None:
             tls.server_context([certificate], ["http/1.1"], profile)
     _, side = handshake(tls.server_context([certificate], ["http/1.1"]), client([]))
     assert side.version() == "TLSv1.3", "no error is left behind"
+
+
+def test_the_last_bytes_and_the_goodbye_are_one_piece_for_the_client() -> None:
+    ours, theirs = server(["http/1.1"]), client([])
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server_side = ours.wrap_bio(up, down, server_side=True)
+    client_side = theirs.wrap_bio(down, up, server_hostname="edge.example")
+    for side in (client_side, server_side) * 2:
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+    assert isinstance(server_side, Session)
+    server_side.write_last(b"bye")
+    assert client_side.read(100) == b"bye"
+    assert client_side.read(100) == b"", "the end, not a break"
+    before = down.pending
+    server_side.unwrap()
+    assert down.pending == before, "said once"
