@@ -145,15 +145,13 @@ class Exchange(Ending):
         self.cluster_name = cluster.name
         if self.sampled:
             self.upstream_sent_ns = self.services.wall_ns()
-        retry = rule.retry
-        if retry is None:
+        sender = rule.sender
+        if sender is None:
             upstream = cluster.dispatch(self, head, end, rule.backend_timeout_s)
         else:
-            upstream = retry.dispatch(cluster, self, head, end, rule.backend_timeout_s)
+            upstream = sender.dispatch(cluster, self, head, end, rule.backend_timeout_s)
         if not self.finished:
             self.upstream = upstream
-            if rule.mirrors is not None:
-                rule.mirrors.send(self, head, end)
 
     def request_data(self, data: bytes, end: bool) -> None:
         """Body bytes from the codec."""

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import inf
 from random import random
-from typing import Final
+from typing import Final, cast
 
 from edge import model
 from edge.errors import EdgeError
-from edge.exchange.seams import ClusterHandle, UpstreamRequest
+from edge.exchange.seams import ClusterHandle, ExchangeResponse, Retrying, UpstreamRequest
 from edge.head import Fields, RequestHead, ResponseHead
 from edge.route.site import Clocked, Routed, Site
 
@@ -29,30 +29,41 @@ PATIENCE_S: Final = 30.0
 
 
 class Mirrors:
-    """All mirrors of a rule."""
+    """All mirrors of a rule; stands between an exchange and what sends its requests (`seams.Retrying`)."""
 
-    __slots__ = ("_targets", "_timeout_s")
+    __slots__ = ("_retry", "_targets")
 
-    def __init__(self, mirrors: list[model.Mirror], timeout_s: float, site: Site) -> None:
+    def __init__(self, mirrors: list[model.Mirror], site: Site, retry: Retrying | None) -> None:
         self._targets = [
             _Target(site.clusters[each.cluster], each.numerator / each.denominator, site.count)
             for each in mirrors
         ]
-        self._timeout_s = timeout_s
+        self._retry = retry
 
-    def send(self, exchange: Routed, head: RequestHead, end: bool) -> None:
-        """Copy a request that has just gone upstream; upgrades are not copied, for they have two ends."""
-        upstream = exchange.upstream
-        if upstream is None or head.upgrade is not None:
-            return
+    def dispatch(
+        self,
+        cluster: ClusterHandle,
+        receiver: ExchangeResponse,
+        head: RequestHead,
+        end: bool,
+        timeout_s: float,
+    ) -> UpstreamRequest:
+        """Send the request, then copies of it. Upgrades are not copied, for they have two ends."""
+        retry = self._retry
+        if retry is None:
+            upstream = cluster.dispatch(receiver, head, end, timeout_s)
+        else:
+            upstream = retry.dispatch(cluster, receiver, head, end, timeout_s)
+        exchange = cast(Routed, receiver)
+        if exchange.finished or head.upgrade is not None:
+            return upstream
         copies = [
             copy
             for target in self._targets
             if target.takes()
-            if not (copy := target.copy(head, end, exchange.services, self._timeout_s)).over
+            if not (copy := target.copy(head, end, exchange.services, timeout_s)).over
         ]
-        if copies and not end:
-            exchange.upstream = Tee(upstream, copies)
+        return Tee(upstream, copies) if copies and not end else upstream
 
 
 class _Target:

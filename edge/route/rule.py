@@ -21,7 +21,7 @@ class Rule:
     |---|---|---|
     | `entry` | before the filters | the time for the whole exchange, CORS |
     | `outbound` | after them | modifiers, rewrite, redirect, choice of backend |
-    | `mirrors` | once the request is upstream | mirrors |
+    | `sender` | in the place of `cluster.dispatch` | tries, mirrors |
     | `inbound` | on the head of upstream's response | modifiers |
 
     Each is None for a rule that asks for nothing there.
@@ -35,11 +35,10 @@ class Rule:
         "detailed",
         "entry",
         "inbound",
-        "mirrors",
         "name",
         "outbound",
-        "retry",
         "route",
+        "sender",
     )
 
     def __init__(
@@ -56,12 +55,11 @@ class Rule:
         self.route = route
         self.name = rule.name
         self.cluster = cluster
-        self.retry = retry
         self.chain = chain
         self.chain_name = rule.chain or ""
         self.backend_timeout_s = rule.backend_timeout_s
         self.detailed = rule.verbosity != "minimal"
-        self.mirrors = Mirrors(rule.mirrors, rule.backend_timeout_s, site) if rule.mirrors else None
+        self.sender = Mirrors(rule.mirrors, site, retry) if rule.mirrors else retry
         edit = HeaderEdit(rule.response_headers) if rule.response_headers else None
         backends = None
         if cluster is None and rule.redirect is None and rule.direct_response is None:

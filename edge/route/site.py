@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from edge.chain.filter import LocalReply
-from edge.exchange.seams import ClusterHandle, Downstream, UpstreamRequest
+from edge.exchange.seams import ClusterHandle, Downstream
 from edge.head import RequestHead, ResponseHead
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Routed(Protocol):
     candidate: Candidate | None
     chosen: Backend | None
     downstream: Downstream
-    upstream: UpstreamRequest | None
+    finished: bool
 
     @property
     def services(self) -> Clocked: ...

@@ -40,7 +40,7 @@ class FakeExchange:
         self.candidate = candidate(match)
         self.chosen: Backend | None = None
         self.downstream = FakeClient()
-        self.upstream: object = None
+        self.finished = False
         self.now = 100.0
         self.timers: list[tuple[float, object]] = []
         self.seconds = 0.0

@@ -105,7 +105,7 @@ def test_one_cluster_may_stand_twice_with_modifiers_of_its_own() -> None:
 
 def test_a_rule_that_asks_for_nothing_has_no_steps() -> None:
     plain = Rule("route", model.Rule(name="r", matches=[], cluster="c"), object(), ())  # type: ignore[arg-type]
-    assert plain.entry is plain.outbound is plain.inbound is plain.mirrors is None
+    assert plain.entry is plain.outbound is plain.inbound is plain.sender is None
 
 
 def test_steps_are_taken_in_turn() -> None:

@@ -55,19 +55,24 @@ class World:
         mirrors = [model.Mirror(cluster=each.name, **share) for each in clusters]
         rule = model.Rule(name="r", matches=[], mirrors=mirrors, backend_timeout_s=timeout_s)
         site = Site(0, {each.name: each for each in clusters}, self._count)
-        made = Rule("route", rule, clusters[0], (), site).mirrors
+        made = Rule("route", rule, clusters[0], (), site).sender
         assert made is not None
-        self.mirrors = made
+        self.sender = made
+        self.timeout_s = timeout_s
         self.exchange = FakeExchange()
 
     def _count(self, cluster: str, outcome: str) -> None:
         self.outcomes[cluster, outcome] += 1
 
     def send(self, head: RequestHead | None = None, end: bool = False):
-        """What the exchange holds as its upstream afterwards."""
-        self.exchange.upstream = self.main
-        self.mirrors.send(self.exchange, head or get(b"/x", (b"a", b"b"), method=b"POST"), end)
-        return self.exchange.upstream
+        """What the exchange gets as its upstream."""
+        made = head or get(b"/x", (b"a", b"b"), method=b"POST")
+        return self.sender.dispatch(self, self.exchange, made, end, self.timeout_s)
+
+    def dispatch(self, receiver, head: RequestHead, end: bool, timeout_s: float) -> FakeRequest:
+        """As the cluster of the request itself."""
+        assert (receiver, timeout_s) == (self.exchange, self.timeout_s)
+        return self.main
 
 
 def test_a_copy_has_a_head_of_its_own() -> None:
@@ -232,3 +237,28 @@ def test_upgrades_are_not_copied_and_no_timeout_becomes_patience() -> None:
     assert cluster.requests == []
     world.send(end=True)
     assert cluster.timeouts == [PATIENCE_S]
+
+
+def test_a_request_that_failed_at_once_is_not_copied() -> None:
+    cluster = FakeCluster("m")
+    world = World(cluster)
+    world.exchange.finished = True
+    assert world.send() is world.main
+    assert cluster.requests == []
+
+
+def test_tries_and_mirrors_go_together() -> None:
+    tries = []
+
+    class Retry:
+        def dispatch(self, cluster, *request):
+            tries.append((cluster, request))
+            return main
+
+    main, mirror, cluster = FakeRequest(), FakeCluster("m"), FakeCluster("c")
+    rule = model.Rule(name="r", matches=[], mirrors=[model.Mirror(cluster="m")])
+    sender = Rule("route", rule, cluster, (), Site(0, {"m": mirror}), Retry()).sender
+    exchange, head = FakeExchange(), get(b"/")
+    assert sender.dispatch(cluster, exchange, head, True, 1.0) is main
+    assert tries == [(cluster, (exchange, head, True, 1.0))]
+    assert (len(cluster.requests), len(mirror.requests)) == (0, 1)
