@@ -17,6 +17,7 @@ AMOUNTS: Final[dict[str, tuple[int, int]]] = {
     "storm: operations": (3_000, 30_000),
     "storm of upstream HTTP/2: seeds": (4, 40),
     "examples of each property, times": (1, 10),
+    "soak: seconds": (180, 1800),
 }
 
 
