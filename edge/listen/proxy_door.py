@@ -48,6 +48,9 @@ class Entrance(asyncio.Protocol):
 
     _transport: asyncio.Transport
 
+    waiting = 0
+    """Connections whose header is not here yet, of all listeners of this process."""
+
     def __init__(self, door: Door, factory: Factory, secure: Secure) -> None:
         self._door = door
         self._factory = factory
@@ -68,6 +71,7 @@ class Entrance(asyncio.Protocol):
             return
         self._peer = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
         self._timer = asyncio.get_running_loop().call_later(HEADER_TIMEOUT_S, self._expired)
+        Entrance.waiting += 1
 
     def data_received(self, data: bytes) -> None:
         self._data = data = self._data + data
@@ -123,6 +127,7 @@ class Entrance(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            Entrance.waiting -= 1
 
 
 def _feed(protocol: Any, data: bytes) -> None:
