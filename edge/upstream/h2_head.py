@@ -5,12 +5,11 @@ Spec: RFC 9113 §8.2, §8.3. The engine checks much of this too; nothing here re
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from itertools import chain
 from typing import Final
 
+from edge.codec.websocket import ACCEPT, KEY, accept_of
 from edge.errors import BadResponse
 from edge.head import Field, Fields, RequestHead, ResponseHead
 from edge.model import Limits
@@ -21,8 +20,6 @@ CACHE_FIELD_BYTES: Final = 256
 TRAILER_BYTES: Final = 16 << 10
 TRAILER_FIELDS: Final = 100
 WEBSOCKET: Final = b"websocket"
-_KEY: Final = b"sec-websocket-key"
-_ACCEPT_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _UNKEPT: Final = frozenset((b"set-cookie", b"x-request-id"))
 """Secret, or seldom the same twice."""
 _lower_name: Final = re.compile(rb"(?:(?![A-Z])" + TOKEN + rb")++").fullmatch
@@ -146,12 +143,11 @@ def connect_fields(head: RequestHead, scheme: Field) -> Fields:
         scheme,
         (b":authority", head.authority),
         (b":path", head.path),
-        *(field for field in head.fields if field[0] != _KEY),
+        *(field for field in head.fields if field[0] != KEY),
     ]
 
 
 def granted(request: RequestHead, response: ResponseHead) -> ResponseHead:
     """The 101 that a 2xx to `connect_fields(request)` means. Spec: RFC 6455 §4.2.2."""
-    digest = hashlib.sha1((request.get(_KEY) or b"") + _ACCEPT_GUID, usedforsecurity=False).digest()
-    accept = (b"sec-websocket-accept", base64.b64encode(digest))
+    accept = (ACCEPT, accept_of(request.get(KEY) or b""))
     return ResponseHead(101, [*response.fields, (b"upgrade", WEBSOCKET), accept])

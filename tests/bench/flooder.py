@@ -175,7 +175,7 @@ def _h3_resets(port: int, until: float) -> int:
     with H3Client(port, "localhost") as client:
         while client.closed is None and time.monotonic() < until:
             for _ in range(20):
-                with suppress(RuntimeError):
+                with suppress(RuntimeError, ValueError):
                     client.quic.reset_stream(client.request(end=False), 0x10C)
             client.flush()
             client.read(0.002)
@@ -184,10 +184,13 @@ def _h3_resets(port: int, until: float) -> int:
 
 def _h3_frames(wire: bytes, port: int, until: float) -> int:
     with H3Client(port, "localhost") as client:
-        stream_id = client.request([(b":method", b"POST"), *GET[1:]], b"hello", end=False)
+        post = [(b":method", b"POST"), *GET[1:2], (b":path", b"/upload"), GET[3]]
+        stream_id = client.request(post, b"hello", end=False)
         while client.closed is None and time.monotonic() < until:
-            with suppress(RuntimeError):  # once the stream was stopped
+            try:
                 client.quic.send_stream_data(stream_id, wire)
+            except (RuntimeError, ValueError):  # the stream is over: another
+                stream_id = client.request(post, b"hello", end=False)
             client.flush()
             client.read(0.002)
         return client.bytes_out

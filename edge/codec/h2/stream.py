@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import secrets
 from enum import IntEnum
 from math import inf
 from typing import Final, Protocol
@@ -13,6 +10,7 @@ from edge.codec.h2.codes import Code
 from edge.codec.h2.engine import Engine
 from edge.codec.h2.fields import response_fields
 from edge.codec.pace import Pace
+from edge.codec.websocket import ACCEPT, KEY, accept_of, new_key
 from edge.errors import EdgeError
 from edge.exchange.seams import ExchangeRequest
 from edge.head import Fields, RequestHead, ResponseHead
@@ -22,8 +20,7 @@ _CONTINUE: Final = 100
 _FIRST_FINAL: Final = 200
 _FIRST_REDIRECT: Final = 300
 _BODILESS: Final = frozenset((204, 304))
-_ACCEPT_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_HANDSHAKE: Final = frozenset((b"upgrade", b"sec-websocket-accept"))
+_HANDSHAKE: Final = frozenset((b"upgrade", ACCEPT))
 
 
 class Form(IntEnum):
@@ -128,8 +125,8 @@ class Stream:
         if head.upgrade is not None:
             # Nothing goes upstream before the 101. Spec: RFC 9110 §7.8.
             self.held_back = True
-            self._key = base64.b64encode(secrets.token_bytes(16))
-            head.add(b"sec-websocket-key", self._key)
+            self._key = new_key()
+            head.add(KEY, self._key)
 
     # ---- what the exchange calls
 
@@ -239,8 +236,7 @@ class Stream:
 
     def _switch(self, head: ResponseHead) -> None:
         """The upgrade of upstream is this client's 200. Spec: RFC 8441 §5."""
-        expected = base64.b64encode(hashlib.sha1(self._key + _ACCEPT_GUID, usedforsecurity=False).digest())
-        if head.get(b"sec-websocket-accept") != expected:
+        if head.get(ACCEPT) != accept_of(self._key):
             self._break(Code.CONNECT_ERROR)
             return
         fields: Fields = [field for field in head.fields if field[0] not in _HANDSHAKE]

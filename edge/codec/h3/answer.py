@@ -10,6 +10,7 @@ from aioquic.quic.stream import QuicStream
 from edge.codec.h3.qpack import encode_response, encode_trailers
 from edge.codec.h3.wire import Code, data_frame, headers_frame
 from edge.codec.pace import Pace
+from edge.codec.websocket import ACCEPT
 from edge.errors import EdgeError, UpstreamTimeout
 from edge.exchange.seams import ExchangeRequest
 from edge.head import Fields, ResponseHead
@@ -26,7 +27,7 @@ _SWITCHING: Final = 101
 _FIRST_FINAL: Final = 200
 _FIRST_REDIRECT: Final = 300
 _BODILESS: Final = frozenset((204, 304))
-_DROPPED_AT_SWITCH: Final = frozenset((b"sec-websocket-accept", b"upgrade", b"connection"))
+_DROPPED_AT_SWITCH: Final = frozenset((ACCEPT, b"upgrade", b"connection"))
 
 
 class Form(IntEnum):
@@ -78,8 +79,8 @@ class Answer:
             return
         status = head.status
         if status == _SWITCHING:
-            if not self._switched():
-                self.abort(Code.INTERNAL_ERROR)
+            if not self._switched(head):
+                self.abort(Code.CONNECT_ERROR if self._awaits_switch() else Code.INTERNAL_ERROR)
                 return
             fields = [field for field in head.fields if field[0] not in _DROPPED_AT_SWITCH]
             head = ResponseHead(_FIRST_FINAL, fields)
@@ -197,8 +198,8 @@ class Answer:
 
     # ---- what the request side adds
 
-    def _switched(self) -> bool:
-        """A 101 came; False when no upgrade was asked for."""
+    def _switched(self, head: ResponseHead) -> bool:
+        """A 101 came; False when no upgrade was asked for, or this is no answer to it."""
         raise NotImplementedError
 
     def _awaits_switch(self) -> bool:

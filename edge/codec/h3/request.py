@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from enum import IntEnum
 from itertools import chain
-from os import urandom
 from typing import Final
 
 from edge.codec.h1.fields import CACHE_ENTRIES, CACHE_LINE_BYTES, UNKEPT
+from edge.codec.websocket import KEY, new_key
 from edge.errors import BadRequest
 from edge.head import Field, Fields, RequestHead
 from edge.model import Limits
@@ -234,8 +233,8 @@ def _upgrade(head: RequestHead, protocol: bytes) -> None:
         raise MalformedMessage("CONNECT with framing of a body")
     head.method = b"GET"
     head.upgrade = protocol
-    if head.get(b"sec-websocket-key") is None:
-        head.fields.append((b"sec-websocket-key", b64encode(urandom(16))))
+    head.remove(KEY)
+    head.fields.append((KEY, new_key()))
 
 
 def parse_trailers(fields: Fields) -> Fields:

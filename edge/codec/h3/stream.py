@@ -21,6 +21,7 @@ from edge.codec.h3.wire import (
     read_varint,
 )
 from edge.codec.pace import Pace
+from edge.codec.websocket import ACCEPT, KEY, accept_of
 from edge.errors import BadRequest, DownstreamClosed, DownstreamError, DownstreamTimeout
 from edge.head import Field, Fields, RequestHead, ResponseHead
 
@@ -94,6 +95,7 @@ class H3Stream(Answer):
         "_held",
         "_idle_frames",
         "_in_frame",
+        "_key",
         "_length",
         "_paused",
         "_phase",
@@ -112,6 +114,8 @@ class H3Stream(Answer):
         self._buffer = b""
         self._in_frame = 0
         self._skipping = False
+        self._key = b""
+        """Of a WebSocket's upgrade; ours, the client has none."""
         self._length: int | None = None
         self._received = 0
         self._frames = 0
@@ -249,6 +253,7 @@ class H3Stream(Answer):
     def _start(self, head: RequestHead, end: bool) -> None:
         self._to_head = head.method == b"HEAD"
         if head.upgrade is not None:
+            self._key = head.get(KEY) or b""
             self._phase = Phase.HOLD
         elif end:
             self._phase = Phase.DONE
@@ -297,8 +302,8 @@ class H3Stream(Answer):
             self._paused = False
             self._server.soon(self._release)
 
-    def _switched(self) -> bool:
-        if self._phase is not Phase.HOLD:
+    def _switched(self, head: ResponseHead) -> bool:
+        if self._phase is not Phase.HOLD or head.get(ACCEPT) != accept_of(self._key):
             return False
         self._phase = Phase.TUNNEL
         self._server.soon(self._release)

@@ -10,6 +10,7 @@ from aioquic.quic.connection import QuicConnection
 from edge.codec.h3.answer import HIGH_BYTES
 from edge.codec.h3.transport import START_WINDOW
 from edge.codec.h3.wire import Code
+from edge.codec.websocket import accept_of
 from edge.errors import DownstreamClosed, UpstreamClosed, UpstreamTimeout
 from edge.head import Field, ResponseHead
 from edge.model import Limits
@@ -291,7 +292,8 @@ def test_an_extended_connect_becomes_an_upgrade_and_a_tunnel() -> None:
     assert len(head.get(b"sec-websocket-key") or b"") == 24
     assert exchange.body == b"", "held until the upgrade is granted"
     chosen = (b"sec-websocket-protocol", b"chat")
-    switching = [(b"upgrade", b"websocket"), (b"sec-websocket-accept", b"x"), chosen]
+    accept = accept_of(head.get(b"sec-websocket-key") or b"")
+    switching = [(b"upgrade", b"websocket"), (b"sec-websocket-accept", accept), chosen]
     exchange.downstream.send_head(ResponseHead(101, switching), False)
     world.settle()
     assert exchange.body == b"early"
@@ -306,6 +308,23 @@ def test_an_extended_connect_becomes_an_upgrade_and_a_tunnel() -> None:
     exchange.downstream.send_data(b"", True)
     world.settle()
     assert client.ended(stream_id)
+
+
+@pytest.mark.parametrize("accept", [[], [(b"sec-websocket-accept", accept_of(b"another key"))]])
+def test_an_upgrade_that_is_no_answer_to_our_key_opens_no_tunnel(accept: list[tuple[bytes, bytes]]) -> None:
+    world = World(FakeExchange)
+    client = world.client()
+    stream_id = client.request(
+        [*CONNECT, (b"sec-websocket-key", b"chosen by the client")], b"early", end=False
+    )
+    world.settle()
+    (exchange,) = world.exchanges
+    (key,) = [value for name, value in exchange.head.fields if name == b"sec-websocket-key"]
+    assert key != b"chosen by the client"
+    exchange.downstream.send_head(ResponseHead(101, [(b"upgrade", b"websocket"), *accept]), False)
+    world.settle()
+    assert exchange.body == b""
+    assert (client.heads(stream_id), client.resets) == ([], {stream_id: Code.CONNECT_ERROR})
 
 
 def test_an_upgrade_that_upstream_refuses_is_an_ordinary_answer() -> None:
