@@ -32,40 +32,41 @@ def _artefact(number: int, part: str) -> bytes:
     return hashlib.sha256(f"{number}{part}".encode()).digest() * (SIZE // 32)
 
 
-def _write_for_ever(folder: Path, ready: int) -> None:
+def _write_for_ever(folder: Path, told: int) -> None:
     store = FileModuleStore(folder)
-    os.write(ready, b"!")
     number = 0
     while True:
         for part in PARTS:
             store.put(_key(number % 4), part, _artefact(number % 4, part))
+            os.write(told, b"!")
         number += 1
 
 
-def _killed_writer(folder: Path, after_s: float) -> None:
-    """A process that writes entries, and is killed that long after it began."""
-    told, ready = os.pipe()
+def _killed_writer(folder: Path, entries: int, after_s: float) -> None:
+    """A process that writes entries, and is killed that long after it told of so many."""
+    heard, told = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            _write_for_ever(folder, ready)
+            _write_for_ever(folder, told)
         finally:
             os._exit(1)
-    os.close(ready)
+    os.close(told)
     try:
-        assert os.read(told, 1) == b"!"
+        for _ in range(entries):
+            assert os.read(heard, 1) == b"!"
         time.sleep(after_s)
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
-        os.close(told)
+        os.close(heard)
 
 
 def test_two_hundred_killed_writers_leave_no_bad_entry(tmp_path: Path) -> None:
     chance = random.Random(16)
     found = 0
     for _ in range(KILLS):
-        _killed_writer(tmp_path, chance.uniform(0.0, 0.005))
+        _killed_writer(tmp_path, chance.randrange(4), chance.uniform(0.0, 0.005))
         store = FileModuleStore(tmp_path)
         for number in range(4):
             for part in PARTS:
