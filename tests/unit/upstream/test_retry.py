@@ -276,6 +276,27 @@ def test_grpc_statuses_of_answers_without_messages(status: bytes, again: bool) -
     assert (exchange.calls == []) is again
 
 
+def test_a_tunnel_opens_after_a_try_that_failed() -> None:
+    bench = Tries()
+    head = get()
+    head.upgrade = b"echo"
+    request, exchange = bench.ask(head, end=False)
+    bench.answer(BUSY)
+    bench.pause_is_over()
+    dial = bench.dialer.dials[1]
+    transport = dial.connect()
+    transport.take()
+    dial.protocol.data_received(
+        b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n"
+    )
+    request.send_data(b"ping", False)
+    assert transport.take() == b"ping"
+    dial.protocol.data_received(b"pong")
+    request.send_data(b"", True)
+    assert transport.eof
+    assert exchange.calls == [("head", 101, False), ("data", b"pong", False)]
+
+
 # -- how a try that is given up ends --------------------------------------------------------------
 
 
