@@ -7,7 +7,7 @@ the chain calls in the order of the exchange. What a filter may ask for meanwhil
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
-from typing import Protocol
+from typing import Final, Protocol
 
 from edge.errors import FilterError
 from edge.head import Fields, RequestHead, ResponseHead
@@ -83,6 +83,9 @@ class Body(Protocol):
         """Replace `size` bytes from `start`. The head's `length` is dropped by the chain."""
 
 
+_HALF: Final = 0xFFFFFFFF
+
+
 class FilterRecord:
     """What one filter did in one direction; made only for sampled exchanges. Times in ns.
 
@@ -118,10 +121,10 @@ class FilterRecord:
         end_ns: int = 0,
         guest_ns: int = 0,
         calls: int = 0,
-        host_calls: int = 0,
-        bytes_out: int = 0,
+        spent: int = 0,
         memory_bytes: int = 0,
     ) -> None:
+        """`spent` packs host calls (low 32 bits) and bytes that went out to the guest (above)."""
         self.name = name
         self.position = position
         self.direction = direction
@@ -130,8 +133,8 @@ class FilterRecord:
         self.guest_ns = guest_ns
         self.host_ns = self.wait_ns = self.bytes_in = 0
         self.calls = calls
-        self.host_calls = host_calls
-        self.bytes_out = bytes_out
+        self.host_calls = spent & _HALF
+        self.bytes_out = spent >> 32
         self.memory_bytes = memory_bytes
         self.decision = "continue"
         self.error = ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from time import perf_counter_ns
 from typing import Final
 
@@ -20,7 +21,6 @@ from edge.wasm.budget import UNTIMED
 
 _REQUEST, _RESPONSE = Direction.REQUEST, Direction.RESPONSE
 _LEFT: Final = Control.LEFT // 2
-_HALF: Final = 0xFFFFFFFF
 
 
 class TracedExpress(ProxyWasmExpress):
@@ -59,64 +59,61 @@ class TracedExpress(ProxyWasmExpress):
 
     def _walk_request(self, head: RequestHead, end: bool, size: int, count: int) -> bool:
         cell = self._cell
-        args, wide = cell.args, cell.wide
-        wide[1] = cell.now_ns()
-        wide[_LEFT] = cell.allowance
-        self._direction = _REQUEST
-        number, driver = self._id, cell.group_request_head
-        offset_ns = self._clock_ns() - perf_counter_ns()
-        for slot in range(cell.last + 1):
-            args[0], args[2], args[4], args[6], args[8] = slot | ONE_STEP, number, size, count, end
-            word = self._step(slot, _REQUEST, driver, offset_ns)
-            if word != RETURNED | slot << GUEST_SHIFT and not self._took(slot, head, end, word):
-                return False
-        self._left = bytes(cell.left_words)
-        return True
+        args = cell.args
+        args[2], args[4], args[6], args[8] = self._id, size, count, end
+        cell.wide[_LEFT] = cell.allowance
+        return self._walk(_REQUEST, range(cell.last + 1), cell.group_request_head, head, end)
 
     def _walk_response(self, head: ResponseHead, end: bool, size: int, count: int) -> bool:
         cell = self._cell
         args = cell.args
-        cell.wide[1] = cell.now_ns()
-        self._direction = _RESPONSE
-        number, driver, last = self._id, cell.group_response_head, cell.last
+        args[2], args[4], args[6], args[8], args[10] = self._id, size, count, end, True
+        return self._walk(_RESPONSE, range(cell.last, -1, -1), cell.group_response_head, head, end)
+
+    def _walk(
+        self,
+        direction: Direction,
+        slots: Iterable[int],
+        driver: Callable[[], int],
+        head: RequestHead | ResponseHead,
+        end: bool,
+    ) -> bool:
+        """As `_cross` for one guest after the other, with figures of each. A driver leaves its arguments."""
+        cell = self._cell
+        args, wide, budget, kept = cell.args, cell.wide, cell.budget, self._kept
+        self._direction = direction
+        self._entered = -1
+        budget.call = call = budget.call + 1  # whose turn it is tells the guests apart
+        cross = driver if call & UNTIMED else partial(budget.timed, driver)
+        wide[1] = cell.now_ns()
         offset_ns = self._clock_ns() - perf_counter_ns()
-        for slot in range(last, -1, -1):
-            args[0], args[2], args[4], args[6], args[8] = slot | ONE_STEP, number, size, count, end
-            args[10] = slot == last
-            word = self._step(slot, _RESPONSE, driver, offset_ns)
-            if word != RETURNED | slot << GUEST_SHIFT and not self._took(slot, head, end, word):
-                return False
+        for slot in slots:
+            args[0] = slot | ONE_STEP
+            before = wide[_LEFT + slot]
+            cell.lane = self
+            begun = perf_counter_ns()
+            error = cross()
+            ended = perf_counter_ns()
+            cell.lane = None
+            instance = cell.instances[slot]
+            record = FilterRecord(
+                instance.owner.name, slot, direction, offset_ns + begun, offset_ns + ended, ended - begun,
+                1, before - wide[0], instance.memory_bytes(),
+            )  # fmt: skip
+            kept.append(record)
+            entered = self._entered
+            if entered >= 0:
+                self._tell_apart(record, instance)
+            word = args[0]
+            if word != RETURNED | slot << GUEST_SHIFT or budget.used_ns:
+                self._error = error
+                if not self._took(slot, head, end, word):
+                    return False
+            if entered >= 0:
+                self._entered = -1
+            args[10] = False
         self._left = bytes(cell.left_words)
         return True
-
-    def _step(self, slot: int, direction: Direction, driver: Callable[[], int], offset_ns: int) -> int:
-        """As `_cross`, for one guest, with its figures; `offset_ns` + the finer clock = wall time."""
-        cell = self._cell
-        wide, budget = cell.wide, cell.budget
-        before = wide[_LEFT + slot]
-        cell.lane = self
-        self._entered = -1
-        budget.call = call = budget.call + 1
-        begun = perf_counter_ns()
-        error = driver() if call & UNTIMED else budget.timed(driver)
-        ended = perf_counter_ns()
-        cell.lane = None
-        left = wide[0]
-        instance = cell.instances[slot]
-        record = FilterRecord(
-            instance.owner.name, slot, direction, offset_ns + begun, offset_ns + ended, ended - begun,
-            1, (before & _HALF) - (left & _HALF), (before >> 32) - (left >> 32), instance.memory_bytes(),
-        )  # fmt: skip
-        if self._entered >= 0:
-            self._tell_apart(record, instance)
-        self._kept.append(record)
-        word = cell.args[0]
-        if word < RETURNED:
-            self._error = error
-        elif budget.used_ns:
-            self._used_ns = budget.take_used()
-            return word | STOPPED if self._used_ns else word
-        return word
 
     def _tell_apart(self, record: FilterRecord, instance: Instance) -> None:
         """The guest asked for something: what answering took is not its own time."""
@@ -130,6 +127,10 @@ class TracedExpress(ProxyWasmExpress):
     def _took(self, slot: int, head: RequestHead | ResponseHead, end: bool, word: int) -> bool:
         """Take up what the guest left; False = the general run has taken over."""
         cell, record = self._cell, self._kept[-1]
+        if word >= RETURNED and cell.budget.used_ns:
+            self._used_ns = cell.budget.take_used()
+            if self._used_ns:
+                word |= STOPPED
         if word < RETURNED or word & STOPS:
             self._left = bytes(cell.left_words)
             self._hand_over(record.direction, head, end, word)
