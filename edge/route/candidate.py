@@ -16,14 +16,22 @@ Read = Callable[[RequestHead], bytes | None]
 Holds = Callable[[RequestHead], bool]
 
 
+Subject = tuple[str, bytes]
+"""`header` or `query`, and the name."""
+
+
 class Condition:
     """One part of a match beside path and method, and how to name it to people."""
 
-    __slots__ = ("holds", "named")
+    __slots__ = ("holds", "named", "read", "regex", "subject", "value")
 
-    def __init__(self, holds: Holds, named: str) -> None:
-        self.holds = holds
-        self.named = named
+    def __init__(self, subject: Subject, read: Read, value: bytes, regex: bool, shown: str) -> None:
+        self.subject = subject
+        self.read = read
+        self.value = value
+        self.regex = regex
+        self.holds = _compared(read, value, regex)
+        self.named = shown
 
 
 class Candidate:
@@ -34,7 +42,8 @@ class Candidate:
     """
 
     __slots__ = (
-        "any", "conditions", "headers", "index", "kind", "method", "order", "path", "query", "report", "rule",
+        "any", "conditions", "exact", "headers", "index", "kind", "method", "order", "path", "query",
+        "report", "rule",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +61,7 @@ class Candidate:
             *(_header(each) for each in headers.values()),
             *(_parameter(each) for each in query.values()),
         )
+        self.exact = {each.subject: each for each in self.conditions if not each.regex}
         self.rule = rule
         self.order = order
         self.index = index
@@ -60,16 +70,14 @@ class Candidate:
         self.any = self.method is None and not self.conditions
         """Whether the path alone decides."""
 
-    def accepts(self, head: RequestHead) -> bool:
-        """Whether all but the path holds; repeated headers and parameters match by their first value."""
+    def choose(self, head: RequestHead) -> Candidate | None:
+        """Itself if all but the path holds; repeated headers and parameters match by their first value."""
         if self.method is not None and head.method != self.method:
-            return False
+            return None
         for condition in self.conditions:
             if not condition.holds(head):
-                break
-        else:
-            return True
-        return False
+                return None
+        return self
 
     def rank(self) -> tuple[int, int, int, int]:
         """Sort key among matches of one path: a method, more headers, more parameters, then order.
@@ -94,15 +102,13 @@ _BESIDE_FIELDS: Final[dict[bytes, Read]] = {
 def _header(match: model.HeaderMatch) -> Condition:
     name, value = match.name.lower(), match.value
     shown = f"header {name.decode('latin-1')}"
-    read = _BESIDE_FIELDS.get(name)
-    if match.regex or read is not None:
-        return Condition(_compared(read or (lambda head: head.get(name)), value, match.regex), shown)
-    return Condition(lambda head: head.get(name) == value, shown)
+    read = _BESIDE_FIELDS.get(name) or (lambda head: head.get(name))
+    return Condition(("header", name), read, value, match.regex, shown)
 
 
 def _parameter(match: model.QueryMatch) -> Condition:
     shown = f"query parameter {match.name.decode('utf-8', 'replace')}"
-    return Condition(_compared(parameter_reader(match.name), match.value, match.regex), shown)
+    return Condition(("query", match.name), parameter_reader(match.name), match.value, match.regex, shown)
 
 
 def _compared(read: Read, value: bytes, regex: bool) -> Holds:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from edge.head import RequestHead
 from edge.route.candidate import Candidate
+from edge.route.fork import Choices, first, forked
 from edge.route.hostname import host_of
 from edge.route.pattern import Whole, first_segment, whole
 
@@ -21,11 +22,14 @@ ANY_HOST = ""
 class _Host:
     """The rules of one hostname."""
 
-    __slots__ = ("depth", "exact", "only_root", "prefix", "regex", "segments")
+    __slots__ = ("_exact", "_prefix", "depth", "exact", "only_root", "prefix", "regex", "segments")
 
     def __init__(self) -> None:
-        self.exact: dict[bytes, list[Candidate]] = {}
-        self.prefix: dict[bytes, list[Candidate]] = {}
+        self._exact: dict[bytes, list[Candidate]] = {}
+        self._prefix: dict[bytes, list[Candidate]] = {}
+        self.exact: dict[bytes, Choices] = {}
+        self.prefix: dict[bytes, Choices] = {}
+        """By path, what `seal` makes of what was added."""
         self.regex: list[tuple[Whole, Candidate]] = []
         """After `seal`: those that may match whatever the first segment of the path is."""
         self.segments: dict[bytes, list[tuple[Whole, Candidate]]] | None = None
@@ -36,15 +40,18 @@ class _Host:
 
     def add(self, candidate: Candidate) -> None:
         if candidate.kind == "exact":
-            self.exact.setdefault(candidate.path, []).append(candidate)
+            self._exact.setdefault(candidate.path, []).append(candidate)
         elif candidate.kind == "regex":
             self.regex.append((whole(candidate.path), candidate))
         else:
-            self.prefix.setdefault(candidate.path.rstrip(b"/"), []).append(candidate)
+            self._prefix.setdefault(candidate.path.rstrip(b"/"), []).append(candidate)
 
     def seal(self) -> None:
-        for candidates in (*self.exact.values(), *self.prefix.values()):
-            candidates.sort(key=Candidate.rank)
+        for added, made in ((self._exact, self.exact), (self._prefix, self.prefix)):
+            for path, candidates in added.items():
+                candidates.sort(key=Candidate.rank)
+                made[path] = forked(candidates)
+            added.clear()
         self._seal_patterns()
         self.depth = max((prefix.count(b"/") for prefix in self.prefix), default=0)
         self.only_root = not self.exact and self.segments is None and self.prefix.keys() <= {b""}
@@ -61,9 +68,9 @@ class _Host:
 
     def match(self, head: RequestHead) -> Candidate | None:
         if self.only_root:
-            return _first(self.prefix.get(b""), head)
+            return first(self.prefix.get(b""), head)
         path = head.path.partition(b"?")[0]
-        found = _first(self.exact.get(path), head)
+        found = first(self.exact.get(path), head)
         if found is not None:
             return found
         if self.segments is not None:
@@ -75,7 +82,7 @@ class _Host:
             path = b"/".join(path.split(b"/", depth + 1)[: depth + 1])
         prefix = path.rstrip(b"/") if path.endswith(b"/") else path
         while True:
-            found = _first(self.prefix.get(prefix), head)
+            found = first(self.prefix.get(prefix), head)
             if found is not None or not prefix:
                 return found
             prefix = prefix.rpartition(b"/")[0]
@@ -84,17 +91,9 @@ class _Host:
         self, segments: dict[bytes, list[tuple[Whole, Candidate]]], path: bytes, head: RequestHead
     ) -> Candidate | None:
         for matches, candidate in segments.get(path[1:].partition(b"/")[0], self.regex):
-            if (candidate.any or candidate.accepts(head)) and matches(path):
+            if (candidate.any or candidate.choose(head) is not None) and matches(path):
                 return candidate
         return None
-
-
-def _first(candidates: list[Candidate] | None, head: RequestHead) -> Candidate | None:
-    if candidates is not None:
-        for candidate in candidates:
-            if candidate.any or candidate.accepts(head):
-                return candidate
-    return None
 
 
 class RouteTable:
@@ -131,9 +130,9 @@ class RouteTable:
         for host in self._hosts.values():
             host.seal()
             yield
-        first = next(iter(self._any.prefix.get(b"", ())), None)
-        if self._any.only_root and not self._by_host and first is not None and first.any:
-            self._always = first
+        winner = next(iter(self._any.prefix.get(b"", ())), None)
+        if self._any.only_root and not self._by_host and isinstance(winner, Candidate) and winner.any:
+            self._always = winner
 
     def match(self, head: RequestHead) -> Candidate | None:
         """The rule that takes `head`, by precedence, or None."""

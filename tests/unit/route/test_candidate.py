@@ -12,7 +12,7 @@ from tests.unit.route.heads import get, named
 
 
 def accepts(head: RequestHead, **match: object) -> bool:
-    return Candidate(model.Match(**match), named(), 0).accepts(head)
+    return Candidate(model.Match(**match), named(), 0).choose(head) is not None
 
 
 def header(name: bytes, value: bytes, regex: bool = False) -> list[model.HeaderMatch]:
