@@ -57,7 +57,9 @@ def edge(
             await it.send(reply(b"%d" % progress.received, b"connection: close"))
 
     with scripted(script) as upstream:
-        config = secured(configuration({"up": [upstream.port]}, [rule("up")]), authority.listener())
+        # Who stands still here does so for as long as the test takes.
+        made = configuration({"up": [upstream.port]}, [rule("up")], limits={"minRate": 0})
+        config = secured(made, authority.listener())
         with running_edge(tmp_path_factory.mktemp("back-pressure"), config, edge_state) as edge:
             yield edge
 

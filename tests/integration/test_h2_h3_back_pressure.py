@@ -71,7 +71,9 @@ def site(
             await it.send(reply(b"quick"))
 
     with scripted(script) as upstream:
-        config = every_protocol(configuration({"up": [upstream.port]}, [rule("up")]), authority)
+        # Who stands still here does so for as long as the test takes.
+        made = configuration({"up": [upstream.port]}, [rule("up")], limits={"minRate": 0})
+        config = every_protocol(made, authority)
         with running_edge(tmp_path_factory.mktemp("back-pressure"), config, edge_state) as edge:
             site = Site(edge, authority)
             for protocol in STREAMS:
