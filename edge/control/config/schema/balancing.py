@@ -9,14 +9,14 @@ from pydantic import AfterValidator, Field, model_validator
 
 from edge.control.config.schema.base import Duration, HeaderName, Section, between, choice, fault
 
-TABLE_MAX: Final = 1_000_003
+TABLE_MAX: Final = 262_139
 _FIELD_OF_TYPE: Final = {"Header": "header", "Cookie": "cookie", "QueryParam": "queryParam"}
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 
 
 def _prime(value: int) -> int:
     if value < 2 or any(value % factor == 0 for factor in range(2, int(value**0.5) + 1)):
-        raise fault("wrong-value", f"{value} is no prime number", "take 1021, 5003, 65537 or 655373")
+        raise fault("wrong-value", f"{value} is no prime number", "take 1021, 5003, 65537 or 262139")
     return value
 
 
