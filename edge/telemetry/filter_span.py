@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from struct import Struct
 from typing import Final
@@ -76,36 +76,45 @@ def _fixed(record: FilterRecord, info: FilterInfo | None) -> bytes:
     return b"".join(parts)
 
 
-def filter_span(
-    record: FilterRecord, filters: tuple[FilterInfo, ...], trace_id: bytes, span_id: bytes, parent: bytes
-) -> bytes:
-    """The entry for `record`, of a trace without a state; `parent` is the server span's id."""
-    position, edits = record.position, record.edits
-    info = filters[position] if 0 <= position < len(filters) else None
-    if record.error or record.attributes or (edits and sum(map(len, edits)) > KEPT_BYTES):
-        return odd_filter_span(record, filters, b"\x0a\x10%b\x12\x08%b" % (trace_id, span_id), parent)
-    key = (
-        record.name,
-        position,
-        record.direction is _REQUEST,
-        info,
-        record.decision,
-        record.calls,
-        record.host_calls,
-        record.memory_bytes,
-        record.bytes_in,
-        record.bytes_out,
-        *edits,
-    )
-    first, pack, rest = _templates.get(key) or _templates.made(key, record, info)
-    start_ns, end_ns = record.start_ns, record.end_ns
-    if end_ns < start_ns:  # noqa: PLR1730 (half the price of max)
-        end_ns = start_ns
-    guest_s, host_s, wait_s = record.guest_ns * _S, record.host_ns * _S, record.wait_ns * _S
-    return pack(
-        first, trace_id, b"\x12\x08", span_id, b"\x22\x08", parent, 0x39, start_ns, 0x41, end_ns,
-        _GUEST, guest_s, _HOST, host_s, _WAIT, wait_s,
-    ) + rest  # fmt: skip
+def filter_spans(
+    records: Iterable[FilterRecord],
+    filters: tuple[FilterInfo, ...],
+    trace_id: bytes,
+    span_ids: Iterable[bytes],
+    parent: bytes,
+) -> list[bytes]:
+    """The entries for `records`, of a trace without a state; `parent` is the server span's id."""
+    entries = []
+    known = len(filters)
+    for record, span_id in zip(records, span_ids, strict=False):
+        position, edits = record.position, record.edits
+        info = filters[position] if position < known else None
+        if record.error or record.attributes or (edits and sum(map(len, edits)) > KEPT_BYTES):
+            start = b"\x0a\x10%b\x12\x08%b" % (trace_id, span_id)
+            entries.append(odd_filter_span(record, filters, start, parent))
+            continue
+        key = (
+            info,
+            record.name,
+            position,
+            record.direction is _REQUEST,
+            record.decision,
+            record.calls,
+            record.host_calls,
+            record.memory_bytes,
+            record.bytes_in,
+            record.bytes_out,
+            *edits,
+        )
+        first, pack, rest = _templates.get(key) or _templates.made(key, record, info)
+        start_ns, end_ns = record.start_ns, record.end_ns
+        packed = pack(
+            first, trace_id, b"\x12\x08", span_id, b"\x22\x08", parent,
+            0x39, start_ns, 0x41, end_ns if end_ns > start_ns else start_ns,
+            _GUEST, record.guest_ns * _S, _HOST, record.host_ns * _S, _WAIT, record.wait_ns * _S,
+        )  # fmt: skip
+        entries.append(packed + rest)
+    return entries
 
 
 def odd_filter_span(

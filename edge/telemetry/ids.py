@@ -47,6 +47,16 @@ class Ids:
         taken = self._pool[at : at + _SPAN_BYTES]
         return taken if taken != _NO_SPAN else self.span_id()
 
+    def span_ids(self, count: int) -> list[bytes]:
+        """So many of them; cheaper than one by one."""
+        at = self._at
+        end = at + count * _SPAN_BYTES
+        taken = self._pool[at:end]
+        if end > _POOL_BYTES or _NO_SPAN in taken:
+            return [self.span_id() for _ in range(count)]
+        self._at = end
+        return [taken[i : i + _SPAN_BYTES] for i in range(0, end - at, _SPAN_BYTES)]
+
     def request_id(self) -> bytes:
         """32 lower-case hex digits."""
         at = self._hex_at

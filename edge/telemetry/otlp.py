@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from edge.telemetry import attributes as attr
-from edge.telemetry.filter_span import filter_span, odd_filter_span
+from edge.telemetry.filter_span import filter_spans, odd_filter_span
 from edge.telemetry.ids import Ids
 from edge.telemetry.protobuf import KEPT_BYTES, Kept, delimited, utf8
 from edge.telemetry.redaction import redact_query
@@ -157,8 +157,9 @@ class Encoder:
         records = trace.records[: SPAN_LIMIT - len(entries)]
         if context.tracestate:
             entries += [odd_filter_span(record, filters, start + new_id(), parent) for record in records]
-        else:
-            entries += [filter_span(record, filters, trace_id, new_id(), parent) for record in records]
+        elif records:
+            span_ids = self._ids.span_ids(len(records))
+            entries += filter_spans(records, filters, trace_id, span_ids, parent)
         return entries[:SPAN_LIMIT]
 
     def _server(self, trace: ExchangeTrace, start: bytes) -> bytes:

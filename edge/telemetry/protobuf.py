@@ -38,6 +38,10 @@ def _varint(number: int) -> bytes:
 
 
 _VARINTS: Final = [_varint(number) for number in range(_SHORT)]
+_ONE_BYTE: Final = 126
+"""A string shorter than this has a length of one byte, and so has the value around it."""
+_SHORT_STRINGS: Final = [bytes((0x12, size + 2, 0x0A, size)) for size in range(_ONE_BYTE)]
+"""What stands before a short string: the value's tag and length, the string's tag and length."""
 
 
 def varint(number: int) -> bytes:
@@ -65,7 +69,12 @@ def _attribute(prefix: bytes, any_value: bytes) -> bytes:
 
 
 def _string(prefix: bytes, value: bytes) -> bytes:
-    inner = _STRING_VALUE + varint(len(value)) + value
+    size = len(value)
+    if size < _ONE_BYTE and len(prefix) < _ONE_BYTE:
+        # All lengths but the last are a byte each.
+        whole = _VARINTS[len(prefix) + size + 4]
+        return b"".join((_ATTRIBUTE, whole, prefix, _SHORT_STRINGS[size], value))
+    inner = _STRING_VALUE + varint(size) + value
     body = prefix + b"\x12" + varint(len(inner)) + inner
     return _ATTRIBUTE + varint(len(body)) + body
 

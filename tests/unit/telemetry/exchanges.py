@@ -26,6 +26,9 @@ class FixedIds(Ids):
         self.made += 1
         return self.made.to_bytes(8, "big")
 
+    def span_ids(self, count: int) -> list[bytes]:
+        return [self.span_id() for _ in range(count)]
+
 
 class FakeConnection:
     """What an exchange knows of its client."""
