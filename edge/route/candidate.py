@@ -72,12 +72,21 @@ class Candidate:
 
     def choose(self, head: RequestHead) -> Candidate | None:
         """Itself if all but the path holds; repeated headers and parameters match by their first value."""
-        if self.method is not None and head.method != self.method:
+        if self.method is not None and head.method != self.method and not self._asks_for_method(head):
             return None
         for condition in self.conditions:
             if not condition.holds(head):
                 return None
         return self
+
+    def _asks_for_method(self, head: RequestHead) -> bool:
+        """A CORS preflight asks for a request of another method; a rule with a policy for that answers."""
+        return (
+            self.rule.cors
+            and head.method == b"OPTIONS"
+            and head.get(b"access-control-request-method") == self.method
+            and head.get(b"origin") is not None
+        )
 
     def rank(self) -> tuple[int, int, int, int]:
         """Sort key among matches of one path: a method, more headers, more parameters, then order.

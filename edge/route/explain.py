@@ -58,7 +58,7 @@ def bare_table(made: model.Model, listener: str) -> RouteTable:
     for route in made.routes:
         hostnames = shared(served, route.hostnames) if listener in route.listeners else None
         for rule in route.rules:
-            named = Rule(route.name, model.Rule(name=rule.name, matches=[]), None, ())
+            named = Rule(route.name, model.Rule(name=rule.name, matches=[], cors=rule.cors), None, ())
             for index, match in enumerate(rule.matches):
                 if hostnames is not None:
                     table.add(hostnames, Candidate(match, named, order, None, index))
@@ -99,11 +99,11 @@ def _misfit(hostname: str, candidate: Candidate, head: RequestHead) -> str:
     path = head.path.partition(b"?")[0]
     if not _path_fits(candidate, path):
         return f"path: {_text(path)} is not {_WORDS[candidate.kind]} {_text(candidate.path)}"
-    if candidate.method is not None and candidate.method != head.method:
-        return f"method: {_text(head.method)} is not {_text(candidate.method)}"
     for condition in candidate.conditions:
         if not condition.holds(head):
             return f"{condition.named}: it is missing or another one"
+    if candidate.choose(head) is None:
+        return f"method: {_text(head.method)} is not {_text(candidate.method or b'')}"
     return ""
 
 

@@ -32,6 +32,7 @@ class Rule:
         "chain",
         "chain_name",
         "cluster",
+        "cors",
         "detailed",
         "entry",
         "inbound",
@@ -57,6 +58,7 @@ class Rule:
         self.cluster = cluster
         self.chain = chain
         self.chain_name = rule.chain or ""
+        self.cors = rule.cors is not None
         self.backend_timeout_s = rule.backend_timeout_s
         self.detailed = rule.verbosity != "minimal"
         self.sender = Mirrors(rule.mirrors, site, retry) if rule.mirrors else retry

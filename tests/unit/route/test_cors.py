@@ -7,6 +7,7 @@ import pytest
 from edge import model
 from edge.head import Field, ResponseHead
 from edge.route import Rule
+from edge.route.explain import bare_table, explain
 from tests.unit.route.heads import FakeExchange, get
 
 APP = b"https://app.example"
@@ -150,6 +151,30 @@ def test_options_without_a_question_is_no_preflight() -> None:
     for fields in ([(b"origin", APP)], [(b"access-control-request-method", b"PUT")]):
         _, reply = entered(model.Cors(allow_origins=[APP]), *fields, method=b"OPTIONS")
         assert reply is None
+
+
+def test_a_preflight_takes_the_rule_of_the_method_it_asks_for() -> None:
+    put = model.Match(method=b"PUT")
+    rules = [
+        model.Rule(name="put", matches=[put], cors=model.Cors(allow_origins=[APP])),
+        model.Rule(name="other put", matches=[put]),
+        model.Rule(name="rest", matches=[model.Match()]),
+    ]
+    route = model.Route(name="r", listeners=["web"], hostnames=[], rules=rules)
+    table = bare_table(model.Model(revision=1, listeners=[], routes=[route], clusters=[]), "web")
+
+    def taken(*fields: Field) -> str:
+        head = get(b"/", *fields, method=b"OPTIONS")
+        found = table.match(head)
+        assert found is not None
+        assert [each.rule for each in explain(table, head) if each.won] == [found.rule.name]
+        return found.rule.name
+
+    origin = (b"origin", APP)
+    assert taken(origin, (b"access-control-request-method", b"PUT")) == "put"
+    assert taken(origin, (b"access-control-request-method", b"GET")) == "rest"
+    assert taken((b"access-control-request-method", b"PUT")) == "rest"
+    assert taken(origin) == "rest"
 
 
 def test_all_else_reaches_the_client_as_it_is() -> None:
