@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
@@ -143,19 +143,24 @@ def test_a_hung_worker_is_replaced_while_the_other_goes_on_and_nobody_is_refused
         assert re.search(r"worker 1 \(pid \d+\) is silent; it is killed", edge.errors)
 
 
+def _pids(edge: EdgeProcess) -> list[int]:
+    """Of workers there are now; none when admin is gone, or goes while it answers."""
+    try:
+        return [worker["pid"] for worker in _workers(edge) if worker["pid"]]
+    except (OSError, HTTPException, ValueError):
+        return []
+
+
 def test_workers_that_die_again_and_again_end_the_supervisor_with_the_reason(
     tmp_path: Path, edge_state: Path, upstream: Upstream
 ) -> None:
     with running_edge(tmp_path / "edge", _config(upstream), edge_state, *TWO) as edge:
-        try:
-            for _ in within(WAIT_S, "the supervisor gives up"):
-                if edge.process.poll() is not None:
-                    break
-                for worker in _workers(edge):
-                    if worker["pid"]:
-                        os.kill(worker["pid"], signal.SIGKILL)
-        except (OSError, HTTPException, ValueError):
-            pass  # admin is gone before its process is, or a worker before we reached it
+        for _ in within(WAIT_S, "the supervisor gives up"):
+            if edge.process.poll() is not None:
+                break
+            for pid in _pids(edge):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         assert edge.process.wait(WAIT_S) == 1
         edge.code = 0  # it has been judged
         assert re.search(r"worker \d died 10 times in a row, last with signal 9", edge.errors)
