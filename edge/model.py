@@ -302,7 +302,7 @@ class Balancing(_Data, frozen=True):
     type: str = "round_robin"
     hash_on: str = "source"
     name: bytes = b""
-    table_size: int = 65537
+    table_size: int = 16381
     cookie_ttl_s: int | None = None
     cookie_attributes: bytes = b""
 
