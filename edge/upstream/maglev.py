@@ -34,7 +34,8 @@ class Maglev:
     def __init__(self, hosts: Sequence[Host], size: int, out: int = 0) -> None:
         self._hosts = sorted(hosts, key=lambda host: host.name)
         self._size = size
-        self._table = _fill(self._hosts, size)
+        self._table: array[int] | None = None
+        """Filled by who asks first: to prepare a revision of many clusters must not hold up requests."""
         self.out = out
 
     @property
@@ -44,6 +45,8 @@ class Maglev:
 
     def pick(self, tried: int, key: int) -> int:
         table = self._table
+        if table is None:
+            table = self._table = _fill(self._hosts, self._size)
         if not table:
             return -1
         size = self._size

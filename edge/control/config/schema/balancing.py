@@ -16,7 +16,7 @@ _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 
 def _prime(value: int) -> int:
     if value < 2 or any(value % factor == 0 for factor in range(2, int(value**0.5) + 1)):
-        raise fault("wrong-value", f"{value} is no prime number", "take 1021, 5003, 65537 or 262139")
+        raise fault("wrong-value", f"{value} is no prime number", "take 1021, 5003, 16381 or 65537")
     return value
 
 
@@ -54,15 +54,15 @@ class HashCookie(Section):
 class ConsistentHash(Section):
     """`type` names what of a request is hashed, and the one field beside it. Maglev, `tableSize` a prime.
 
-    A table costs 30 to 60 ms of a worker to fill when endpoints come or go; 100 places for each
-    endpoint are enough.
+    The table is filled anew when endpoints come or go, which costs a worker some 10 ms for 16381 places
+    and 40 ms for 65537. 100 places for each endpoint are enough.
     """
 
     type: Annotated[str, choice("SourceIP", "Header", "Cookie", "QueryParam")]
     header: HashHeader | None = None
     cookie: HashCookie | None = None
     query_param: HashQuery | None = None
-    table_size: Annotated[int, between(2, TABLE_MAX), AfterValidator(_prime)] = 65537
+    table_size: Annotated[int, between(2, TABLE_MAX), AfterValidator(_prime)] = 16381
 
     @model_validator(mode="after")
     def _field_of_type(self) -> ConsistentHash:
