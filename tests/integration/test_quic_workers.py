@@ -21,7 +21,7 @@ from tests.integration.protocol_site import every_protocol, fields, reply_of
 from tests.integration.running_edge import EdgeProcess, configuration, rule, running_edge, within
 
 CLIENTS: Final = 24
-WAIT_S: Final = 30.0
+WAIT_S: Final = 60.0
 
 
 class Moving(H3Client):

@@ -33,6 +33,8 @@ from tests.integration.steady_clients import CLIENTS, SteadyClient, answered, st
 TWO: Final = ("--workers", "2")
 CONNECTIONS: Final = 1000
 WAIT_S: Final = 60.0
+PATIENT: Final = {"headTimeout": "300s"}
+"""For connections on which nothing is sent."""
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,7 @@ def test_each_worker_gets_its_share_of_connections(
     tmp_path: Path, edge_state: Path, upstream: Upstream
 ) -> None:
     with (
-        running_edge(tmp_path / "edge", _config(upstream), edge_state, *TWO) as edge,
+        running_edge(tmp_path / "edge", _config(upstream, limits=PATIENT), edge_state, *TWO) as edge,
         ExitStack() as stack,
     ):
         for _ in range(CONNECTIONS):
