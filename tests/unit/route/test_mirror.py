@@ -10,7 +10,8 @@ from edge import model
 from edge.errors import ConnectFailed, EdgeError
 from edge.head import RequestHead, ResponseHead
 from edge.route import Rule, Site
-from edge.route.mirror import HELD_MAX_BYTES, PATIENCE_S, UNDER_WAY_MAX
+from edge.route.copied import HELD_MAX_BYTES, PATIENCE_S
+from edge.route.mirror import UNDER_WAY_MAX
 from tests.unit.route.heads import FakeExchange, get
 
 
