@@ -14,7 +14,7 @@ from tests.hostile.fake_h2 import GET, POST, H2Edge, data, settings, window
 PROBE = 9_999
 
 
-def _check(case: Case, edge: H2Edge) -> None:
+def check(case: Case, edge: H2Edge) -> None:
     assert edge.unhandled == []
     assert edge.goaway == case.goaway
     if case.goaway is None:
@@ -58,7 +58,7 @@ def _edge(case: Case) -> H2Edge:
 def test_gets_the_one_right_answer_in_one_piece(case: Case) -> None:
     edge = _edge(case)
     edge.send(case.send(edge.head))
-    _check(case, edge)
+    check(case, edge)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
@@ -68,7 +68,7 @@ def test_gets_the_same_answer_in_small_pieces(case: Case) -> None:
     step = 1 if len(piece) < 1000 else 97
     for at in range(0, len(piece), step):
         edge.send(piece[at : at + step])
-    _check(case, edge)
+    check(case, edge)
 
 
 @pytest.mark.parametrize("flood", FLOODS, ids=lambda flood: flood.id)

@@ -23,12 +23,15 @@ from edge.codec.h2.codes import (
     own_settings,
 )
 from edge.codec.h2.engine import EngineSink, Nobody
-from edge.codec.h2.tap import Tap
+from edge.codec.h2.tap import PREFACE_BYTES, Tap
 from edge.head import Field
 from edge.model import Limits
 
 _FIRST_WINDOW: Final = 65535
 _PING: Final = b"edgedrns"
+_KIND_AT: Final = PREFACE_BYTES + 3
+_FIRST_BYTES: Final = _KIND_AT + 1
+_SETTINGS: Final = b"\x04"
 
 
 class _Outgoing:
@@ -54,7 +57,8 @@ class PureEngine:
     """Implements `Engine`; header lists are left to the server to judge."""
 
     __slots__ = (
-        "_clock", "_connection", "_draining", "_last_words", "_most_streams", "_out", "_sink", "_tap", "over",
+        "_clock", "_connection", "_draining", "_first", "_last_words", "_most_streams",
+        "_out", "_sink", "_tap", "over",
     )  # fmt: skip
 
     def __init__(self, sink: EngineSink, limits: Limits, clock: Callable[[], float]) -> None:
@@ -76,6 +80,7 @@ class PureEngine:
         connection.increment_flow_control_window(CONNECTION_WINDOW_BYTES - _FIRST_WINDOW)
         self._out: dict[int, _Outgoing] = {}
         self._last_words = b""
+        self._first = b""
         self._draining = False
         self.over: int | None = None
 
@@ -84,6 +89,12 @@ class PureEngine:
     def receive(self, data: bytes) -> None:
         tap = self._tap
         now = self._clock()
+        if len(self._first) < _FIRST_BYTES:
+            self._first += data[: _FIRST_BYTES - len(self._first)]
+            if self._first[_KIND_AT:] not in (b"", _SETTINGS):
+                # h2 takes any frame for the first one. Spec: RFC 9113 §3.4.
+                self._end(Code.PROTOCOL_ERROR)
+                return
         while self.over is None:
             piece = tap.scan(data, now)
             if piece:
@@ -116,7 +127,12 @@ class PureEngine:
                 self._connection.clear_outbound_data_buffer()
                 self._end(Code.COMPRESSION_ERROR)
                 return
-            self.over = int(getattr(error, "error_code", Code.PROTOCOL_ERROR))
+            code = int(getattr(error, "error_code", Code.PROTOCOL_ERROR))
+            if self._connection.state_machine.state is ConnectionState.CLOSED:
+                self.over = code
+            else:
+                # A preface that is none: h2 says nothing about it.
+                self._end(code)
             return
         except Exception:
             # h2 has let foreign exceptions out before; whatever they are, the input was at fault.
