@@ -13,9 +13,7 @@ from tests.hostile.fake_h2 import H2Edge
 from tests.hostile.h2_case import PROTOCOL
 from tests.hostile.test_h2 import check
 
-LENGTH: Final = (
-    "h2 compares content-length with the body by itself; to it a fault is the connection's"
-)
+LENGTH: Final = "h2 compares content-length with the body by itself; to it a fault is the connection's"
 TRAILERS: Final = "h2 takes trailers that do not end the stream for a fault of the connection"
 FRAMES: Final = "hyperframe has one error for every frame that it cannot read"
 
