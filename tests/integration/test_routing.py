@@ -96,6 +96,18 @@ def _rules() -> list[Configuration]:
     return [
         *_matching(),
         _rule("/shared", _set("Response", "x-all", "yes"), backendRefs=shares),
+        _rule(
+            "/all",
+            polish,
+            _cors(),
+            _mirror("three"),
+            {"type": "URLRewrite", "urlRewrite": {"hostname": "inner.example", **_prefix("/new")}},
+            _set("Request", "x-edited", "yes"),
+            _set("Response", "x-all", "yes"),
+            backendRefs=shares,
+            timeouts={"request": "60s"},
+            retry={"attempts": 1, "codes": [503]},
+        ),
         _rule("/nobody", backendRefs=[{"name": "one", "weight": 0}]),
         _rule("/chosen", through("split"), backendRefs=shares),
         _rule("/to-https", _redirect(scheme="https", statusCode=301), answers=True),
@@ -374,6 +386,26 @@ def test_mirrors_get_the_same_request_and_nobody_gets_their_answers(
         (copy,) = found
         assert (copy.line, copy.fields, copy.body) == (sent.line, sent.fields, body)
         assert copy.values(b"x-edited") == [b"yes"]
+
+
+@over_each
+def test_all_of_it_works_in_one_rule(site: Routed, protocol: str) -> None:
+    target = f"/new/{protocol}?q".encode()
+    answer = site.ask(protocol, f"/all/{protocol}?q", ORIGIN, method="POST", body=BODY)
+    assert answer.status == 200
+    assert _access(answer) == {b"allow-origin": ORIGIN[1]}
+    assert answer.values(b"x-all") == [b"yes"] and answer.values(b"x-polished") == [b"200"]
+    assert answer.values(b"x-side") == ([b"b"] if answer.body == b"two" else [])
+    (sent,) = [each for each in site.upstreams[answer.body.decode()].requests if each.target == target]
+    for _ in within(MIRRORED_S, "the copy arrived"):
+        copies = [each for each in site.upstreams["three"].requests if each.target == target]
+        if copies:
+            break
+    (copy,) = copies
+    for request in (sent, copy):
+        assert request.body == BODY
+        assert request.values(b"host") == [b"inner.example"] and request.values(b"x-edited") == [b"yes"]
+    assert copy.fields == sent.fields
 
 
 @over_each
