@@ -23,7 +23,7 @@ _READY_S = 120.0
 
 
 def test_there_are_examples() -> None:
-    assert [path.parent.name for path in _CONFIGURATIONS] == ["routing", "three-filters"]
+    assert [path.parent.name for path in _CONFIGURATIONS] == ["routing", "three-filters", "upstreams"]
 
 
 @pytest.mark.parametrize("file", _CONFIGURATIONS, ids=lambda path: path.parent.name)
