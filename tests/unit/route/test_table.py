@@ -198,3 +198,18 @@ def test_patterns_are_tried_longest_first_whether_their_first_segment_is_known_o
     assert winner(routes, get(b"/c/xyz")) == "any"
     assert winner(routes, get(b"/a")) == "prefix"
     assert winner(routes, get(b"/c")) is None
+
+
+def test_a_path_of_thousands_of_segments_costs_no_more_look_ups_than_the_longest_prefix_has():
+    class Counting(dict):
+        looked_up = 0
+
+        def get(self, key, default=None):
+            self.looked_up += 1
+            return super().get(key, default)
+
+    routes = table(([], model.Match(path=b"/a/b/c"), "abc"), ([], model.Match(path=b"/x"), "x"))
+    prefixes = routes._any.prefix = Counting(routes._any.prefix)
+    assert winner(routes, get(b"/a" * 8000)) is None
+    assert prefixes.looked_up <= 4
+    assert winner(routes, get(b"/a/b/c" + b"/d" * 8000)) == "abc"
