@@ -77,10 +77,14 @@ class _Host:
             found = self._match_pattern(self.segments, path, head)
             if found is not None:
                 return found
-        depth = self.depth
-        if path.count(b"/") > depth:
-            path = b"/".join(path.split(b"/", depth + 1)[: depth + 1])
-        prefix = path.rstrip(b"/") if path.endswith(b"/") else path
+        end = 0
+        for _ in range(self.depth):
+            end = path.find(b"/", end + 1)
+            if end < 0:
+                prefix = path.rstrip(b"/") if path.endswith(b"/") else path
+                break
+        else:
+            prefix = path[:end]
         while True:
             found = first(self.prefix.get(prefix), head)
             if found is not None or not prefix:
