@@ -123,19 +123,12 @@ class RequestHead(_Head):
         cached = self._encoded
         if cached is not None:
             return cached
-        start = b":method\0%b\0:path\0%b\0:scheme\0%b\0:authority\0%b" % (
-            self.method,
-            self.path,
-            self.scheme,
-            self.authority,
-        )
-        count = len(self.fields) + 4
+        parts = [b":method", self.method, b":path", self.path]
+        parts += (b":scheme", self.scheme, b":authority", self.authority)
         if self.length is not None:
-            start += b"\0content-length\0%d" % self.length
-            count += 1
-        if self.fields:
-            start = start + b"\0" + _JOIN(_FLAT(self.fields))
-        self._encoded = result = (start, count)
+            parts += (b"content-length", b"%d" % self.length)
+        parts += _FLAT(self.fields)
+        self._encoded = result = (_JOIN(parts), len(parts) >> 1)
         return result
 
 
@@ -155,14 +148,11 @@ class ResponseHead(_Head):
         cached = self._encoded
         if cached is not None:
             return cached
-        start = b":status\0%d" % self.status
-        count = len(self.fields) + 1
+        parts = [b":status", b"%d" % self.status]
         if self.length is not None:
-            start += b"\0content-length\0%d" % self.length
-            count += 1
-        if self.fields:
-            start = start + b"\0" + _JOIN(_FLAT(self.fields))
-        self._encoded = result = (start, count)
+            parts += (b"content-length", b"%d" % self.length)
+        parts += _FLAT(self.fields)
+        self._encoded = result = (_JOIN(parts), len(parts) >> 1)
         return result
 
 

@@ -10,10 +10,14 @@ import struct
 
 import msgspec
 
-from edge.model import Certificate, Endpoint, Model
+from edge.model import Certificate, Endpoint, Model, Route
 
 DOWN_LIMIT_BYTES = 64 << 20
 UP_LIMIT_BYTES = 1 << 20
+
+
+ROUTES_AT_ONCE = 500
+"""Some two milliseconds to read."""
 
 
 class GroupKeys(msgspec.Struct, tag=True, frozen=True):
@@ -51,6 +55,16 @@ class Prepare(msgspec.Struct, tag=True, frozen=True):
     model: Model
     sockets: list[str] = []
     shared: list[tuple[str, int]] = []
+
+
+class Routes(msgspec.Struct, tag=True, frozen=True):
+    """Routes of the revision whose Prepare follows, in order, before those the Prepare holds itself.
+
+    So that no worker has to read more of them in one turn of its loop than `ROUTES_AT_ONCE`.
+    """
+
+    revision: int
+    routes: list[Route]
 
 
 class Activate(msgspec.Struct, tag=True, frozen=True):
@@ -138,7 +152,8 @@ class Counters(msgspec.Struct, tag=True, frozen=True):
     samples: list[tuple[str, list[tuple[str, str]], list[float]]]
 
 
-Down = GroupKeys | TicketKeys | Prepare | Activate | Abort | Endpoints | Certificates | Verbosity | Drain
+_Orders = Routes | Prepare | Activate | Abort | Drain
+Down = GroupKeys | TicketKeys | Endpoints | Certificates | Verbosity | _Orders
 Up = Prepared | Refused | Drained | Health | Spans | Counters
 
 

@@ -7,6 +7,7 @@ cryptography, the OpenTelemetry SDK and wasmtime with it: the supervisor runs fo
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -87,12 +88,18 @@ def _shown(loaded: Loaded) -> Shown:
     return Shown(
         file=loaded.document.name,
         modules={name: source.digest for name, source in loaded.modules.items()},
-        config=json.dumps(redacted(loaded.document.data), ensure_ascii=False).encode(
-            "utf-8", "backslashreplace"
-        ),
+        config=_json(redacted(loaded.document.data)),
         certificate_ends=[(listener, name, end) for (listener, name), end in ends.items()],
         certificates=cards(loaded),
     )
+
+
+def _json(data: object) -> bytes:
+    try:
+        return msgspec.json.encode(data)
+    except UnicodeEncodeError:
+        # A lone surrogate, written as an escape in the file.
+        return json.dumps(data, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def _export(environment: Environment, telemetry: Telemetry) -> Export | None:
@@ -127,6 +134,9 @@ def _close(descriptors: list[int]) -> None:
 
 def main(argv: list[str]) -> int:
     """Started by `edge.control.drafter` only."""
+    # It lives for seconds, and of a large file makes millions of objects: looking for cycles among
+    # them takes longer than everything else together.
+    gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a ^C at the terminal ends this without a word
     confine()
     die_with_parent()

@@ -17,6 +17,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from edge import model, wire
 from edge.control.shared_areas import SharedAreas
 from edge.control.sockets import Bound
@@ -187,8 +189,19 @@ class Handover:
             raise wire.FrameError(f"{needed}, the limit is {wire.DESCRIPTORS_LIMIT}")
         names = [bound.name for bound in revision.bound]
         shared = [(area.vm_id, area.number) for area in areas]
-        self._tell(wire.Prepare(revision.number, revision.model, names, shared), descriptors)
+        made = self._tell_routes(revision.model)
+        self._tell(wire.Prepare(revision.number, made, names, shared), descriptors)
         self._unanswered.add(revision.number)
+
+    def _tell_routes(self, made: model.Model) -> model.Model:
+        """All but the last part go ahead; what is left of the model."""
+        at_once = wire.ROUTES_AT_ONCE
+        if len(made.routes) <= at_once:
+            return made
+        *parts, last = [made.routes[at : at + at_once] for at in range(0, len(made.routes), at_once)]
+        for part in parts:
+            self._tell(wire.Routes(made.revision, part))
+        return msgspec.structs.replace(made, routes=last)
 
     def _activate(self, number: int) -> None:
         for message in self.introduce(self.wanted.model):

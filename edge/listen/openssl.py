@@ -91,7 +91,8 @@ class Native:
 
     def __init__(self) -> None:
         """Raises AttributeError or OSError when this OpenSSL lacks one."""
-        library = ctypes.CDLL(_ssl.__file__)
+        # All of them are over in a microsecond; to give the interpreter away meanwhile costs as much.
+        library = ctypes.PyDLL(_ssl.__file__)
         for name, (result, arguments) in _CALLS.items():
             call = getattr(library, name)
             call.restype, call.argtypes = result, arguments

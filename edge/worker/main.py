@@ -99,6 +99,8 @@ class Worker:
         if isinstance(message, wire.Prepare):
             self._shared.take_in(message.shared, descriptors, len(message.sockets))
             self._revisions.prepare(message, descriptors)
+        elif isinstance(message, wire.Routes):
+            self._revisions.routes(message)
         elif isinstance(message, wire.Activate):
             self._revisions.activate(message.revision)
         elif isinstance(message, wire.Abort):

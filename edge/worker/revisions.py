@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
+
 from edge import model, wire
 from edge.exchange.revision import Revision
 from edge.worker.building import Builder, Prepared
@@ -49,6 +51,8 @@ class Revisions:
         self._draining: list[Prepared] = []
         self._building: dict[int, bool] = {}
         """By number: whether it is still wanted."""
+        self._routes: dict[int, list[model.Route]] = {}
+        """By revision: those that came before its Prepare."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def alive(self) -> list[Prepared]:
@@ -60,18 +64,30 @@ class Revisions:
         """Under way, of all revisions."""
         return sum(each.revision.active for each in self.alive()) - self._listening.held()
 
+    def routes(self, message: wire.Routes) -> None:
+        """Some of a revision to come."""
+        if message.revision not in self._routes:
+            self._garbage.hold()
+            self._routes[message.revision] = []
+        self._routes[message.revision] += message.routes
+
     def prepare(self, message: wire.Prepare, descriptors: list[int]) -> None:
         """Build, and answer. `descriptors`: the model's, then those of the sockets; all are taken."""
+        made = message.model
         self._building[message.revision] = True
         sockets = _sockets(message.sockets, descriptors)
-        task = asyncio.get_running_loop().create_task(self._prepare(message.model, descriptors, sockets))
+        if message.revision in self._routes:
+            routes = self._routes.pop(message.revision) + made.routes
+            made = msgspec.structs.replace(made, routes=routes)
+        else:
+            self._garbage.hold()
+        task = asyncio.get_running_loop().create_task(self._prepare(made, descriptors, sockets))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _prepare(
         self, made: model.Model, descriptors: list[int], sockets: dict[str, socket.socket]
     ) -> None:
-        self._garbage.hold()
         errors: list[str] = []
         prepared: Prepared | None = None
         try:

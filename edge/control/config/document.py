@@ -8,6 +8,7 @@ what a reader sees, and an alias bomb has nothing to expand.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import yaml
@@ -38,6 +39,46 @@ class Mark:
     width: int
 
 
+class Marks(Mapping[Path, Mark]):
+    """Where values stood, or keys. Looked for when asked: few places of a large file ever are."""
+
+    def __init__(self, root: yaml.Node, of_keys: bool) -> None:
+        self._root = root
+        self._of_keys = of_keys
+
+    def __getitem__(self, path: Path) -> Mark:
+        key, value = None, self._root
+        for part in path:
+            key, value = _entry(value, part)
+        node = key if self._of_keys else value
+        if node is None:
+            raise KeyError(path)
+        return _mark(node)
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __contains__(self, path: object) -> bool:
+        try:
+            return isinstance(path, tuple) and self[path] is not None
+        except KeyError:
+            return False
+
+
+def _entry(node: yaml.Node, part: str | int) -> tuple[yaml.Node | None, yaml.Node]:
+    """Key and value of `part` in `node`; raises KeyError. Of a key that is given twice, the first."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value == part:
+                return key, value
+    elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return None, node.value[part]
+    raise KeyError(part)
+
+
 @dataclass(slots=True)
 class Document:
     """`data` is what the file says; every path of it has a mark for its value, most one for a key.
@@ -48,8 +89,8 @@ class Document:
     name: str
     lines: list[str]
     data: object = None
-    keys: dict[Path, Mark] = field(default_factory=dict)
-    values: dict[Path, Mark] = field(default_factory=dict)
+    keys: Mapping[Path, Mark] = field(default_factory=dict)
+    values: Mapping[Path, Mark] = field(default_factory=dict)
     files: Files = field(default_factory=dict)
     """What was read for it so far, this file first."""
     problems: list[Problem] = field(default_factory=list)
@@ -116,6 +157,7 @@ def parse(name: str, content: bytes) -> Document:
         document.problems.append(document.problem((), "syntax", "the file is empty"))
         return document
     mask(root, document.lines)
+    document.keys, document.values = Marks(root, of_keys=True), Marks(root, of_keys=False)
     reader = _Reader(document)
     document.data = reader.value(root, ())
     return document
@@ -139,9 +181,9 @@ class _Reader:
         self._seen: set[int] = set()
 
     def value(self, node: yaml.Node, path: Path) -> object:
-        self._document.values[path] = _mark(node)
         if id(node) in self._seen:
-            self._refuse(path, "an anchor may not be used again (*alias)", "write the value out")
+            message = "an anchor may not be used again (*alias)"
+            self._refuse_at(_mark(node), path, message, "write the value out")
             return None
         if len(path) > DEPTH_LIMIT:
             self._refuse(path, f"nested deeper than {DEPTH_LIMIT} levels")
@@ -187,15 +229,14 @@ class _Reader:
                 problem = self._document.problem_at(_mark(key_node), here, "duplicate", message)
                 self._document.problems.append(problem)
                 continue
-            self._document.keys[here] = _mark(key_node)
             result[key] = self.value(value_node, here)
         return result
 
     def _refuse(self, path: Path, message: str, hint: str = "") -> None:
         self._document.problems.append(self._document.problem(path, "syntax", message, hint))
 
-    def _refuse_at(self, mark: Mark, path: Path, message: str) -> None:
-        self._document.problems.append(self._document.problem_at(mark, path, "syntax", message))
+    def _refuse_at(self, mark: Mark, path: Path, message: str, hint: str = "") -> None:
+        self._document.problems.append(self._document.problem_at(mark, path, "syntax", message, hint))
 
 
 def _mark(node: yaml.Node) -> Mark:

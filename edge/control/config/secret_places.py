@@ -34,6 +34,14 @@ def place_of(path: Path) -> Path:
     return ()
 
 
+def leads_to_secrets(path: Path) -> bool:
+    """Whether a place of secrets may be at `path`, or below it, or above."""
+    return any(
+        all(p in (ANY, part) for p, part in zip(pattern, path, strict=False))
+        for pattern in (*OPAQUE_PLACES, *NAMED_PLACES)
+    )
+
+
 def is_opaque(place: Path) -> bool:
     """Whether keys below `place` may be secrets too."""
     return any(place[-1] == pattern[-1] for pattern in OPAQUE_PLACES)
@@ -56,7 +64,7 @@ def mask(root: yaml.Node, lines: list[str]) -> None:
     waiting: list[tuple[yaml.Node, Path]] = [(root, ())]
     while waiting:
         node, path = waiting.pop()
-        if id(node) in seen or len(path) > DEPTH_LIMIT:
+        if id(node) in seen or len(path) > DEPTH_LIMIT or not leads_to_secrets(path):
             continue
         seen.add(id(node))
         place = place_of(path)
