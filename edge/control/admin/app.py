@@ -18,6 +18,13 @@ TRACES_DEFAULT = 100
 TRACES_LIMIT = 1000
 SCHEMA_VERSION = 1
 LEVELS = ("debug", "info", "warning", "error")
+INVENTORIES = {
+    "/clusters": "clusters",
+    "/listeners": "listeners",
+    "/certs": "certificates",
+    "/memory": "memory",
+}
+"""Pages that show one document of the source each."""
 
 HELP = """\
 GET /ready        200 when a worker serves, else 503; its state as JSON
@@ -133,14 +140,8 @@ class AdminApp:
             return _json(200 if ready else 503, self._source.state())
         if path == "/config":
             return _json(200, self._source.config())
-        inventories = {
-            "/clusters": self._source.clusters,
-            "/listeners": self._source.listeners,
-            "/certs": self._source.certificates,
-            "/memory": self._source.memory,
-        }
-        if path in inventories:
-            return _json(200, inventories[path]())
+        if path in INVENTORIES:
+            return _json(200, getattr(self._source, INVENTORIES[path])())
         if path == "/metrics":
             return Reply(200, "text/plain; version=0.0.4; charset=utf-8", self._source.metrics())
         if path == "/traces.html" or (path in ("/", "/traces") and _wants_html(scope["headers"])):
