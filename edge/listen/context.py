@@ -43,7 +43,7 @@ class ServerContext(ssl.SSLContext):
         inner = self._wrap_bio(incoming, outgoing, True, None, owner=made)  # type: ignore[attr-defined]
         made._sslobj = inner  # type: ignore[attr-defined]
         # Bound once: uvloop calls them for every read and write.
-        made.read, made.write, made.pending = inner.read, inner.write, inner.pending  # type: ignore[method-assign]
+        made.inner_read, made.write, made.pending = inner.read, inner.write, inner.pending  # type: ignore[method-assign]
         made.chosen = self
         made.incoming, made.outgoing, made.transport = incoming, outgoing, self.arriving
         return made
