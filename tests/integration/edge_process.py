@@ -33,6 +33,8 @@ telemetry: {{tracing: {{sampler: {{ratio: 1.0}}}}}}
 
 
 class _QuietServer(ThreadingHTTPServer):
+    request_queue_size = 1024
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that edge cut is no news."""
 

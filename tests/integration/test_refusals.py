@@ -20,7 +20,8 @@ def edge(tmp_path: Path) -> Iterator[EdgeProcess]:
     with Upstream() as upstream:
         config = plain_config(upstream.port).replace(
             "telemetry: {",
-            f"limits: {{maxConnections: 2, maxConnectionsPerAddress: 0}}\ntelemetry: {{accessLog: {{path: {tmp_path}/log}}, ",
+            "limits: {maxConnections: 2, maxConnectionsPerAddress: 0}\n"
+            f"telemetry: {{accessLog: {{path: {tmp_path}/log}}, ",
         )
         with EdgeProcess(config, tmp_path) as made:
             yield made
