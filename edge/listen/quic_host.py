@@ -143,6 +143,8 @@ class QuicHost(asyncio.DatagramProtocol):
         if seat.half_open:
             seat.half_open = False
             self.half_open -= 1
+        if not self.accepting:
+            seat.shutdown()  # its handshake was under way when the others were told
 
     # ---- turns and timers
 

@@ -150,6 +150,7 @@ class Edge:
         make: Callable[[Downstream, RequestHead, bool], FakeExchange] = AnsweringExchange,
         limits: Limits | None = None,
         tls: bool = False,
+        draining: bool = False,
     ) -> None:
         self.now = 1000.0
         self.exchanges: list[FakeExchange] = []
@@ -170,6 +171,7 @@ class Edge:
             refused=self._refused,
             call_soon=self._soon.append,
         )
+        self.context.draining = draining
         self.transport = FakeTransport(tls)
         self.server = H1Server(self.context)
         self.server.connection_made(self.transport)

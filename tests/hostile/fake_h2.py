@@ -92,8 +92,9 @@ class H2Edge(Edge):
         engine: MakeEngine = NativeEngine,
         client_settings: dict[int, int] | None = None,
         greet: bool = True,
+        draining: bool = False,
     ) -> None:
-        super().__init__(make, limits, tls)
+        super().__init__(make, limits, tls, draining)
         self.context.connections.clear()
         self.context.deadlines.forget(self.server)
         self.transport = FakeTransport(tls)

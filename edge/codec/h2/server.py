@@ -14,7 +14,7 @@ from edge.codec.h2.stream import Form, Stream
 from edge.codec.h2.turn import Turn
 from edge.codec.pace import Pace
 from edge.errors import BadRequest, DownstreamClosed, DownstreamTimeout, EdgeError
-from edge.outgoing import outgoing, unsent
+from edge.outgoing import end_of_turn, outgoing, unsent
 
 WRITE_HIGH_BYTES: Final = 256 << 10
 LINGER_S: Final = 1.0
@@ -22,6 +22,8 @@ LINGER_BYTES: Final = 256 << 10
 """After our GOAWAY so much is still read and dropped: a RST would eat the GOAWAY."""
 DRAIN_STEP_S: Final = 1.0
 """How long a drain waits for the answer to its PING before it names the last stream."""
+FIRST_REQUEST_S: Final = 1.0
+"""While we drain: how long a new connection may open streams, for requests on their way."""
 _REQUEST_TIMEOUT: Final = 408
 
 
@@ -74,7 +76,9 @@ class H2Server(Turn, asyncio.Protocol):
         self._write = made.write
         made.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
         if self._call_soon is None:
-            self._call_soon = asyncio.get_running_loop().call_soon
+            self._call_soon = end_of_turn(made)
+        if context.draining:
+            self._drain_due = context.clock() + FIRST_REQUEST_S
         self._expect_head(True)
         self.wake()
 
@@ -211,7 +215,11 @@ class H2Server(Turn, asyncio.Protocol):
             self._fail_all(DownstreamTimeout("the head did not arrive in time"))
             self._say_goodbye()
         elif self._drain_due <= now:
-            self.on_ping_answered()
+            self._drain_due = inf
+            if self._draining:
+                self.on_ping_answered()
+            else:
+                self.shutdown()
             self._arm()
         elif not self._streams and self._idle_since + context.limits.idle_timeout_s <= now:
             self._say_goodbye()

@@ -229,6 +229,17 @@ def test_draining_leaves_a_new_connection_time_for_its_first_request() -> None:
     assert silent.ended
 
 
+def test_a_connection_that_comes_during_a_drain_has_one_request_and_a_second_for_it() -> None:
+    asking, silent = Edge(draining=True), Edge(draining=True)
+    asking.feed(get() + get())
+    ((status, fields, _),) = responses(asking.transport.written)
+    assert (status, (b"connection", b"close") in fields, asking.ended) == (200, True, True)
+    silent.wait(0.9)
+    assert not silent.ended
+    silent.wait(1.0)
+    assert (silent.ended, silent.transport.written) == (True, b"")
+
+
 def test_one_connection_too_many_is_cut_at_once() -> None:
     edge = Edge(limits=Limits(max_connections=0))
     assert edge.ended

@@ -390,6 +390,24 @@ def test_a_drain_does_not_wait_for_ever_for_a_ping() -> None:
     assert (edge.goaways[-1], edge.transport.closed) == ((0, 0), True)
 
 
+def test_a_connection_that_comes_during_a_drain_is_told_to_go_after_its_first_requests() -> None:
+    edge = H2Edge(draining=True)
+    edge.send(edge.head(1))
+    assert (edge.status(1), edge.goaways) == (200, [])
+    edge.wait(1.1)
+    assert edge.goaways == [((1 << 31) - 1, 0)]
+    edge.wait(1.1)
+    assert (edge.goaways[1:], edge.transport.closed) == ([(1, 0)], True)
+
+
+def test_a_connection_that_comes_during_a_drain_and_asks_nothing_is_closed_with_a_goaway() -> None:
+    edge = H2Edge(draining=True)
+    edge.wait(1.1)
+    ping = next(one for one in edge.frames if one.type == 6)
+    edge.send(frame(6, ping.opaque_data, 0, 1))
+    assert (edge.goaways, edge.transport.closed) == ([((1 << 31) - 1, 0), (0, 0)], True)
+
+
 def test_an_idle_connection_is_closed_with_a_goaway() -> None:
     edge = H2Edge()
     edge.send(edge.head(1))

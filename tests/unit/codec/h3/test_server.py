@@ -8,6 +8,7 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 
 from edge.codec.h3.answer import HIGH_BYTES
+from edge.codec.h3.session import ALL_STREAMS, Session
 from edge.codec.h3.transport import START_WINDOW
 from edge.codec.h3.wire import Code
 from edge.codec.websocket import accept_of
@@ -397,6 +398,31 @@ def test_draining_warns_then_counts_and_closes_after_the_last_answer() -> None:
     assert client.body(stream_id) == client.body(second) == b"ok"
     world.advance(1)
     assert client.closed is not None and client.closed.error_code == Code.NO_ERROR
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["the listener drains", "only its HTTP/3 does"])
+def test_a_handshake_under_way_when_a_drain_begins_ends_with_a_goaway(
+    whole: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    go_away = Session.go_away
+    monkeypatch.setattr(Session, "go_away", lambda self, last: (told.append(last), go_away(self, last)))
+    world = World()
+    client = Client(world)
+    client.connect()
+    (first, _) = client.quic.datagrams_to_send(world.loop.now)[0]
+    world.host.datagram_received(first, client.address)
+    world.host.accepting = False
+    if whole:
+        world.context.drain()
+    else:
+        world.host.drain()
+    world.settle()
+    assert client.established and client.closed is None
+    assert client.get() == (200, b"ok"), "what was on its way is served"
+    world.advance(1)
+    assert client.closed is not None and client.closed.error_code == Code.NO_ERROR
+    assert (told, world.context.connections) == ([ALL_STREAMS, 4], set())
 
 
 def test_an_idle_connection_is_forgotten() -> None:
