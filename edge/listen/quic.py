@@ -14,8 +14,9 @@ from hypercorn.config import Sockets
 
 from edge import model
 from edge.codec.context import ListenerContext
+from edge.codec.h3.arriving import CID_BYTES
 from edge.codec.h3.certificates import Certificates
-from edge.codec.h3.transport import CID_BYTES, TransportSettings
+from edge.codec.h3.transport import TransportSettings
 from edge.listen.no_app import NO_APP
 from edge.listen.quic_door import Door
 from edge.listen.quic_host import QuicHost

@@ -15,7 +15,8 @@ from aioquic.quic.packet import (
 from aioquic.quic.retry import QuicRetryTokenHandler
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from edge.codec.h3.transport import CID_BYTES, Transport, TransportSettings
+from edge.codec.h3.arriving import CID_BYTES
+from edge.codec.h3.transport import Transport, TransportSettings
 
 INITIAL_BYTES: Final = 1200
 """A smaller first datagram is dropped, so that no answer is more than three times the question."""

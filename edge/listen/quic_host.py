@@ -10,8 +10,9 @@ from aioquic._buffer import Buffer
 from aioquic.quic.packet import pull_quic_header
 
 from edge.codec.context import ListenerContext
+from edge.codec.h3.arriving import CID_BYTES
 from edge.codec.h3.server import H3Server
-from edge.codec.h3.transport import CID_BYTES, Transport
+from edge.codec.h3.transport import Transport
 from edge.codec.h3.wire import Code
 from edge.listen.quic_door import Door
 

@@ -17,7 +17,6 @@ from aioquic._buffer import Buffer
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import (
     Limit,
-    QuicConnection,
     QuicConnectionError,
     QuicConnectionId,
     QuicConnectionState,
@@ -28,10 +27,11 @@ from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketPacer, QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 
+from edge.codec.h3.arriving import CID_BYTES, FRAMES_A_PACKET, too_many
 from edge.codec.h3.certificates import Certificates
+from edge.codec.h3.leaving import Leaving
 
 ALPN: Final = "h3"
-CID_BYTES: Final = 8
 START_WINDOW: Final = 64 << 10
 """Credit of a new stream: one packet can make us allocate this much, so it must be small."""
 START_CONNECTION_WINDOW: Final = 128 << 10
@@ -45,8 +45,6 @@ UNI_STREAMS: Final = 16
 SAFE_DATAGRAM_BYTES: Final = 1200
 DATAGRAM_BYTES: Final = 1350
 """After the handshake. Fits IPv6 in a tunnel; two probe timeouts without an answer undo it."""
-FRAMES_A_PACKET: Final = 160
-"""Frames cost us about 1.5 µs each and the client a byte, so a packet full of them is an attack."""
 ACK_DELAY_S: Final = 0.02
 """Under the 25 ms we announce: acknowledgements ride on answers, or go alone after this time."""
 BIG_DATAGRAM_BYTES: Final = 1000
@@ -137,15 +135,11 @@ class _CountedHandlers(dict[int, Any]):
     def __getitem__(self, frame_type: int) -> Any:
         self.left -= 1
         if self.left < 0:
-            raise QuicConnectionError(
-                error_code=QuicErrorCode.PROTOCOL_VIOLATION,
-                frame_type=frame_type,
-                reason_phrase="Too many frames in a packet",
-            )
+            raise too_many(frame_type)
         return super().__getitem__(frame_type)
 
 
-class Transport(QuicConnection):
+class Transport(Leaving):
     """One QUIC connection of the server side. `keywords` go to aioquic as they are."""
 
     def __init__(
@@ -214,6 +208,7 @@ class Transport(QuicConnection):
         )
 
     def _replenish_connection_ids(self) -> None:
+        self._unsent_cids = True
         while len(self._host_cids) < min(8, self._remote_active_connection_id_limit):
             self._host_cids.append(self._new_cid(self._host_cid_seq))
             self._host_cid_seq += 1
@@ -263,11 +258,11 @@ class Transport(QuicConnection):
 
     def ack_at(self) -> float | None:
         """When an acknowledgement is due, at the latest."""
-        return self._spaces[tls.Epoch.ONE_RTT].ack_at
+        return (self._one if self._steady else self._spaces[tls.Epoch.ONE_RTT]).ack_at
 
     def must_send(self, now: float) -> bool:
         """Whether something is to be sent that must not wait for the acknowledgement timer."""
-        ack_at = self._spaces[tls.Epoch.ONE_RTT].ack_at
+        ack_at = self.ack_at()
         streams = self._local_max_streams_bidi
         return (
             self._close_pending
@@ -334,11 +329,12 @@ class Transport(QuicConnection):
         if self._loss._pto_count >= 2:
             self._max_datagram_size = SAFE_DATAGRAM_BYTES
         self._pacer.wrote = False
-        space = self._spaces[tls.Epoch.ONE_RTT]
+        space = self._one if self._steady else self._spaces[tls.Epoch.ONE_RTT]
         if space.ack_at is not None:
             # Clients such as curl call a request done only when it is acknowledged too.
             space.ack_at = now
-        return self.datagrams_to_send(now)
+        made = self._plain_datagrams(now)
+        return self._all_datagrams(now) if made is None else made
 
     def _drained(self) -> bool:
         """Whether nothing is left to send: no stream has data, and no grant of streams is due."""
@@ -362,12 +358,16 @@ class Transport(QuicConnection):
 
     def release(self) -> None:
         """Break the reference cycles aioquic makes, so that a dead connection is freed at once."""
+        self._steady = False
         self._handlers.clear()
+        for space in self._spaces.values():
+            space.sent_packets.clear()
         self._loss._send_probe = None  # type: ignore[assignment]
         del self._pacer.drained
         self._cryptos.clear()
         self._cryptos_initial.clear()
         self.__dict__.pop("tls", None)
+        self.__dict__.pop("_pair", None)
 
 
 def _set_limit(limit: Limit, value: int) -> None:

@@ -7,7 +7,8 @@ import os
 from aioquic._buffer import Buffer
 from aioquic.quic.packet import QuicHeader, QuicPacketType, QuicProtocolVersion, pull_quic_header
 
-from edge.codec.h3.transport import CID_BYTES, Transport
+from edge.codec.h3.arriving import CID_BYTES
+from edge.codec.h3.transport import Transport
 from edge.listen.quic import reset_token_maker
 from edge.listen.quic_door import INITIAL_BYTES, RETRY_ABOVE, Door
 from tests.unit.codec.h3.world import settings

@@ -1,0 +1,267 @@
+"""Packets to a connection past its handshake, written without aioquic's builder.
+
+An ACK of one range and what streams have to say is nearly all that is ever sent; those packets are
+made here out of the state that aioquic keeps. Whatever else is due, and any doubt, is aioquic's.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from aioquic import tls
+from aioquic.quic.connection import QuicConnectionId, QuicConnectionState
+from aioquic.quic.packet import QuicPacketType
+from aioquic.quic.packet_builder import QuicDeliveryState
+from aioquic.quic.recovery import QuicPacketPacer
+from aioquic.quic.stream import QuicStream
+
+from edge.codec.h3.acked import SentPacket
+from edge.codec.h3.arriving import Arriving
+from edge.codec.h3.wire import varint
+
+_CONNECTED: Final = QuicConnectionState.CONNECTED
+_ACKED: Final = QuicDeliveryState.ACKED
+_ONE_RTT: Final = QuicPacketType.ONE_RTT
+_EPOCH: Final = tls.Epoch.ONE_RTT
+_STREAM: Final = 0x0A
+"""STREAM with a length, which takes two bytes. Spec: RFC 9000 §19.8."""
+_LENGTH: Final = 0x4000
+_HEADER_AND_TAG: Final = 1 + 2 + 16
+"""Beside the connection id: first byte, packet number, authentication."""
+_JOIN: Final = b"".join
+_allowed_at: Final = QuicPacketPacer.next_send_time
+
+Datagrams = list[tuple[bytes, Any]]
+
+
+class Leaving(Arriving):
+    """The sending half of a `Transport`."""
+
+    _unsent_cids = True
+    """A connection id of ours may have to be announced."""
+    _late_crypto: QuicStream
+
+    def _confirm_handshake(self) -> None:
+        super()._confirm_handshake()
+        self._late_crypto = self._crypto_streams[_EPOCH]
+
+    def _on_new_connection_id_delivery(
+        self, delivery: QuicDeliveryState, connection_id: QuicConnectionId
+    ) -> None:
+        self._unsent_cids |= delivery is not _ACKED
+        super()._on_new_connection_id_delivery(delivery, connection_id)
+
+    # ---- when
+
+    def get_timer(self) -> float | None:
+        """As aioquic's, which also looks at packet spaces and paths that are no more."""
+        if not self._steady or self._state is not _CONNECTED or not self._network_paths[0].is_validated:
+            return super().get_timer()
+        at = self._close_at
+        assert at is not None
+        space, loss = self._one, self._loss
+        lost = space.loss_time
+        if lost is None and space.ack_eliciting_in_flight:
+            lost = loss._time_of_last_sent_ack_eliciting_packet
+            lost += loss.get_probe_timeout() * (1 << loss._pto_count)
+        self._loss_at = lost
+        if lost is not None and lost < at:
+            at = lost
+        if space.ack_at is not None and space.ack_at < at:
+            at = space.ack_at
+        if self._pacing_at is not None and self._pacing_at < at:
+            at = self._pacing_at
+        return at
+
+    # ---- what
+
+    def _all_datagrams(self, now: float) -> Datagrams:
+        """All that is due, by aioquic."""
+        made = self.datagrams_to_send(now)
+        self._unsent_cids = not all(known.was_sent for known in self._host_cids)
+        return made
+
+    def _is_plain(self) -> bool:
+        """Whether nothing but acknowledgements and data of streams may be due."""
+        if not self._steady:
+            return False
+        path = self._network_paths[0]
+        space, data = self._one, self._local_max_data
+        return not (
+            self._state is not _CONNECTED
+            or self._close_pending
+            or self._probe_pending
+            or self._unsent_cids
+            or data.value != data.sent
+            or (space.ack_at is not None and len(space.ack_queue) != 1)
+            or len(self._network_paths) != 1
+            or not path.is_validated
+            or path.remote_challenges
+            or self._handshake_done_pending
+            or self._ping_pending
+            or self._datagrams_pending
+            or self._retire_connection_ids
+            or self._streams_blocked_pending
+            or self._pair._update_key_requested
+            or not self._late_crypto.sender.buffer_is_empty
+        )
+
+    def _ready(self) -> list[QuicStream] | None:
+        """Streams with something to send; None when one has more to say than data."""
+        ready: list[QuicStream] = []
+        finished = False
+        for stream in self._streams_queue:
+            sender, receiver = stream.sender, stream.receiver
+            if receiver.is_finished and sender.is_finished:
+                finished = True
+            elif (
+                sender.reset_pending
+                or receiver.stop_pending
+                or stream.is_blocked
+                or stream.max_stream_data_local != stream.max_stream_data_local_sent
+            ):
+                return None
+            elif not sender.buffer_is_empty:
+                ready.append(stream)
+        if finished:
+            self._let_go()
+        for limit in (self._local_max_streams_bidi, self._local_max_streams_uni):
+            if limit.sent - limit.used < limit.value - limit.sent:
+                return None
+        return ready
+
+    def _let_go(self) -> None:
+        """Forget finished streams; the client may open others in their place. Spec: RFC 9000 §4.6."""
+        left = []
+        for stream in self._streams_queue:
+            if stream.receiver.is_finished and stream.sender.is_finished:
+                assert stream.stream_id is not None
+                del self._streams[stream.stream_id]
+                if not stream.stream_id & 1:
+                    self._stream_limit(stream.stream_id).value += 1
+            else:
+                left.append(stream)
+        self._streams_queue = left
+
+    # ---- packets
+
+    def _plain_datagrams(self, now: float) -> Datagrams | None:
+        """All that is due; None when that is more than an ACK and data, and nothing was done."""
+        ready = self._ready() if self._is_plain() else None
+        if ready is None:
+            return None
+        made: Datagrams = []
+        path, space, pacer = self._network_paths[0], self._one, self._loss._pacer
+        served: list[QuicStream] = []
+        self._pacing_at = None
+        while ready or (space.ack_at is not None and space.ack_at <= now):
+            if space.ack_at is None or space.ack_at >= now:
+                self._pacing_at = _allowed_at(pacer, now)
+                if self._pacing_at is not None:
+                    break
+            data = self._datagram(ready, served, now)
+            if not data:
+                break
+            path.bytes_sent += len(data)
+            made.append((data, path.addr))
+            pacer.update_after_send(now)
+        if ready:
+            # Who was served goes to the end.
+            self._streams_queue = [each for each in self._streams_queue if each not in served] + served
+        return made
+
+    def _datagram(self, ready: list[QuicStream], served: list[QuicStream], now: float) -> bytes:
+        """One packet. What has nothing more to send leaves `ready`, the others take turns."""
+        pieces: list[bytes] = []
+        handlers: list[Any] = []
+        space, loss = self._one, self._loss
+        if space.ack_at is not None and space.ack_at <= now:
+            handlers.append((self._on_ack_delivery, (space, space.largest_received_packet)))
+            pieces.append(self._ack_frame(now))
+        room = min(self._max_datagram_size, loss.congestion_window - loss.bytes_in_flight)
+        room -= _HEADER_AND_TAG + len(self._peer_cid.cid) + (len(pieces[0]) if pieces else 0)
+        asks = False
+        while ready:
+            stream = ready[0]
+            frame = self._stream_frame(stream, room, handlers)
+            if frame:
+                pieces.append(frame)
+                room -= len(frame)
+                asks = True
+            elif frame is None:
+                break
+            del ready[0]
+            if not stream.sender.buffer_is_empty and frame:
+                ready.append(stream)
+                if stream not in served:
+                    served.append(stream)
+                break
+        return self._sealed(_JOIN(pieces), asks, handlers, now) if pieces else b""
+
+    def _ack_frame(self, now: float) -> bytes:
+        """Spec: RFC 9000 §19.3."""
+        space = self._one
+        space.ack_at = None
+        received = space.ack_queue[0]
+        last = received.stop - 1
+        assert space.largest_received_time is not None
+        delay = max(0, int((now - space.largest_received_time) * 1_000_000)) >> self._local_ack_delay_exponent
+        return b"\x02%b%b\x00%b" % (varint(last), varint(delay), varint(last - received.start))
+
+    def _stream_frame(self, stream: QuicStream, room: int, handlers: list[Any]) -> bytes | None:
+        """What fits into `room`; None when nothing does, nothing when the client grants no more."""
+        sender = stream.sender
+        pending = sender._pending
+        assert stream.stream_id is not None
+        start = sender.next_offset
+        head = varint(stream.stream_id) + (varint(start) if start else b"")
+        room -= 3 + len(head)
+        before = sender.highest_offset
+        most = min(before + self._remote_max_data - self._remote_max_data_used, stream.max_stream_data_remote)
+        stop = sender._buffer_stop
+        if len(pending) == 1 and pending[0].stop == stop <= most and stop - start <= room:
+            # All that is left, as nearly always.
+            pending.shift()
+            first = sender._buffer_start
+            data = bytes(sender._buffer[start - first : stop - first])
+            ends = sender._buffer_fin == stop
+            if stop > before:
+                sender.highest_offset = stop
+            if ends:
+                sender._pending_eof = False
+        else:
+            if room < 0 or (room == 0 and len(pending)):
+                return None
+            frame = sender.get_frame(room, most)
+            if frame is None:
+                return b""
+            data, ends, stop = frame.data, frame.fin, frame.offset + len(frame.data)
+        if not len(pending) and not sender._pending_eof:
+            sender.buffer_is_empty = True
+        self._remote_max_data_used += sender.highest_offset - before
+        handlers.append((sender.on_data_delivery, (start, stop, ends)))
+        size = (len(data) | _LENGTH).to_bytes(2, "big")
+        return b"%c%b%b%b" % (_STREAM | (4 if start else 0) | ends, head, size, data)
+
+    def _sealed(self, payload: bytes, asks: bool, handlers: list[Any], now: float) -> bytes:
+        """The datagram, entered as sent. Spec: RFC 9000 §17.3.1, RFC 9001 §5.3, §5.4."""
+        number = self._packet_number
+        self._packet_number = number + 1
+        send, cid = self._pair.send, self._peer_cid.cid
+        assert send.aead is not None and send.hp is not None
+        high, low = (number >> 8) & 0xFF, number & 0xFF
+        first = 0x41 | self._spin_bit << 5 | self._pair.recv.key_phase << 2
+        body = send.aead.encrypt(payload, b"%c%b%c%c" % (first, cid, high, low), number)
+        mask = send.hp._mask(body[2:18])
+        data = b"%c%b%c%c%b" % (first ^ (mask[0] & 0x1F), cid, high ^ mask[1], low ^ mask[2], body)
+        packet: Any = SentPacket(number, _EPOCH, _ONE_RTT, asks, now, len(data), handlers)
+        space, loss = self._one, self._loss
+        space.sent_packets[number] = packet
+        if asks:
+            space.ack_eliciting_in_flight += 1
+            loss._time_of_last_sent_ack_eliciting_packet = now
+            loss._cc.on_packet_sent(packet=packet)
+            if not self._ack_eliciting_sent_since_receipt:
+                self._ack_eliciting_sent_since_receipt = True
+                self._close_at = now + self._idle_timeout()
+        return data
