@@ -29,6 +29,7 @@ from edge.worker.garbage import Garbage
 from edge.worker.gauges import Gauges
 from edge.worker.link import Arguments, WorkerLink, parse_arguments
 from edge.worker.listening import Listening
+from edge.worker.lost_lines import LostLines
 from edge.worker.pressure import PERIOD_S, Pressure
 from edge.worker.revisions import Revisions
 from edge.worker.services import WorkerServices
@@ -36,6 +37,8 @@ from edge.worker.services import WorkerServices
 _log: Final = logging.getLogger("edge.worker")
 
 HEALTH_PERIOD_S: Final = 1.0
+CLOCK_NOISE_S: Final = 0.05
+"""The loop's own time is as old as its turn, so less of a difference means nothing."""
 SWITCH_INTERVAL_S: Final = 0.0005
 """The ticker's thread must get the interpreter in time to end a looping guest."""
 
@@ -82,6 +85,7 @@ class Worker:
         )
         self._unhandled = self._registry.counter("edge.worker.unhandled")
         self._gauges = Gauges(self._registry, number == 0)
+        self._lost_lines = LostLines(loop.time)
         self._pressure = Pressure(arguments.workers, lambda: admission.total, self._on_pressure)
         self._drain_task: asyncio.Task[None] | None = None
         self.services.unhandled = self._on_unhandled
@@ -154,8 +158,8 @@ class Worker:
     # ---- how full it is
 
     def _feel(self) -> None:
-        self._pressure.look()
         self._loop.call_later(PERIOD_S, self._feel)
+        self._pressure.look()
 
     def _on_pressure(self, level: int) -> None:
         self.services.admission.level = level
@@ -166,8 +170,18 @@ class Worker:
     # ---- reports to the supervisor
 
     def _beat(self) -> None:
+        self._look_at_the_clock()
+        self._lost_lines.look(self._builder.access_logs)
         self._report()
         self._loop.call_later(HEALTH_PERIOD_S, self._beat)
+
+    def _look_at_the_clock(self) -> None:
+        """The wall clock may have been put right: lines of the access log tell its time."""
+        wall_s = time.time() - self._loop.time()
+        if abs(wall_s - self._builder.wall_s) > CLOCK_NOISE_S:
+            self._builder.wall_s = wall_s
+            for prepared in self._revisions.alive():
+                prepared.reports.wall_s = wall_s
 
     def _report(self) -> None:
         active = self._revisions.active

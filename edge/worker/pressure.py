@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 from collections.abc import Callable
@@ -52,7 +53,12 @@ class Pressure:
 
     def look(self) -> None:
         """Judge anew; call every PERIOD_S."""
-        share = max(self._memory_share(), self._descriptor_share())
+        try:
+            share = max(self._memory_share(), self._descriptor_share())
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            share = 1.0  # to look takes a descriptor, and there is none
         level = self.level
         if share >= OVERLOADED_AT:
             level = OVERLOADED

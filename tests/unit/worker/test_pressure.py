@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+
+import pytest
+
 from edge.exchange.admission import EASE, OVERLOADED, STRAINED
 from edge.worker.pressure import Pressure, open_descriptors, resident_bytes
 
@@ -51,6 +55,32 @@ def test_few_connections_need_no_count_of_descriptors() -> None:
     machine.open, machine.connections = 999, 10
     machine.pressure.look()
     assert machine.pressure.level == EASE
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_a_look_that_finds_no_descriptor_for_itself_says_overloaded(number: int) -> None:
+    """Both figures are read from /proc, and opening that is what cannot be done then."""
+
+    def refuse() -> int:
+        raise OSError(number, "too many open files")
+
+    for readers in ({"resident": refuse}, {"descriptors": refuse}):
+        told: list[int] = []
+        pressure = Pressure(1, lambda: LIMIT, told.append, **readers)
+        pressure.allow(LIMIT * LIMIT * LIMIT)
+        pressure.descriptor_limit = LIMIT
+        pressure.look()
+        assert told == [OVERLOADED]
+
+
+def test_any_other_fault_of_a_look_is_not_hidden() -> None:
+    def refuse() -> int:
+        raise OSError(errno.EIO, "no")
+
+    pressure = Pressure(1, lambda: LIMIT, lambda level: None, descriptors=refuse)
+    pressure.descriptor_limit = LIMIT
+    with pytest.raises(OSError):
+        pressure.look()
 
 
 def test_without_a_limit_a_worker_has_its_part_of_the_machine() -> None:
