@@ -48,6 +48,11 @@ class AccessLog:
         """Lines lost since the start."""
         return self._sink.dropped
 
+    @property
+    def fault(self) -> str:
+        """Why the latest lines were lost; empty when they were not."""
+        return self._sink.fault
+
     def write(
         self,
         time_s: float,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
+from errno import EPIPE
 from select import POLLOUT, poll
 from typing import Final
 
@@ -15,18 +16,21 @@ BACKLOG_BYTES: Final = 1 << 20
 _PIPE_BYTES: Final = 4096
 """A pipe that polls writable takes this much at once without blocking (PIPE_BUF)."""
 _MODE: Final = 0o640
+_SLOW: Final = "its reader is too slow"
 
 
 class LineSink:
     """Collects lines and writes them at 64 KiB or 0.2 s after the first.
 
     Regular files are appended to; other descriptors are written only as far as they take bytes
-    now. A failed write (disk full, reader gone) drops the lines and counts them in `dropped`.
+    now. A failed write (disk full, reader gone) drops the lines and counts them in `dropped`; `fault`
+    says why the latest did not take all, empty when it did.
     """
 
     def __init__(self, target: str | int, call_later: Callable[[float, Callable[[], None]], object]) -> None:
         """`target`: path, `stdout`, `stderr` or a descriptor (not owned). OSError if it cannot be opened."""
         self.dropped = 0
+        self.fault = ""
         self._call_later = call_later
         self._lines: list[bytes] = []
         self._size = 0
@@ -59,6 +63,7 @@ class LineSink:
     def _pressed(self) -> None:
         if self._size > BACKLOG_BYTES:
             self.dropped += 1
+            self.fault = _SLOW
             self._size -= len(self._lines.pop())
         else:
             self.flush()
@@ -85,12 +90,15 @@ class LineSink:
             block = b"\n" + block
         try:
             written = self._write_file(block) if self._regular else self._write_pipe(block)
-        except OSError:
+        except OSError as error:
             self.dropped += count
+            self.fault = _said(error)
             return
         self._broken_line = False
         if written < len(block):
             self._keep(block, written)
+        else:
+            self.fault = ""
 
     def _keep(self, block: bytes, written: int) -> None:
         rest = block[written:]
@@ -107,8 +115,8 @@ class LineSink:
         if 0 < written < len(block):
             try:
                 written += os.write(self._fd, block[written:])
-            except OSError:
-                return written
+            except OSError as error:
+                self.fault = _said(error)
         return written
 
     def _write_pipe(self, block: bytes) -> int:
@@ -119,7 +127,7 @@ class LineSink:
             ready = poller.poll(0)
             if not ready or not ready[0][1] & POLLOUT:
                 if ready:
-                    raise BrokenPipeError
+                    raise BrokenPipeError(EPIPE, "broken pipe")
                 return written
             written += os.write(self._fd, block[written : written + _PIPE_BYTES])
         return written
@@ -144,6 +152,10 @@ class LineSink:
         if self._path:
             os.close(self._fd)
             self._path = ""
+
+
+def _said(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 def _open(path: str) -> int:

@@ -66,7 +66,8 @@ class Builder:
         self._tracer = tracer
         self._workers = workers
         self._dialer = TcpDialer(loop)
-        self._wall_s = time.time() - loop.time()
+        self.wall_s = time.time() - loop.time()
+        """For reports; the wall clock may be put right while we run."""
 
     async def build(
         self, made: model.Model, descriptors: list[int], active: Prepared | None, plan: Plan, slices: Slices
@@ -85,7 +86,7 @@ class Builder:
         )
         chains: Chains = {}
         try:
-            reports = Reports(self._registry, self._access_log(made.telemetry.access_log), self._wall_s)
+            reports = Reports(self._registry, self._access_log(made.telemetry.access_log), self.wall_s)
             # New filters may call out as soon as they start; those that serve keep the clusters they know.
             self._callouts.clusters = {**clusters, **(active.clusters if active else {})}
             chains = await self._filters.chains(made, descriptors)

@@ -17,6 +17,7 @@ from edge.telemetry.metrics import ClientMetrics, Histogram, Registry, ServerMet
 from edge.telemetry.spans import Attempt, ExchangeTrace, FilterInfo, RouteInfo
 from edge.telemetry.tracer import Tracer
 from edge.telemetry.tracing import Tracing
+from edge.worker.clock_step import CLOCK_STEP_NS, straighten
 
 _log: Final = logging.getLogger("edge.worker")
 _NONE: Final = b'""'
@@ -51,10 +52,10 @@ class Reports:
     """Metrics and access log of one revision; implements `exchange.revision.Reporting`."""
 
     def __init__(self, registry: Registry, access_log: AccessLog | None, wall_s: float) -> None:
-        """`wall_s` + the monotonic clock = wall time, both in seconds."""
+        """`wall_s` + the monotonic clock = wall time, both in seconds; set it again now and then."""
         self._registry = registry
         self._log = access_log
-        self._wall_s = wall_s
+        self.wall_s = wall_s
         self._no_rule: dict[str, RuleReport] = {}
         self._clusters: dict[str, _ClusterReport] = {}
         self._durations: dict[str, Histogram] = {}
@@ -106,7 +107,7 @@ class Reports:
         head = exchange.head
         context = exchange.context
         self._log.write(
-            self._wall_s + exchange.began,
+            self.wall_s + exchange.began,
             exchange.request_id,
             exchange.connection.client,
             exchange.method,
@@ -219,7 +220,6 @@ class Traces:
         trace.upstream_path = exchange.head.path
         if exchange.chain is not None:
             trace.records = list(exchange.chain.records)
-            self._reports.filters_took(trace.records)
         upstream = exchange.upstream
         if upstream is not None:
             began_ns = exchange.upstream_sent_ns
@@ -241,3 +241,9 @@ class Traces:
             secure = exchange.revision.clusters[exchange.cluster_name].secure
             for attempt in trace.attempts:
                 attempt.secure = secure
+        apparent_ns = trace.end_ns - trace.start_ns
+        took_ns = int((exchange.services.clock() - exchange.began) * 1e9)
+        if apparent_ns < 0 or abs(apparent_ns - took_ns) > CLOCK_STEP_NS:
+            straighten(trace, took_ns)
+        if trace.records:
+            self._reports.filters_took(trace.records)

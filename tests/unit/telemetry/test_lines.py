@@ -149,17 +149,18 @@ def test_a_full_disk_drops_and_counts_and_then_goes_on(tmp_path: Path) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     sink = LineSink(full, loop.call_later)
     sink._regular = True
+    assert sink.fault == ""
     for _ in range(3):
         sink.line(b"lost\n")
     loop.run()
-    assert sink.dropped == 3
+    assert (sink.dropped, sink.fault) == (3, "no space left on device")
     good = os.open(tmp_path / "s", os.O_WRONLY | os.O_CREAT)
     os.dup2(good, full)
     sink.line(b"kept\n")
     loop.run()
     os.close(full)
     os.close(good)
-    assert (tmp_path / "s").read_bytes() == b"kept\n" and sink.dropped == 3
+    assert (tmp_path / "s").read_bytes() == b"kept\n" and (sink.dropped, sink.fault) == (3, "")
 
 
 def test_a_line_cut_by_a_full_disk_does_not_spoil_the_next(
@@ -180,7 +181,7 @@ def test_a_line_cut_by_a_full_disk_does_not_spoil_the_next(
     sink.line(b"one\n")
     sink.line(b"two\n")
     loop.run()
-    assert sink.dropped == 1
+    assert (sink.dropped, sink.fault) == (1, "no space left on device")
     left[0] = 100
     sink.line(b"three\n")
     loop.run()
@@ -196,7 +197,7 @@ def test_a_reader_that_does_not_read_blocks_nobody_and_loses_only_the_excess() -
     for _ in range(sent):
         sink.line(line)
         loop.run()
-    assert 0 < sink.dropped < sent
+    assert 0 < sink.dropped < sent and sink.fault == "its reader is too slow"
     os.set_blocking(reader, False)
     seen = b""
     for _ in range(1000):
@@ -206,7 +207,7 @@ def test_a_reader_that_does_not_read_blocks_nobody_and_loses_only_the_excess() -
             if not loop.calls:
                 break
             loop.run()
-    assert seen == line * (sent - sink.dropped)
+    assert seen == line * (sent - sink.dropped) and sink.fault == ""
     os.close(reader)
     os.close(writer)
 
@@ -234,7 +235,7 @@ def test_a_reader_that_is_gone_is_counted_not_raised() -> None:
     sink.line(b"lost\n")
     loop.run()
     os.close(writer)
-    assert sink.dropped == 1 and not loop.calls
+    assert (sink.dropped, sink.fault) == (1, "broken pipe") and not loop.calls
 
 
 def test_reopen_follows_a_rotation(tmp_path: Path) -> None:
