@@ -16,6 +16,7 @@ from edge.route.rule import Rule
 from edge.route.table import ANY_HOST, RouteTable
 
 _WORDS = {"exact": "Exact", "regex": "RegularExpression", "prefix": "PathPrefix"}
+_OTHER_HOST = "hostname: "
 _KINDS = ("exact", "regex", "prefix")
 
 
@@ -76,16 +77,19 @@ def _verdict(judged: _Judged, because: str, fits: bool) -> Verdict:
 
 
 def _best_hostnames(judged: list[_Judged]) -> list[_Judged]:
-    """A match is filed under each hostname of its route: the best one that fits speaks for it."""
+    """A match is filed under each hostname of its route: the best that fits, or nearly does, speaks for it."""
     best: dict[int, _Judged] = {}
     for each in judged:
         other = best.get(each.candidate.order)
-        if other is None or (bool(each.because), _host_key(each.hostname)) < (
-            bool(other.because),
-            _host_key(other.hostname),
-        ):
+        if other is None or _nearness(each) < _nearness(other):
             best[each.candidate.order] = each
     return list(best.values())
+
+
+def _nearness(judged: _Judged) -> tuple[int, tuple[int, int]]:
+    """What fits comes before what another part keeps from fitting, and that before another host."""
+    missed = (2 if judged.because.startswith(_OTHER_HOST) else 1) if judged.because else 0
+    return missed, _host_key(judged.hostname)
 
 
 def _judge(hostname: str, candidate: Candidate, head: RequestHead) -> _Judged:
@@ -95,7 +99,7 @@ def _judge(hostname: str, candidate: Candidate, head: RequestHead) -> _Judged:
 def _misfit(hostname: str, candidate: Candidate, head: RequestHead) -> str:
     host = host_of(head.authority).decode("latin-1")
     if hostname != ANY_HOST and not covers(hostname.lower(), host):
-        return f"hostname: {host} is not {hostname}"
+        return f"{_OTHER_HOST}{host} is not {hostname}"
     path = head.path.partition(b"?")[0]
     if not _path_fits(candidate, path):
         return f"path: {_text(path)} is not {_WORDS[candidate.kind]} {_text(candidate.path)}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -106,7 +108,8 @@ class Site:
         lines = [b"%b: %b" % field for field in (*more, *length)]
         head = [f"{method} {path} HTTP/1.1".encode(), b"host: " + HOSTS[0].encode(), *lines, b"", b""]
         with self.h1(protocol) as client:
-            client.send(b"\r\n".join(head) + body)
+            with suppress(ConnectionError, ssl.SSLEOFError):  # who answers early need not take all of a body
+                client.send(b"\r\n".join(head) + body)
             early = []
             while (answer := client.response(method == "HEAD")).status < 200:
                 early.append(answer.fields)

@@ -129,6 +129,19 @@ def test_a_match_under_several_hostnames_is_judged_by_the_best() -> None:
     assert (verdict.hostname, verdict.won, verdict.fits) == ("a.shop.example", True, True)
 
 
+def test_a_match_that_fails_by_its_path_does_not_blame_another_hostname_of_its_route() -> None:
+    """A user saw `hostname: x.shop.example is not shop.example` of a route that serves both."""
+    route = model.Route(
+        name="r",
+        listeners=["web"],
+        hostnames=["shop.example", "*.shop.example"],
+        rules=[model.Rule(name="r", matches=[model.Match(path=b"/c")])],
+    )
+    made = model.Model(revision=1, listeners=[], routes=[route], clusters=[])
+    (verdict,) = explain(bare_table(made, "web"), head(path=b"/d", authority=b"x.shop.example"))
+    assert (verdict.hostname, verdict.because) == ("*.shop.example", "path: /d is not PathPrefix /c")
+
+
 def test_routes_of_other_listeners_are_not_judged() -> None:
     routes = [
         model.Route(
