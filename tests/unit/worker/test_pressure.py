@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from edge.exchange.admission import EASE, OVERLOADED, STRAINED
-from edge.worker.pressure import Pressure, open_descriptors, resident_bytes
+from edge.worker.pressure import TRIM_EVERY, Pressure, give_back, open_descriptors, resident_bytes
 
 LIMIT = 1000
 
@@ -18,11 +18,17 @@ class Machine:
     def __init__(self, workers: int = 1) -> None:
         self.used = self.open = self.connections = 0
         self.told: list[int] = []
+        self.kept = self.trims = 0
         self.pressure = Pressure(
-            workers, lambda: self.connections, self.told.append, lambda: self.used, lambda: self.open
+            *(workers, lambda: self.connections, self.told.append),
+            *(lambda: self.used + self.kept, lambda: self.open, self.trim),
         )
         self.pressure.allow(LIMIT)
         self.pressure.descriptor_limit = LIMIT
+
+    def trim(self) -> None:
+        self.kept = 0
+        self.trims += 1
 
     def level(self, used: int = 0, descriptors: int = 0) -> int:
         self.used, self.open = used, descriptors
@@ -35,6 +41,33 @@ def test_memory_strains_and_overloads() -> None:
     machine = Machine()
     levels = [machine.level(used) for used in (910, 920, 949, 950, 999)]
     assert levels == [EASE, STRAINED, STRAINED, OVERLOADED, OVERLOADED]
+
+
+def test_memory_that_only_the_allocator_keeps_fills_no_worker() -> None:
+    machine = Machine()
+    machine.kept = 900
+    assert machine.level(100) == EASE
+    assert (machine.kept, machine.told, machine.trims) == (0, [], 1)
+
+
+def test_a_full_worker_is_eased_when_what_was_freed_is_given_back() -> None:
+    machine = Machine()
+    assert machine.level(960) == OVERLOADED
+    machine.kept = 860
+    levels = [machine.level(100) for _ in range(TRIM_EVERY)]
+    assert levels == [OVERLOADED] * (TRIM_EVERY - 1) + [EASE]
+    assert machine.trims == 2, "it takes time, so it is done now and then"
+
+
+def test_the_allocator_gives_back() -> None:
+    held = [bytes(100_000) for _ in range(1000)]
+    # What was made last stays in use, so that the allocator cannot give back from the end.
+    last = bytes(100_000)
+    before = resident_bytes()
+    del held
+    give_back()
+    assert resident_bytes() < before - 50_000_000
+    assert last
 
 
 def test_descriptors_do_too() -> None:
