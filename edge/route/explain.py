@@ -77,7 +77,7 @@ def _verdict(judged: _Judged, because: str, fits: bool) -> Verdict:
 
 
 def _best_hostnames(judged: list[_Judged]) -> list[_Judged]:
-    """A match is filed under each hostname of its route: the best that fits, or nearly does, speaks for it."""
+    """A match is filed under each hostname of its route: the best that fits, or nearly, speaks for it."""
     best: dict[int, _Judged] = {}
     for each in judged:
         other = best.get(each.candidate.order)

@@ -138,7 +138,7 @@ def test_a_match_that_fails_by_its_path_does_not_blame_another_hostname_of_its_r
         rules=[model.Rule(name="r", matches=[model.Match(path=b"/c")])],
     )
     made = model.Model(revision=1, listeners=[], routes=[route], clusters=[])
-    (verdict,) = explain(bare_table(made, "web"), head(path=b"/d", authority=b"x.shop.example"))
+    (verdict,) = explain(bare_table(made, "web"), get(b"/d", host=b"x.shop.example"))
     assert (verdict.hostname, verdict.because) == ("*.shop.example", "path: /d is not PathPrefix /c")
 
 
