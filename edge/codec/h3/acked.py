@@ -38,15 +38,18 @@ class SentPacket:
 
 def acknowledged(
     loss: QuicPacketRecovery, space: QuicPacketSpace, lowest: int, largest: int, delay: float, now: float
-) -> None:
-    """The peer has `lowest` to `largest`, and waited `delay` seconds before it said so."""
+) -> bool:
+    """The peer has `lowest` to `largest`, and waited `delay` seconds before it said so.
+
+    True when other packets may have been declared lost.
+    """
     space.largest_acked_packet = max(space.largest_acked_packet, largest)
     sent = space.sent_packets
     numbers = list(sent)
     stop = bisect_left(numbers, largest + 1)
     start = bisect_left(numbers, lowest, 0, stop)
     if start == stop:
-        return
+        return False
     eliciting = False
     congestion = loss._cc
     packet: Any = None
@@ -61,12 +64,13 @@ def acknowledged(
             handler(_ACKED, *arguments)
     if eliciting and packet.packet_number == largest:
         _measure(loss, now - packet.sent_time, delay, now)
+    loss._pto_count = 0
     if stop - start == len(numbers) or numbers[0 if start else stop] > space.largest_acked_packet:
         # All that is left was sent later, so nothing can be lost yet.
         space.loss_time = None
-    else:
-        loss._detect_loss(now=now, space=space)
-    loss._pto_count = 0
+        return False
+    loss._detect_loss(now=now, space=space)
+    return True
 
 
 def _measure(loss: QuicPacketRecovery, latest: float, delay: float, now: float) -> None:

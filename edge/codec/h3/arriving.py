@@ -30,6 +30,7 @@ from aioquic.quic.recovery import MAX_ACK_RANGES, QuicPacketSpace
 from aioquic.quic.stream import QuicStream, StreamFinishedError
 
 from edge.codec.h3.acked import acknowledged
+from edge.codec.h3.request_stream import RequestStream, Touched
 
 CID_BYTES: Final = 8
 FRAMES_A_PACKET: Final = 160
@@ -72,33 +73,41 @@ class Arriving(QuicConnection):
     """The handshake is confirmed: one packet space and one pair of keys are left."""
     _one: QuicPacketSpace
     _pair: CryptoPair
+    _acks: list[range]
+    """What the queue of acknowledgements holds."""
+    _probe_s = _idle_s = 0.0
+    _look_at_all = True
+    """Some stream may have something to send that is not noted in `_touched`."""
+
+    def __init__(self, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self._touched: Touched = {}
 
     def _confirm_handshake(self) -> None:
         super()._confirm_handshake()
         self._one = self._spaces[tls.Epoch.ONE_RTT]
         self._pair = self._cryptos[tls.Epoch.ONE_RTT]
+        self._acks = self._one.ack_queue.__dict__["_RangeSet__ranges"]
         # Keys of 0-RTT, which is not offered, would have to be dropped first.
         self._steady = not self._cryptos[tls.Epoch.ZERO_RTT].recv.is_valid()
 
     def receive_datagram(self, data: bytes, addr: Any, now: float) -> None:
         if not self._steady or not self._receive_short(data, addr, now):
+            self._look_at_all = True
             super().receive_datagram(data, addr, now)
 
     def _receive_short(self, data: bytes, addr: Any, now: float) -> bool:
         """Take a packet of the usual kind; False when nothing was done because it is another."""
         path = self._network_paths[0]
-        recv = self._pair.recv
+        recv: Any = self._pair.recv
         if (
             len(data) < _LEAST_BYTES
             or data[0] & 0xC0 != 0x40
             or data[1:_NUMBER_AT] != self.host_cid
             or path.addr != addr
             or not path.is_validated
-            or len(self._network_paths) != 1
             or self._state is not _CONNECTED
             or self._close_pending
-            or recv.hp is None
-            or recv.aead is None
         ):
             return False
         mask = recv.hp._mask(data[_SAMPLE_AT:_LEAST_BYTES])
@@ -148,22 +157,26 @@ class Arriving(QuicConnection):
         if number > space.largest_received_packet:
             space.largest_received_packet = number
             space.largest_received_time = now
-        queue = space.ack_queue
-        queue.add(number)
+        acks = self._acks
+        if acks and acks[-1].stop == number:
+            acks[-1] = range(acks[-1].start, number + 1)
+        else:
+            space.ack_queue.add(number)
+            if len(acks) > MAX_ACK_RANGES:
+                space.ack_queue.shift()
         space.received_packets.add(number)
-        if len(queue) > MAX_ACK_RANGES:
-            queue.shift()
         if eliciting and space.ack_at is None:
             space.ack_at = now + self._ack_delay
 
     def _idle_timeout(self) -> float:
-        """As aioquic's. Spec: RFC 9000 §10.1."""
+        """As aioquic's; keeps the result and the probe timeout, which change with what arrives alone."""
         timeout = self._configuration.idle_timeout
         remote = self._remote_max_idle_timeout
         if remote is not None and remote < timeout:
             timeout = remote
-        least = 3 * self._loss.get_probe_timeout()
-        return timeout if timeout > least else least
+        self._probe_s = probe_s = self._loss.get_probe_timeout()
+        self._idle_s = timeout = timeout if timeout > 3 * probe_s else 3 * probe_s
+        return timeout
 
     # ---- frames
 
@@ -200,6 +213,7 @@ class Arriving(QuicConnection):
 
     def _other(self, plain: bytes, at: int, now: float) -> tuple[int, bool]:
         """Leave the frame at `at` to aioquic: where it ends, whether it asks for an acknowledgement."""
+        self._look_at_all = True
         buffer = Buffer(data=plain)
         buffer.seek(at)
         try:
@@ -244,7 +258,8 @@ class Arriving(QuicConnection):
         if not at or more > largest:
             return 0
         seconds = (delay << self._remote_ack_delay_exponent) / 1_000_000
-        acknowledged(self._loss, self._one, largest - more, largest, seconds, now)
+        if acknowledged(self._loss, self._one, largest - more, largest, seconds, now):
+            self._look_at_all = True
         return at
 
     def _stream(self, kind: int, plain: bytes, at: int, end: int) -> int:
@@ -284,6 +299,8 @@ class Arriving(QuicConnection):
         if ends:
             receiver._final_size = top
             receiver.is_finished = True
+            if stream.sender.is_finished:
+                self._touched[stream_id] = None
         self._events.append(
             StreamDataReceived(data=plain[at : at + size], end_stream=ends, stream_id=stream_id)
         )
@@ -294,12 +311,24 @@ class Arriving(QuicConnection):
         limit = self._local_max_streams_bidi
         if stream_id != limit.used << 2 or limit.used >= limit.value:
             return None
-        stream = self._streams[stream_id] = QuicStream(
-            stream_id, self._local_max_stream_data_bidi_remote, self._remote_max_stream_data_bidi_local
+        stream = self._streams[stream_id] = RequestStream(
+            stream_id,
+            self._local_max_stream_data_bidi_remote,
+            self._remote_max_stream_data_bidi_local,
+            self._touched,
         )
         self._streams_queue.append(stream)
         limit.used += 1
         return stream
+
+    def _get_or_create_stream(self, frame_type: int, stream_id: int) -> QuicStream:
+        limit = self._local_max_streams_bidi
+        number = stream_id >> 2
+        if not stream_id & 3 and number < limit.value:
+            # Whichever frame opens it, and those below it: all are ours.
+            while limit.used <= number:
+                self._opened(limit.used << 2)
+        return super()._get_or_create_stream(frame_type, stream_id)
 
 
 def _malformed(kind: int, reason: str) -> QuicConnectionError:

@@ -12,7 +12,7 @@ from aioquic import tls
 from aioquic.quic.connection import QuicConnectionId, QuicConnectionState
 from aioquic.quic.packet import QuicPacketType
 from aioquic.quic.packet_builder import QuicDeliveryState
-from aioquic.quic.recovery import QuicPacketPacer
+from aioquic.quic.recovery import QuicPacketPacer, QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 
 from edge.codec.h3.acked import SentPacket
@@ -32,6 +32,17 @@ _JOIN: Final = b"".join
 _allowed_at: Final = QuicPacketPacer.next_send_time
 
 Datagrams = list[tuple[bytes, Any]]
+
+
+def _ack_delivered(
+    delivery: QuicDeliveryState, space: QuicPacketSpace, acks: list[range], highest: int
+) -> None:
+    """The peer knows what we have up to `highest`, unless the packet that told it was lost."""
+    if delivery is _ACKED:
+        if len(acks) == 1 and acks[0].start <= highest < acks[0].stop - 1:
+            acks[0] = range(highest + 1, acks[0].stop)
+        else:
+            space.ack_queue.subtract(0, highest + 1)
 
 
 class Leaving(Arriving):
@@ -57,46 +68,60 @@ class Leaving(Arriving):
         """As aioquic's, which also looks at packet spaces and paths that are no more."""
         if not self._steady or self._state is not _CONNECTED or not self._network_paths[0].is_validated:
             return super().get_timer()
-        at = self._close_at
-        assert at is not None
+        at: Any = self._close_at
         space, loss = self._one, self._loss
         lost = space.loss_time
         if lost is None and space.ack_eliciting_in_flight:
-            lost = loss._time_of_last_sent_ack_eliciting_packet
-            lost += loss.get_probe_timeout() * (1 << loss._pto_count)
+            lost = loss._time_of_last_sent_ack_eliciting_packet + self._probe_s * (1 << loss._pto_count)
         self._loss_at = lost
         if lost is not None and lost < at:
             at = lost
-        if space.ack_at is not None and space.ack_at < at:
-            at = space.ack_at
-        if self._pacing_at is not None and self._pacing_at < at:
-            at = self._pacing_at
-        return at
+        due = space.ack_at
+        if due is not None and due < at:
+            at = due
+        due = self._pacing_at
+        if due is not None and due < at:
+            at = due
+        timer: float = at
+        return timer
+
+    def handle_timer(self, now: float) -> None:
+        self._look_at_all = True
+        super().handle_timer(now)
 
     # ---- what
 
+    def send_stream_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> None:
+        self._look_at_all = True
+        super().send_stream_data(stream_id, data, end_stream)
+
     def _all_datagrams(self, now: float) -> Datagrams:
         """All that is due, by aioquic."""
+        self._look_at_all = True
+        self._touched.clear()
         made = self.datagrams_to_send(now)
         self._unsent_cids = not all(known.was_sent for known in self._host_cids)
         return made
 
     def _is_plain(self) -> bool:
-        """Whether nothing but acknowledgements and data of streams may be due."""
-        if not self._steady:
+        """Whether nothing but acknowledgements and data of streams is due.
+
+        What is looked at only with `_look_at_all` changes nowhere but in code that sets it.
+        """
+        space, credit = self._one, self._local_max_data
+        if (
+            self._close_pending
+            or self._state is not _CONNECTED
+            or credit.value != credit.sent
+            or (space.ack_at is not None and len(self._acks) != 1)
+        ):
             return False
-        path = self._network_paths[0]
-        space, data = self._one, self._local_max_data
-        return not (
-            self._state is not _CONNECTED
-            or self._close_pending
-            or self._probe_pending
+        return not self._look_at_all or not (
+            self._probe_pending
             or self._unsent_cids
-            or data.value != data.sent
-            or (space.ack_at is not None and len(space.ack_queue) != 1)
-            or len(self._network_paths) != 1
-            or not path.is_validated
-            or path.remote_challenges
+            or not self._network_paths[0].is_validated
+            or any(path.remote_challenges for path in self._network_paths)
+            or any(not (path.is_validated or path.local_challenge_sent) for path in self._network_paths)
             or self._handshake_done_pending
             or self._ping_pending
             or self._datagrams_pending
@@ -106,14 +131,29 @@ class Leaving(Arriving):
             or not self._late_crypto.sender.buffer_is_empty
         )
 
+    def has_data(self) -> bool:
+        """Whether a stream has data to send; limits may hold it back."""
+        if self._look_at_all:
+            return any(not stream.sender.buffer_is_empty for stream in self._streams_queue)
+        for stream_id in self._touched:
+            stream = self._streams.get(stream_id)
+            if stream is not None and not stream.sender.buffer_is_empty:
+                return True
+        return False
+
     def _ready(self) -> list[QuicStream] | None:
         """Streams with something to send; None when one has more to say than data."""
+        if self._look_at_all:
+            streams = self._streams_queue.copy()
+        else:
+            streams = [self._streams[each] for each in self._touched if each in self._streams]
+        self._look_at_all = False
+        self._touched.clear()
         ready: list[QuicStream] = []
-        finished = False
-        for stream in self._streams_queue:
+        for stream in streams:
             sender, receiver = stream.sender, stream.receiver
             if receiver.is_finished and sender.is_finished:
-                finished = True
+                self._let_go(stream)
             elif (
                 sender.reset_pending
                 or receiver.stop_pending
@@ -123,31 +163,25 @@ class Leaving(Arriving):
                 return None
             elif not sender.buffer_is_empty:
                 ready.append(stream)
-        if finished:
-            self._let_go()
-        for limit in (self._local_max_streams_bidi, self._local_max_streams_uni):
-            if limit.sent - limit.used < limit.value - limit.sent:
-                return None
+        bidi, uni = self._local_max_streams_bidi, self._local_max_streams_uni
+        if bidi.value - bidi.sent > bidi.sent - bidi.used or uni.value - uni.sent > uni.sent - uni.used:
+            return None
         return ready
 
-    def _let_go(self) -> None:
-        """Forget finished streams; the client may open others in their place. Spec: RFC 9000 §4.6."""
-        left = []
-        for stream in self._streams_queue:
-            if stream.receiver.is_finished and stream.sender.is_finished:
-                assert stream.stream_id is not None
-                del self._streams[stream.stream_id]
-                if not stream.stream_id & 1:
-                    self._stream_limit(stream.stream_id).value += 1
-            else:
-                left.append(stream)
-        self._streams_queue = left
+    def _let_go(self, stream: QuicStream) -> None:
+        """Forget a finished stream; the client may open another in its place. Spec: RFC 9000 §4.6."""
+        stream_id = stream.stream_id
+        assert stream_id is not None
+        del self._streams[stream_id]
+        self._streams_queue.remove(stream)
+        if not stream_id & 1:
+            self._stream_limit(stream_id).value += 1
 
     # ---- packets
 
     def _plain_datagrams(self, now: float) -> Datagrams | None:
         """All that is due; None when that is more than an ACK and data, and nothing was done."""
-        ready = self._ready() if self._is_plain() else None
+        ready = self._ready() if self._steady and self._is_plain() else None
         if ready is None:
             return None
         made: Datagrams = []
@@ -167,6 +201,9 @@ class Leaving(Arriving):
             pacer.update_after_send(now)
         if ready:
             # Who was served goes to the end.
+            for stream in ready:
+                assert stream.stream_id is not None
+                self._touched[stream.stream_id] = None
             self._streams_queue = [each for each in self._streams_queue if each not in served] + served
         return made
 
@@ -176,7 +213,7 @@ class Leaving(Arriving):
         handlers: list[Any] = []
         space, loss = self._one, self._loss
         if space.ack_at is not None and space.ack_at <= now:
-            handlers.append((self._on_ack_delivery, (space, space.largest_received_packet)))
+            handlers.append((_ack_delivered, (space, self._acks, space.largest_received_packet)))
             pieces.append(self._ack_frame(now))
         room = min(self._max_datagram_size, loss.congestion_window - loss.bytes_in_flight)
         room -= _HEADER_AND_TAG + len(self._peer_cid.cid) + (len(pieces[0]) if pieces else 0)
@@ -200,11 +237,10 @@ class Leaving(Arriving):
 
     def _ack_frame(self, now: float) -> bytes:
         """Spec: RFC 9000 §19.3."""
-        space = self._one
+        space: Any = self._one
         space.ack_at = None
-        received = space.ack_queue[0]
+        received = self._acks[0]
         last = received.stop - 1
-        assert space.largest_received_time is not None
         delay = max(0, int((now - space.largest_received_time) * 1_000_000)) >> self._local_ack_delay_exponent
         return b"\x02%b%b\x00%b" % (varint(last), varint(delay), varint(last - received.start))
 
@@ -212,9 +248,9 @@ class Leaving(Arriving):
         """What fits into `room`; None when nothing does, nothing when the client grants no more."""
         sender = stream.sender
         pending = sender._pending
-        assert stream.stream_id is not None
+        stream_id: Any = stream.stream_id
         start = sender.next_offset
-        head = varint(stream.stream_id) + (varint(start) if start else b"")
+        head = varint(stream_id) + (varint(start) if start else b"")
         room -= 3 + len(head)
         before = sender.highest_offset
         most = min(before + self._remote_max_data - self._remote_max_data_used, stream.max_stream_data_remote)
@@ -247,8 +283,8 @@ class Leaving(Arriving):
         """The datagram, entered as sent. Spec: RFC 9000 §17.3.1, RFC 9001 §5.3, §5.4."""
         number = self._packet_number
         self._packet_number = number + 1
-        send, cid = self._pair.send, self._peer_cid.cid
-        assert send.aead is not None and send.hp is not None
+        send: Any = self._pair.send
+        cid = self._peer_cid.cid
         high, low = (number >> 8) & 0xFF, number & 0xFF
         first = 0x41 | self._spin_bit << 5 | self._pair.recv.key_phase << 2
         body = send.aead.encrypt(payload, b"%c%b%c%c" % (first, cid, high, low), number)
@@ -263,5 +299,5 @@ class Leaving(Arriving):
             loss._cc.on_packet_sent(packet=packet)
             if not self._ack_eliciting_sent_since_receipt:
                 self._ack_eliciting_sent_since_receipt = True
-                self._close_at = now + self._idle_timeout()
+                self._close_at = now + self._idle_s
         return data

@@ -10,6 +10,7 @@ from aioquic.h3.connection import H3Connection
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 from aioquic.quic.crypto import CryptoContext, CryptoPair
+from aioquic.quic.rangeset import RangeSet
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 from aioquic.tls import Context
@@ -19,11 +20,11 @@ EXPECTED_AIOQUIC: Final = "1.7.2"
 _METHODS: Final = {
     QuicConnection: (
         "_confirm_handshake",
+        "_get_or_create_stream",
         "_find_network_path",
         "_handle_new_connection_id_frame",
         "_idle_timeout",
         "_initialize",
-        "_on_ack_delivery",
         "_on_new_connection_id_delivery",
         "_parse_transport_parameters",
         "_payload_received",
@@ -119,11 +120,16 @@ _RECEIVER: Final = (
     "_buffer",
     "_buffer_start",
     "_final_size",
+    "_ranges",
+    "_stop_error_code",
+    "_stream_id",
     "highest_offset",
     "is_finished",
     "stop_pending",
 )
 _SENDER: Final = (
+    "_acked",
+    "_acked_fin",
     "_buffer",
     "_buffer_fin",
     "_buffer_start",
@@ -156,6 +162,7 @@ def check() -> None:
         (quic, _ATTRIBUTES),
         (quic._loss, _RECOVERY),
         (QuicPacketSpace(), _SPACE),
+        (RangeSet(), ("_RangeSet__ranges",)),
         (CryptoPair(), _KEYS),
         (CryptoContext(), _KEY),
         (QuicStream().receiver, _RECEIVER),

@@ -269,7 +269,7 @@ class Transport(Leaving):
             or (ack_at is not None and ack_at <= now)
             # aioquic lets go of finished streams, and grants new ones, only while it writes.
             or streams.sent - streams.used < self._settings.max_streams // 2
-            or any(not stream.sender.buffer_is_empty for stream in self._streams_queue)
+            or self.has_data()
         )
 
     # ---- credit
@@ -297,6 +297,8 @@ class Transport(Leaving):
         if limit - stream.max_stream_data_local < window // 2 or stream.receiver.is_finished:
             return False
         stream.max_stream_data_local = limit
+        assert stream.stream_id is not None
+        self._touched[stream.stream_id] = None
         return True
 
     def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
