@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,11 +70,18 @@ class EdgeProcess:
     """A running edge. `ports` by listener, `admin` among them."""
 
     def __init__(
-        self, folder: Path, config: Configuration, state: Path, *arguments: str, file: str = ""
+        self,
+        folder: Path,
+        config: Configuration,
+        state: Path,
+        *arguments: str,
+        file: str = "",
+        launcher: Sequence[str] = (),
     ) -> None:
         """Starts it, with one worker unless `arguments` say more; `wait_ready` tells when it serves.
 
-        With `file` it serves what that file in `folder` says, not `config`.
+        With `file` it serves what that file in `folder` says, not `config`. `launcher` is a command that
+        becomes the one that follows it.
         """
         folder.mkdir(exist_ok=True)
         self.folder = folder
@@ -90,7 +97,7 @@ class EdgeProcess:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
         with self._log.open("wb") as log, (folder / "stdout.log").open("wb") as out:
             self.process = subprocess.Popen(
-                [*command, *arguments],
+                [*launcher, *command, *arguments],
                 stdout=out,
                 stderr=log,
                 cwd=folder,
@@ -183,10 +190,16 @@ class EdgeProcess:
 
 @contextmanager
 def running_edge(
-    folder: Path, config: Configuration, state: Path, *arguments: str, restarts: int = 0, file: str = ""
+    folder: Path,
+    config: Configuration,
+    state: Path,
+    *arguments: str,
+    restarts: int = 0,
+    file: str = "",
+    launcher: Sequence[str] = (),
 ) -> Iterator[EdgeProcess]:
     """Start, yield, end by SIGTERM unless the test did: sound until then, and exit code 0."""
-    edge = EdgeProcess(folder, config, state, *arguments, file=file)
+    edge = EdgeProcess(folder, config, state, *arguments, file=file, launcher=launcher)
     try:
         edge.wait_ready()
         yield edge
