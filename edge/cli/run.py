@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from edge.cli.app import EXIT_FAILED, EXIT_INVALID, EXIT_REFUSED, EXIT_USAGE
 from edge.cli.state import state_directory
 from edge.control.config.quantity import duration_s
 from edge.control.draft import Draft, Failed, Invalid, Outcome, Uncompiled
-from edge.control.drafter import Drafter
+from edge.control.drafter import DraftingRoom
 from edge.control.processors import usable
 
 if TYPE_CHECKING:
@@ -34,20 +35,20 @@ def run_file(config: Path, workers: int, state_dir: Path | None, grace: str, wat
     except ValueError as error:
         print(f"edge: --grace: {error}", file=sys.stderr)
         return EXIT_USAGE
-    state = state_directory(state_dir)
-    outcome, descriptors = drafted(config, state)
-    if not isinstance(outcome, Draft):
-        return refused(outcome, config)
-    from edge.control.supervisor import Options
+    with closing(DraftingRoom(state_directory(state_dir))) as room:
+        outcome, descriptors = drafted(config, room)
+        if not isinstance(outcome, Draft):
+            return refused(outcome, config)
+        from edge.control.supervisor import Options
 
-    # By its whole path: a reload must not depend on where the process stands by then.
-    make_drafter = partial(Drafter, config.absolute(), state)
-    return serve(outcome, descriptors, Options(grace_s, workers, announce, make_drafter, watch))
+        # By its whole path: a reload must not depend on where the process stands by then.
+        make_drafter = partial(room.ask, config.absolute())
+        return serve(outcome, descriptors, Options(grace_s, workers, announce, make_drafter, watch))
 
 
-def drafted(config: Path, state_dir: Path) -> tuple[Outcome, list[int]]:
+def drafted(config: Path, room: DraftingRoom) -> tuple[Outcome, list[int]]:
     """The configuration as a child makes it; meanwhile this process gets ready to serve it."""
-    drafter = Drafter(config, state_dir)
+    drafter = room.ask(config)
     import edge.control.supervisor  # noqa: F401
 
     outcome, descriptors = drafter.result()

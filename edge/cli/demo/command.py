@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from edge.cli.demo.tour import tour
 from edge.cli.run import drafted, refused
 from edge.cli.state import state_directory
 from edge.control.draft import Draft
+from edge.control.drafter import DraftingRoom
 
 if TYPE_CHECKING:
     from edge.control.supervisor import Supervisor
@@ -34,7 +36,8 @@ def run_demo(state_dir: Path | None) -> int:
     shops = [Shop("v1"), Shop("v2")]
     config = write_config(folder, files, shops[0].port, shops[1].port)
     print("edge: starting; the first start compiles the filters", file=sys.stderr, flush=True)
-    outcome, descriptors = drafted(config, state)
+    with closing(DraftingRoom(state)) as room:
+        outcome, descriptors = drafted(config, room)
     if not isinstance(outcome, Draft):
         return refused(outcome, config)
 

@@ -163,6 +163,32 @@ def parse(name: str, content: bytes) -> Document:
     return document
 
 
+def read_item(text: str, depth: int) -> object:
+    """What the one item of the list in `text` says, a list that lies `depth` levels deep in its file.
+
+    Raises ValueError when anything is wrong with it, without saying what and where.
+    """
+    try:
+        root = yaml.compose(text, Loader=_LOADER)
+    except (yaml.YAMLError, RecursionError):
+        raise ValueError("no YAML") from None
+    if not isinstance(root, yaml.SequenceNode) or len(root.value) != 1:
+        raise ValueError("not one item")
+    document = Document("", [], keys=Marks(root, of_keys=True), values=Marks(root, of_keys=False))
+    data = _Reader(document, DEPTH_LIMIT - depth).value(root, ())
+    if document.problems or not isinstance(data, list):
+        raise ValueError("wrong in itself")
+    return data[0]
+
+
+def tokens(text: str) -> list[yaml.Token]:
+    """Raises ValueError when it is no YAML."""
+    try:
+        return list(yaml.scan(text, Loader=_LOADER))
+    except yaml.YAMLError:
+        raise ValueError("no YAML") from None
+
+
 def _syntax(document: Document, error: yaml.YAMLError) -> Problem:
     if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark or error.context_mark):
         message = " ".join(part for part in (error.context, error.problem) if part)
@@ -176,8 +202,9 @@ def _syntax(document: Document, error: yaml.YAMLError) -> Problem:
 class _Reader:
     """Nodes to data; each fault is one problem, and reading goes on."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, depth_limit: int = DEPTH_LIMIT) -> None:
         self._document = document
+        self._depth_limit = depth_limit
         self._seen: set[int] = set()
 
     def value(self, node: yaml.Node, path: Path) -> object:
@@ -185,7 +212,7 @@ class _Reader:
             message = "an anchor may not be used again (*alias)"
             self._refuse_at(_mark(node), path, message, "write the value out")
             return None
-        if len(path) > DEPTH_LIMIT:
+        if len(path) > self._depth_limit:
             self._refuse(path, f"nested deeper than {DEPTH_LIMIT} levels")
             return None
         if isinstance(node, yaml.ScalarNode):

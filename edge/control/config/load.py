@@ -48,16 +48,34 @@ def load(
     folder = FilePath(name).parent if content is None else FilePath()
     files = {} if files is None else files
     if content is None:
-        files[name] = None
-        try:
-            with FilePath(name).open("rb") as stream:
-                files[name] = signature_of(os.fstat(stream.fileno()))
-                content = stream.read()
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            return [Problem(name, 1, 1, "", "file", f"cannot read the file: {reason}")]
+        read = read_configuration(name, files)
+        if isinstance(read, Problem):
+            return [read]
+        content = read
+    return load_content(name, folder, content, files)
+
+
+def read_configuration(name: str, files: Files) -> bytes | Problem:
+    """What is in the file; `files` is told of it."""
+    files[name] = None
+    try:
+        with FilePath(name).open("rb") as stream:
+            files[name] = signature_of(os.fstat(stream.fileno()))
+            return stream.read()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        return Problem(name, 1, 1, "", "file", f"cannot read the file: {reason}")
+
+
+def load_content(name: str, folder: FilePath, content: bytes, files: Files) -> Loaded | list[Problem]:
+    """As `load`, of what was read."""
     document = parse(name, content)
     document.files = files
+    return judge(document, folder)
+
+
+def judge(document: Document, folder: FilePath) -> Loaded | list[Problem]:
+    """As `load`, of what was parsed."""
     problems = list(document.problems)
     if document.data is None and problems:
         return problems
