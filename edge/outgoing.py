@@ -8,7 +8,7 @@ serves many. And what one connection writes in several pieces leaves in one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fcntl import ioctl
 from functools import lru_cache
 from sys import byteorder
@@ -47,6 +47,10 @@ class Outgoing(asyncio.Transport):
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]]) -> None:
         for data in list_of_data:
             self.write(data)
+
+    def at_end(self, flush: Callable[[], None]) -> None:
+        """Have `flush` called when the turn ends, before what waits leaves: what it writes leaves too."""
+        self._together.at_end(flush)
 
     def leave(self) -> None:
         """Write now what waits. A connection that is lost takes it along."""
@@ -125,20 +129,30 @@ class Outgoing(asyncio.Transport):
 class _Together:
     """Of one loop: the connections that have something to write in this turn."""
 
-    __slots__ = ("_limit", "_waiting", "loop")
+    __slots__ = ("_due", "_flushes", "_limit", "_waiting", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._limit = TOGETHER
         self._waiting: list[Outgoing] = []
+        self._flushes: list[Callable[[], None]] = []
+        self._due = False
+        """The end of the turn is called, or under way."""
 
     def add(self, outgoing: Outgoing) -> None:
         waiting = self._waiting
-        if not waiting:
+        if not self._due:
+            self._due = True
             self.loop.call_soon(self._turn)
         elif len(waiting) >= self._limit:
             self._make_room(waiting)
         self._waiting.append(outgoing)
+
+    def at_end(self, flush: Callable[[], None]) -> None:
+        self._flushes.append(flush)
+        if not self._due:
+            self._due = True
+            self.loop.call_soon(self._turn)
 
     def _make_room(self, waiting: list[Outgoing]) -> None:
         """Inside some connection's callback, so no other may be called back from here."""
@@ -150,16 +164,34 @@ class _Together:
         self._leave(light)
 
     def _turn(self) -> None:
+        if self._flushes:
+            self._flush()
         waiting, self._waiting = self._waiting, []
         self._limit = TOGETHER
+        self._due = False
         self._leave(waiting)
+        if self._flushes and not self._due:
+            # Asked for by one that was flushed: theirs is the next turn.
+            self._due = True
+            self.loop.call_soon(self._turn)
+
+    def _flush(self) -> None:
+        flushes, self._flushes = self._flushes, []
+        for flush in flushes:
+            try:
+                flush()
+            except Exception as error:
+                self._failed("a flush failed", error)
 
     def _leave(self, waiting: list[Outgoing]) -> None:
         for outgoing in waiting:
             try:
                 outgoing.leave()
             except Exception as error:
-                self.loop.call_exception_handler({"message": "a write failed", "exception": error})
+                self._failed("a write failed", error)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        self.loop.call_exception_handler({"message": what, "exception": error})
 
 
 _together: Final = lru_cache(maxsize=1)(_Together)
@@ -176,6 +208,13 @@ def unsent(transport: asyncio.Transport) -> int:
         return waiting + int.from_bytes(ioctl(sock.fileno(), TIOCOUTQ, bytes(4)), byteorder)
     except OSError:
         return waiting  # it was closed meanwhile
+
+
+def end_of_turn(transport: asyncio.Transport) -> Callable[[Callable[[], None]], object]:
+    """What to give a callback to that writes to `transport` at the end of this turn of the loop."""
+    if isinstance(transport, Outgoing):
+        return transport.at_end
+    return asyncio.get_running_loop().call_soon
 
 
 def outgoing(transport: asyncio.BaseTransport) -> asyncio.Transport:

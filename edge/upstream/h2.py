@@ -14,7 +14,7 @@ from edge import model
 from edge.codec.h2.codes import DECODED_FIELDS, MAX_WINDOW, Code, Setting
 from edge.errors import BadResponse, ConnectFailed, EdgeError, UpstreamClosed
 from edge.exchange.deadlines import Deadlines
-from edge.outgoing import outgoing
+from edge.outgoing import end_of_turn, outgoing
 from edge.upstream.carrier import Caller
 from edge.upstream.connection import WRITE_HIGH_BYTES, peer_address
 from edge.upstream.dialer import Dialer
@@ -90,7 +90,7 @@ class H2Client(Multiplex, asyncio.Protocol):
             return
         made.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
         if self._call_soon is None:
-            self._call_soon = asyncio.get_running_loop().call_soon
+            self._call_soon = end_of_turn(made)
         self._engine = _engine(self.limits)
         self.deadline = self.idle_deadline()
         address = self._owner.address or peer_address(made)

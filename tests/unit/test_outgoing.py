@@ -241,3 +241,41 @@ def test_the_last_bytes_of_a_tls_connection_go_with_its_goodbye() -> None:
     made.calls.clear()
     gone.close()
     assert made.calls == ["close"]
+
+
+def test_who_flushes_at_the_end_leaves_with_the_same_turn() -> None:
+    loop, (first, second), (one, other) = world(2)
+    order: list[str] = []
+
+    def flush() -> None:
+        order.append("flush")
+        other.write(b"answer")
+
+    one.write(b"request")
+    other.at_end(flush)
+    other.at_end(lambda: other.at_end(lambda: order.append("next turn")))
+    assert len(loop.soon) == 1
+    loop.turn()
+    assert order == ["flush"]
+    assert (first.calls, second.calls) == ([b"request"], [b"answer"])
+    assert len(loop.soon) == 1
+    loop.turn()
+    assert order == ["flush", "next turn"]
+    assert loop.soon == []
+
+
+def test_a_flush_that_fails_stops_no_other() -> None:
+    loop, (made,), (sent,) = world(1)
+    broken = ValueError("broken")
+
+    def fail() -> None:
+        raise broken
+
+    sent.at_end(fail)
+    sent.at_end(lambda: sent.write(b"x"))
+    loop.turn()
+    assert loop.told == [broken]
+    assert made.calls == [b"x"]
+    sent.write(b"y")
+    loop.turn()
+    assert made.calls == [b"x", b"y"]
