@@ -46,6 +46,9 @@ class Engine(Protocol):
     def receive(self, data: bytes) -> None:
         """Bytes from the client, in any pieces; the sink is called before this returns."""
 
+    def stirred(self) -> bool:
+        """Whether, after `receive`, `take` may have something to give or to tell."""
+
     def take(self) -> bytes:
         """All that may be sent now. May call `on_closed` for what left with it."""
 

@@ -109,6 +109,8 @@ class Intake:
         if not end:
             context = self._context
             stream.deadline = context.clock() + context.limits.body_idle_timeout_s
+        elif self._opened and self._opened[-1] is stream:
+            self._opened.pop()
         if stream.announced >= 0:
             stream.announced -= len(data)
             if stream.announced < 0 or (end and stream.announced):

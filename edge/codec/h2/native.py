@@ -231,18 +231,29 @@ class NativeEngine:
 
     # ---- out
 
+    def stirred(self) -> bool:
+        connection = self._connection
+        return (
+            connection.want_write or not connection.want_read or bool(self._words) or self.over is not None
+        )
+
     def take(self) -> bytes:
         words = b""
         if self._words:
             words, self._words = self._words, b""
             if self.over is not None:
                 return words
+        connection = self._connection
         try:
-            data = self._connection.data_to_send()
-            self._tell(self._connection.events())
+            data = connection.data_to_send()
+            events = connection.events()
+            if events:
+                self._tell(events)
         except ngh2.NGH2Error:
             return words
-        self._tap.sent(len(data))
+        tap = self._tap
+        if tap.updates:
+            tap.sent(len(data))
         if self._words:
             data += self._words
             self._words = b""

@@ -193,6 +193,9 @@ class PureEngine:
 
     # ---- out
 
+    def stirred(self) -> bool:
+        return True
+
     def take(self) -> bytes:
         connection = self._connection
         if self.over is None:

@@ -56,7 +56,8 @@ class Turn(Intake):
         try:
             if self._opened:
                 self._arm_opened()
-            self._settle_requests()
+            if self._abandoned or self._resumed:
+                self._settle_requests()
             while self._send():
                 pass
         except Exception as error:
@@ -104,8 +105,9 @@ class Turn(Intake):
                 # Most were closed by what has just left.
                 if stream.id in streams and not stream.blocked:
                     again |= self._settle(stream)
-            for stream in list(self._blocked):
-                again |= self._settle(stream)
+            if self._blocked:
+                for stream in list(self._blocked):
+                    again |= self._settle(stream)
         return again and not self._write_paused
 
     def _hold_back(self) -> None:
