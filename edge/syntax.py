@@ -42,17 +42,33 @@ NEVER_IN_TRAILERS: Final = (
     HOP_BY_HOP
     | ALWAYS_SINGLE
     | {
+        b"alt-svc",
+        b"baggage",
+        b"cache-control",
         b"content-encoding",
         b"content-range",
-        b"trailer",
         b"cookie",
-        b"set-cookie",
         b"expect",
+        b"if-match",
+        b"if-none-match",
+        b"if-range",
+        b"location",
+        b"proxy-authenticate",
         b"range",
-        b"cache-control",
+        b"retry-after",
+        b"set-cookie",
+        b"strict-transport-security",
+        b"traceparent",
+        b"tracestate",
+        b"trailer",
+        b"vary",
+        b"www-authenticate",
+        b"x-request-id",
     }
 )
-"""What frames, routes, authenticates or describes the body may not come after it. RFC 9110 §6.5.1."""
+"""What frames, routes, authenticates, traces, asks for conditions or describes the body or how to take
+an answer may not come after it: some readers merge trailers into the head. RFC 9110 §6.5.1.
+"""
 
 END_TO_END: Final = frozenset(
     (

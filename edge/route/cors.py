@@ -14,6 +14,7 @@ from edge.errors import EdgeError
 from edge.exchange.seams import Downstream
 from edge.head import Fields, RequestHead, ResponseHead
 from edge.route.site import Routed
+from edge.syntax import is_token
 
 _ANY: Final = b"*"
 _OURS: Final = frozenset(
@@ -27,13 +28,16 @@ _OURS: Final = frozenset(
     )
 )
 _origin: Final = re.compile(
-    rb"([a-z][a-z0-9+.-]*)://([^/:\[\]]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}|\*))?"
+    rb"([a-z][a-z0-9+.-]*)://([a-z0-9*._-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}|\*))?"
 ).fullmatch
 _PORTS: Final = {b"http": b"80", b"https": b"443"}
 
 
 def parsed_origin(origin: bytes) -> tuple[bytes, bytes, bytes] | None:
-    """Scheme, host and port (the scheme's where none is given); None for what is no origin."""
+    """Scheme, host and port (the scheme's where none is given); None for what is no origin.
+
+    A host of other bytes than names have is none: before a `#`, `\\` or `@` could stand another host.
+    """
     match = _origin(origin.lower())
     if match is None:
         return None
@@ -122,10 +126,14 @@ class Policy:
         """With credentials `*` would be a name like any: what is asked for is allowed by name."""
         if _ANY not in allowed:
             return b", ".join(allowed)
-        return asked if self._credentials else _ANY
+        if not self._credentials:
+            return _ANY
+        return asked if all(is_token(name.strip(b" \t")) for name in asked.split(b",")) else b""
 
 
 def _host_fits(host: bytes, pattern: bytes) -> bool:
+    if b"*" in host:
+        return False
     if pattern == _ANY:
         return True
     if pattern.startswith(b"*."):

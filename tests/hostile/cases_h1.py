@@ -233,7 +233,12 @@ _CHUNKS: Final = [
             b"host",
             b"authorization",
             b"x-forwarded-for",
+            b"x-forwarded-client-cert",
             b"content_length",
+            b"traceparent",
+            b"x-request-id",
+            b"if-none-match",
+            b"if_match",
         )
     ],
     *_refused(

@@ -120,6 +120,8 @@ _FRAMING: Final = [
     *_refused(10, [("underscored", get((b"transfer_encoding", b"chunked")))]),
     Case(22, "trailer-that-frames", _trailers([(_LENGTH, b"9"), (b"host", b"b"), (b"x-sum", b"1")]),
          status=200, forwarded=b"/", absent=(_LENGTH,)),
+    Case(22, "trailer-that-asks", _trailers([(b"if_match", b"1"), (b"baggage", b"a=b"), (b"x-sum", b"1")]),
+         status=200, forwarded=b"/", absent=(b"if_match", b"if-match", b"baggage")),
     Case(73, "more-than-length", _request(get((_LENGTH, b"2"), method=b"POST"), b"hello"), reset=MALFORMED),
     Case(73, "less-than-length", _request(get((_LENGTH, b"9"), method=b"POST"), b"hello"), reset=MALFORMED),
     Case(73, "length-without-body", _request(get((_LENGTH, b"9"), method=b"POST")), reset=MALFORMED),

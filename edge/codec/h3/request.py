@@ -15,6 +15,7 @@ from edge.model import Limits
 from edge.syntax import (
     ALWAYS_SINGLE,
     HOP_BY_HOP,
+    NEVER_IN_TRAILERS,
     canonical_authority,
     canonical_path,
     is_field_value,
@@ -56,21 +57,6 @@ _KINDS: Final = {
 }
 _CONNECTION: Final = HOP_BY_HOP - {b"te"}
 _FRAMING: Final = HOP_BY_HOP | _KINDS.keys()
-_FORBIDDEN_TRAILERS: Final = (
-    HOP_BY_HOP
-    | ALWAYS_SINGLE
-    | {
-        b"cache-control",
-        b"content-encoding",
-        b"content-range",
-        b"cookie",
-        b"expect",
-        b"range",
-        b"set-cookie",
-        b"trailer",
-    }
-)
-"""What frames, routes, authenticates or describes the body may not come after it. RFC 9110 §6.5.1."""
 _UPPER: Final = re.compile(rb"[A-Z]").search
 _digits: Final = re.compile(rb"[0-9]{1,18}").fullmatch
 _visible: Final = re.compile(rb"[\x21-\x7e]++").fullmatch
@@ -247,7 +233,7 @@ def parse_trailers(fields: Fields) -> Fields:
         _check(name, value)
         if name in _CONNECTION:
             raise MalformedMessage("a field of one connection in the trailers")
-        if name.replace(b"_", b"-") not in _FORBIDDEN_TRAILERS and not is_forwarding(name):
+        if name.replace(b"_", b"-") not in NEVER_IN_TRAILERS and not is_forwarding(name):
             kept.append(field)
     return kept
 

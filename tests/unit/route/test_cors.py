@@ -60,6 +60,13 @@ def answered(cors: model.Cors, *request: Field, answer: list[Field] | None = Non
         (b"https://*.example", b"https://example", False),
         (b"https://*.example", b"https://.example", False),
         (b"https://*.example", b"https://evilexample", False),
+        (b"https://*.example", b"https://evil.test#.example", False),
+        (b"https://*.example", b"https://evil.test?.example", False),
+        (b"https://*.example", b"https://evil.test\\.example", False),
+        (b"https://*.example", b"https://evil.test@app.example", False),
+        (b"https://*.example", b"https://evil.test%00.example", False),
+        (b"https://*.example", b"https://*.example", False),
+        (b"https://*.example", b"https://a_b-c.example", True),
         (b"https://*.example:3000", b"https://app.example:3000", True),
         (b"https://*.example:3000", b"https://app.example", False),
         (b"https://*", b"https://any.test", True),
@@ -111,6 +118,18 @@ def test_with_credentials_everything_is_allowed_by_name() -> None:
         *allowed,
         VARY,
     ]
+
+
+@pytest.mark.parametrize("asked", [b"BAD METHOD", b"PUT;x", b"<b>", b'"PUT"'])
+def test_what_is_no_name_is_not_allowed_by_name(asked: bytes) -> None:
+    everything = model.Cors(
+        allow_origins=[APP], allow_methods=[b"*"], allow_headers=[b"*"], allow_credentials=True
+    )
+    fields = preflight(everything, method=asked, headers=b"x-a, " + asked)
+    assert (b"allow-methods", b"") in fields
+    assert (b"allow-headers", b"") in fields
+    fields = preflight(everything, headers=b"x-a , X-B\t,x-c")
+    assert (b"allow-headers", b"x-a , X-B\t,x-c") in fields
 
 
 def test_lists_are_said_as_they_are() -> None:
