@@ -233,8 +233,8 @@ class NativeEngine:
 
     def stirred(self) -> bool:
         connection = self._connection
-        return (
-            connection.want_write or not connection.want_read or bool(self._words) or self.over is not None
+        return (  # a connection that is over cannot be asked any more
+            self.over is not None or bool(self._words) or connection.want_write or not connection.want_read
         )
 
     def take(self) -> bytes:
