@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
+from edge import model
+from edge.codec.h1.again import LastHead
 from edge.codec.h1.body import ChunkedReader
-from edge.codec.h1.head import Framing, ResponseParse, parse_response
+from edge.codec.h1.head import Framing, ResponseParse
 from edge.codec.h1.render import chunk, last_chunk, render_request
 from edge.errors import BadResponse, EdgeError, StrayBytes
+from edge.exchange.deadlines import Deadlines
 from edge.exchange.seams import ExchangeResponse
 from edge.head import Fields, RequestHead
 from edge.upstream.carrier import Caller
-from edge.upstream.connection import CHUNKED, CLOSE, HEAD, IDLE, LENGTH, TUNNEL, Connection
+from edge.upstream.connection import CHUNKED, CLOSE, HEAD, IDLE, LENGTH, TUNNEL, Connection, Owner
 
 INFORMATIONAL_MAX: Final = 16
 """1xx heads one response may have before its final head; more is a flood."""
@@ -29,7 +33,13 @@ _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 class H1Client(Connection):
     """The bytes of it: begin, send, receive."""
 
-    __slots__ = ("_chunked_out", "_left", "_left_out", "_reader", "_request_head")
+    __slots__ = ("_chunked_out", "_last_head", "_left", "_left_out", "_reader", "_request_head")
+
+    def __init__(
+        self, owner: Owner, deadlines: Deadlines, clock: Callable[[], float], limits: model.Limits
+    ) -> None:
+        super().__init__(owner, deadlines, clock, limits)
+        self._last_head = LastHead()
 
     # -- the request's way ---------------------------------------------------------------
 
@@ -127,7 +137,7 @@ class H1Client(Connection):
                 self._keep(data, fresh)
                 return
             try:
-                parsed = parse_response(data[:at], self._request_head.method, self._limits)
+                parsed = self._last_head.parse(data[:at], self._request_head.method, self._limits)
                 if parsed.head.status < 200:
                     self._check_early(parsed)
             except BadResponse as error:
