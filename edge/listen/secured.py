@@ -7,11 +7,14 @@ refused from a server that died.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from uvloop.loop import SSLProtocol  # type: ignore[attr-defined]
 
 from edge.listen.context import ServerContext
+
+ENCRYPTED_HIGH_BYTES: Final = 16 << 10
+"""With more than this unsent, uvloop encrypts no further than for one write of ours."""
 
 
 class Secured(SSLProtocol):  # type: ignore[misc]
@@ -31,6 +34,8 @@ class Secured(SSLProtocol):  # type: ignore[misc]
         Secured.under_way += 1
         self._arriving = True
         self._context.arriving = transport
+        # What is encrypted waits once, not twice: for a slow reader nothing is encrypted beforehand.
+        transport.set_write_buffer_limits(high=ENCRYPTED_HIGH_BYTES)
         try:
             super().connection_made(transport)
         finally:

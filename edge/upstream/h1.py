@@ -17,6 +17,7 @@ from edge.exchange.seams import ExchangeResponse
 from edge.head import Fields, RequestHead
 from edge.upstream.carrier import Caller
 from edge.upstream.connection import CHUNKED, CLOSE, HEAD, IDLE, LENGTH, TUNNEL, Connection, Owner
+from edge.upstream.portions import PORTION_BYTES, Portions
 
 INFORMATIONAL_MAX: Final = 16
 """1xx heads one response may have before its final head; more is a flood."""
@@ -33,7 +34,9 @@ _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 class H1Client(Connection):
     """The bytes of it: begin, send, receive."""
 
-    __slots__ = ("_chunked_out", "_last_head", "_left", "_left_out", "_reader", "_request_head")
+    __slots__ = ("_chunked_out", "_last_head", "_left", "_left_out", "_portioned", "_reader", "_request_head")
+
+    _left: int
 
     def __init__(
         self, owner: Owner, deadlines: Deadlines, clock: Callable[[], float], limits: model.Limits
@@ -202,8 +205,21 @@ class H1Client(Connection):
             self.data_received(rest)
         if self._caller is caller:
             self._body_deadline()
+            self._in_portions()
+
+    def _in_portions(self) -> None:
+        if self._state != LENGTH or self._left > PORTION_BYTES:
+            self._portioned = True
+            self._transport.set_protocol(Portions(self, self._whole_again))
+
+    def _whole_again(self) -> None:
+        """The long body is over, or wanted: what comes next is read as it was before."""
+        if self._portioned:
+            self._portioned = False
+            self._transport.set_protocol(self)
 
     def _begin_body(self, framing: Framing, length: int | None) -> None:
+        self._portioned = False
         if framing is _BY_LENGTH and length is not None:
             self._state = LENGTH
             self._left = length
@@ -226,6 +242,7 @@ class H1Client(Connection):
             self.deadline = self._clock() + self._limits.body_idle_timeout_s
             receiver.response_data(data, False)
         elif left == 0:
+            self._whole_again()
             self._finish(True)
             receiver.response_data(data, True)
         else:
@@ -248,6 +265,7 @@ class H1Client(Connection):
             if body:
                 receiver.response_data(body, False)
             return
+        self._whole_again()
         if not reader.trailers:
             self._finish(not reader.rest)
             receiver.response_data(body, True)

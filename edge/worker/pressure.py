@@ -12,8 +12,8 @@ the allocator gives it back.
 
 from __future__ import annotations
 
-import errno
 import ctypes
+import errno
 import os
 import resource
 from collections.abc import Callable

@@ -21,7 +21,7 @@ LINGER_S: Final = 1.0
 """How long a refused client may go on sending before it is cut: enough to read the answer."""
 FIRST_REQUEST_S: Final = 1.0
 """While we drain: how long a client that has asked nothing yet has, for a request on its way."""
-WRITE_HIGH_BYTES: Final = 256 << 10
+WRITE_HIGH_BYTES: Final = 64 << 10
 
 _ALLOW: Final[Field] = (b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 _NOT_ALLOWED: Final = 405

@@ -286,6 +286,10 @@ class Intake:
         """Have what waits sent at the end of this turn."""
         raise NotImplementedError
 
+    def piled(self, stream: Stream) -> None:
+        """The stream has queued much, and more may come in the same turn."""
+        raise NotImplementedError
+
     def stream_expired(self, stream: Stream) -> None:
         """The deadline of the stream has passed."""
         raise NotImplementedError

@@ -16,7 +16,7 @@ from edge.codec.pace import Pace
 from edge.errors import BadRequest, DownstreamClosed, DownstreamTimeout, EdgeError
 from edge.outgoing import end_of_turn, outgoing, unsent
 
-WRITE_HIGH_BYTES: Final = 256 << 10
+WRITE_HIGH_BYTES: Final = 64 << 10
 LINGER_S: Final = 1.0
 LINGER_BYTES: Final = 256 << 10
 """After our GOAWAY so much is still read and dropped: a RST would eat the GOAWAY."""

@@ -15,6 +15,9 @@ from edge.errors import EdgeError
 from edge.exchange.seams import ExchangeRequest
 from edge.head import Fields, RequestHead, ResponseHead
 
+LARGE_BYTES: Final = 16 << 10
+"""Of body at once: whoever sends as much may send as much again before the turn is over."""
+
 _SWITCHING: Final = 101
 _CONTINUE: Final = 100
 _FIRST_FINAL: Final = 200
@@ -56,6 +59,9 @@ class StreamServer(Protocol):
 
     def answered(self, stream: Stream) -> None:
         """The stream has queued body or its end."""
+
+    def piled(self, stream: Stream) -> None:
+        """The stream has queued much, and more may come in the same turn."""
 
     def resumed(self, stream: Stream) -> None:
         """What the stream holds may go on at the end of the turn."""
@@ -206,6 +212,8 @@ class Stream:
         server.answered(self)
         if end:
             self._end()
+        elif len(data) > LARGE_BYTES:
+            server.piled(self)
 
     def send_trailers(self, fields: Fields) -> None:
         form = self.form

@@ -18,6 +18,10 @@ from edge.errors import DownstreamClosed
 QUEUED_HIGH_BYTES: Final = 64 << 10
 """A stream with more than this waiting for the client's window holds back its upstream."""
 QUEUED_LOW_BYTES: Final = 16 << 10
+PILE_BYTES: Final = 256 << 10
+"""Of one stream in one turn, while the client may have a window for all of it."""
+CROWD: Final = 8
+"""Where so many streams are open, each holds back its upstream over the low mark already."""
 
 _GONE: Final = Form.GONE
 
@@ -46,6 +50,13 @@ class Turn(Intake):
             self._woken = True
             assert self._call_soon is not None
             self._call_soon(self._flush)
+
+    def piled(self, stream: Stream) -> None:
+        """One turn may read megabytes of an upstream. What leaves at its end lets the stream go on."""
+        if not stream.blocked:
+            queued = self.engine.queued(stream.id)
+            if queued > (PILE_BYTES if len(self._streams) < CROWD else QUEUED_HIGH_BYTES):
+                self._pause(stream, queued)
 
     # ---- the end of a turn
 
@@ -135,7 +146,7 @@ class Turn(Intake):
                 self._unblock(stream)
             elif queued < stream.backlog:
                 self._block(stream, queued)
-        elif queued > QUEUED_HIGH_BYTES:
+        elif queued > (QUEUED_HIGH_BYTES if len(self._streams) < CROWD else QUEUED_LOW_BYTES):
             self._pause(stream, queued)
         return False
 

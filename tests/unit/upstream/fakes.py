@@ -28,6 +28,8 @@ class FakeTransport(asyncio.Transport):
         self.eof = False
         self.half_closes = True
         self.high = 0
+        self.protocol: asyncio.BaseProtocol | None = None
+        """Who reads instead of the one it was made for."""
         self.socket: Any = None
         """A real one, for who looks at it."""
 
@@ -36,6 +38,9 @@ class FakeTransport(asyncio.Transport):
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self.high = high or 0
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
 
     def write(self, data: Any) -> None:
         assert not self.aborted, "written to a closed transport"

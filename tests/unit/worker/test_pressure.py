@@ -97,9 +97,9 @@ def test_a_look_that_finds_no_descriptor_for_itself_says_overloaded(number: int)
     def refuse() -> int:
         raise OSError(number, "too many open files")
 
-    for readers in ({"resident": refuse}, {"descriptors": refuse}):
+    for readers in ((refuse, None), (None, refuse)):
         told: list[int] = []
-        pressure = Pressure(1, lambda: LIMIT, told.append, **readers)
+        pressure = Pressure(1, lambda: LIMIT, told.append, *readers)
         pressure.allow(LIMIT * LIMIT * LIMIT)
         pressure.descriptor_limit = LIMIT
         pressure.look()

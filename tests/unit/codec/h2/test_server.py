@@ -12,7 +12,7 @@ from edge.exchange.seams import Downstream
 from edge.head import RequestHead, ResponseHead
 from edge.model import Limits
 from tests.hostile.fake_h1 import AnsweringExchange, FakeExchange
-from tests.hostile.fake_h2 import GET, POST, H2Edge, data, frame, rst, window
+from tests.hostile.fake_h2 import GET, POST, H2Edge, data, frame, rst, settings, window
 
 WEBSOCKET = [
     (b":method", b"CONNECT"),
@@ -81,6 +81,13 @@ def test_a_repeated_head_shares_nothing_with_the_one_before() -> None:
 def test_crumbs_are_joined() -> None:
     _, exchanges = _open((1, [*GET, (b"cookie", b"a=b"), (b"x", b"y"), (b"cookie", b"c=d")], True))
     assert exchanges[0].head.get_all(b"cookie") == [b"a=b; c=d"]
+
+
+def test_an_empty_crumb_leaves_no_blank_at_the_end() -> None:
+    """A value that ends in a blank is malformed in the HTTP/2 that an upstream may speak."""
+    crumbs = [(b"cookie", b""), (b"cookie", b"a=b"), (b"cookie", b"")]
+    _, exchanges = _open((1, [*GET, *crumbs], True))
+    assert exchanges[0].head.get_all(b"cookie") == [b"a=b"]
 
 
 def test_bodies_and_trailers_go_both_ways() -> None:
@@ -258,6 +265,37 @@ def test_a_slow_reader_holds_back_its_upstream_until_it_reads() -> None:
     exchange.downstream.send_data(b"", True)
     edge.settle()
     assert edge.ended_streams == {1}
+
+
+def test_what_one_turn_brings_is_held_back_before_the_turn_is_over() -> None:
+    edge, exchanges = _open()
+    exchange = exchanges[0]
+    exchange.downstream.send_head(ResponseHead(200, []), False)
+    sent = 0
+    while not exchange.paused and sent < 1 << 20:
+        exchange.downstream.send_data(b"x" * 40_000, False)
+        sent += 40_000
+    assert sent == 280_000
+    edge.send(window(0, 1 << 20), window(1, 1 << 20))
+    assert not exchange.paused
+    assert len(edge.bodies[1]) == sent
+
+
+def test_in_a_crowd_of_slow_readers_each_leaves_less_behind() -> None:
+    edge, exchanges = _open(*((1 + 2 * n, GET, True) for n in range(20)))
+    edge.send(settings({4: 0}))
+    sent = 0
+    for exchange in exchanges:
+        exchange.downstream.send_head(ResponseHead(200, []), False)
+        for _ in range(2):
+            assert not exchange.paused
+            exchange.downstream.send_data(b"x" * 10_000, False)
+            sent += 10_000
+            edge.settle()
+        assert exchange.paused
+    edge.send(settings({4: 1 << 20}), window(0, 4 << 20))
+    assert not any(exchange.paused for exchange in exchanges)
+    assert sum(map(len, edge.bodies.values())) == sent
 
 
 def test_while_the_transport_is_full_streams_are_held_back_and_nothing_is_written() -> None:
