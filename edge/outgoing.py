@@ -38,11 +38,18 @@ class Outgoing(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """`data` must not change afterwards."""
         pieces = self._pieces
-        if not pieces and len(data) <= SMALL_BYTES:
-            self._together.add(self)
-        pieces.append(cast(bytes, data))
-        if len(data) > SMALL_BYTES or len(pieces) > PIECES:
-            self.leave()
+        if pieces or len(data) > SMALL_BYTES:
+            pieces.append(data)  # type: ignore[arg-type]
+            if len(data) > SMALL_BYTES or len(pieces) > PIECES:
+                self.leave()
+            return
+        pieces.append(data)  # type: ignore[arg-type]
+        together = self._together
+        waiting = together.waiting
+        if together.due and len(waiting) < together.limit:
+            waiting.append(self)
+        else:
+            together.add(self)
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]]) -> None:
         for data in list_of_data:
@@ -129,50 +136,49 @@ class Outgoing(asyncio.Transport):
 class _Together:
     """Of one loop: the connections that have something to write in this turn."""
 
-    __slots__ = ("_due", "_flushes", "_limit", "_waiting", "loop")
+    __slots__ = ("_flushes", "due", "limit", "loop", "waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._limit = TOGETHER
-        self._waiting: list[Outgoing] = []
+        self.limit = TOGETHER
+        self.waiting: list[Outgoing] = []
         self._flushes: list[Callable[[], None]] = []
-        self._due = False
+        self.due = False
         """The end of the turn is called, or under way."""
 
     def add(self, outgoing: Outgoing) -> None:
-        waiting = self._waiting
-        if not self._due:
-            self._due = True
+        if not self.due:
+            self.due = True
             self.loop.call_soon(self._turn)
-        elif len(waiting) >= self._limit:
-            self._make_room(waiting)
-        self._waiting.append(outgoing)
+        elif len(self.waiting) >= self.limit:
+            self._make_room(self.waiting)
+        self.waiting.append(outgoing)
 
     def at_end(self, flush: Callable[[], None]) -> None:
         self._flushes.append(flush)
-        if not self._due:
-            self._due = True
+        if not self.due:
+            self.due = True
             self.loop.call_soon(self._turn)
 
     def _make_room(self, waiting: list[Outgoing]) -> None:
         """Inside some connection's callback, so no other may be called back from here."""
         light: list[Outgoing] = []
-        self._waiting = []
+        self.waiting = []
         for each in waiting:
-            (light if each.is_light() else self._waiting).append(each)
-        self._limit = len(self._waiting) + TOGETHER
+            (light if each.is_light() else self.waiting).append(each)
+        self.limit = len(self.waiting) + TOGETHER
         self._leave(light)
 
     def _turn(self) -> None:
         if self._flushes:
             self._flush()
-        waiting, self._waiting = self._waiting, []
-        self._limit = TOGETHER
-        self._due = False
+        waiting, self.waiting = self.waiting, []
+        self.limit = TOGETHER
+        self.due = False
         self._leave(waiting)
-        if self._flushes and not self._due:
+        if self._flushes and not self.due:
             # Asked for by one that was flushed: theirs is the next turn.
-            self._due = True
+            self.due = True
             self.loop.call_soon(self._turn)
 
     def _flush(self) -> None:
