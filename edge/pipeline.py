@@ -206,6 +206,9 @@ class Exchange(Ending):
 
     def response_whole(self, head: ResponseHead, body: bytes) -> None:
         """Head and body came at once, and leave in one write if the filters let both pass at once."""
+        if self.chain is None and not (self.closing or self.sampled):
+            self._answer_whole(head, body)
+            return
         self.joining = True
         if self.sampled:
             self.upstream_ended_ns = self.services.wall_ns()
@@ -213,6 +216,25 @@ class Exchange(Ending):
         if not self.closing:
             self.response_data(body, True)
         self._release_head()
+
+    def _answer_whole(self, head: ResponseHead, body: bytes) -> None:
+        """As the general way, where nobody stands on it."""
+        self.upstream_done = True
+        candidate = self.candidate
+        if candidate is not None and candidate.rule.inbound is not None:
+            candidate.rule.inbound(self, head)
+        try:
+            self.response = head
+            self.status = head.status
+            self.response_out = True
+            alt_svc = self.services.alt_svc
+            if alt_svc:
+                self._tell_alt_svc(head, alt_svc)
+            self.bytes_out += len(body)
+            self.downstream.send_whole(head, body)
+            self._finish()
+        except Exception as error:
+            self.fault(error)
 
     def response_data(self, data: bytes, end: bool) -> None:
         if self.closing:

@@ -8,7 +8,7 @@ from typing import Final
 from edge.chain.filter import LocalReply
 from edge.errors import EdgeError, UpstreamTimeout
 from edge.exchange.flow import Flow
-from edge.head import Fields, ResponseHead
+from edge.head import Field, Fields, ResponseHead
 
 SWITCHING: Final = 101
 
@@ -39,9 +39,7 @@ class Ending(Flow):
         self.response_out = True
         alt_svc = self.services.alt_svc
         if alt_svc:
-            field = alt_svc.get(self.listener)
-            if field is not None:
-                head.fields.append(field)
+            self._tell_alt_svc(head, alt_svc)
         if head.status == SWITCHING:
             self.tunnel = True
             self.request_timeout_at = inf
@@ -51,6 +49,11 @@ class Ending(Flow):
         self.downstream.send_head(head, end)
         if end:
             self._finish()
+
+    def _tell_alt_svc(self, head: ResponseHead, alt_svc: dict[str, Field]) -> None:
+        field = alt_svc.get(self.listener)
+        if field is not None:
+            head.fields.append(field)
 
     def forward_response_data(self, data: bytes, end: bool) -> None:
         self.bytes_out += len(data)
@@ -198,7 +201,7 @@ class Ending(Flow):
         if self.tunnel and self.upstream is not None:
             # Upstream may have ended its half only: the client's half ends with the exchange.
             self.upstream.cancel()
-        else:
+        elif not self.upstream_done:
             self._stop_upstream()
         if self.filed != inf:
             self.services.deadlines.forget(self)
