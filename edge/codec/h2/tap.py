@@ -125,6 +125,14 @@ class Tap:
             if self._block >= 0:
                 fault = self._continue(kind, flags, length)
             elif kind == _HEADERS:
+                if flags & _END_HEADERS and stream_id == self.last + 2:
+                    # The next request, as nearly all are.
+                    self.last = stream_id
+                    self.opened += 1
+                    if not flags & _END_STREAM:
+                        self._open.add(stream_id)
+                    at += _HEADER_BYTES + length
+                    continue
                 fault = self._headers(flags, length, stream_id)
             elif kind == _DATA:
                 if flags & _PADDED and length and at + _HEADER_BYTES >= size:
