@@ -74,7 +74,8 @@ def parse_request(
     found = framing_fields(noted)
     crumbs = found.pop(b"cookie", None)
     if crumbs is not None:
-        kept.append((b"cookie", b"; ".join(crumbs)))
+        # An empty crumb at the end would leave a blank at the end, which no value may have.
+        kept.append((b"cookie", b"; ".join(filter(None, crumbs))))
     if len(kept) > limits.head_fields:
         raise BadRequest("too many fields", 431)
     host = found.pop(b"host", None)

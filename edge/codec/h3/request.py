@@ -208,7 +208,8 @@ def _apply(head: RequestHead, noted: list[tuple[_Kind, bytes, bytes]]) -> None:
     if len(crumbs) > CRUMBS:
         raise BadRequest("too many cookie fields", 431)
     if crumbs:
-        head.fields.append((b"cookie", b"; ".join(crumbs)))
+        # An empty crumb at the end would leave a blank at the end, which no value may have.
+        head.fields.append((b"cookie", b"; ".join(filter(None, crumbs))))
 
 
 def _upgrade(head: RequestHead, protocol: bytes) -> None:
