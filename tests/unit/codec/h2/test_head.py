@@ -137,5 +137,5 @@ def test_the_promise_to_take_trailers_is_spelt_one_way() -> None:
 
 def test_an_empty_crumb_leaves_no_blank_at_the_end() -> None:
     """A value that ends in a blank is malformed in the HTTP/2 that an upstream may speak."""
-    head = _parse((b"cookie", b""), (b"cookie", b"a=b"), (b"cookie", b""), (b"cookie", b"c"), (b"cookie", b""))
+    head = _parse(*((b"cookie", crumb) for crumb in (b"", b"a=b", b"", b"c", b"")))
     assert head.get_all(b"cookie") == [b"a=b; c"]
