@@ -146,10 +146,14 @@ class Spans(msgspec.Struct, tag=True, frozen=True):
 
 
 class Counters(msgspec.Struct, tag=True, frozen=True):
-    """Metrics of one worker since it started: name, label pairs, value(s); see telemetry.metrics."""
+    """Metrics of one worker since it started: name, label pairs, value(s); see telemetry.metrics.
+
+    Each series in its turn. `gone` are those whose route, cluster, filter or listener is no more.
+    """
 
     worker: int
     samples: list[tuple[str, list[tuple[str, str]], list[float]]]
+    gone: list[tuple[str, list[tuple[str, str]]]] = []
 
 
 _Orders = Routes | Prepare | Activate | Abort | Drain

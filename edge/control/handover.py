@@ -189,8 +189,12 @@ class Handover:
             raise wire.FrameError(f"{needed}, the limit is {wire.DESCRIPTORS_LIMIT}")
         names = [bound.name for bound in revision.bound]
         shared = [(area.vm_id, area.number) for area in areas]
-        made = self._tell_routes(revision.model)
-        self._tell(wire.Prepare(revision.number, made, names, shared), descriptors)
+        try:
+            made = self._tell_routes(revision.model)
+            self._tell(wire.Prepare(revision.number, made, names, shared), descriptors)
+        except wire.FrameError:
+            self._tell(wire.Abort(revision.number))  # some of its routes may have gone ahead
+            raise
         self._unanswered.add(revision.number)
 
     def _tell_routes(self, made: model.Model) -> model.Model:

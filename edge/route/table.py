@@ -46,11 +46,12 @@ class _Host:
         else:
             self._prefix.setdefault(candidate.path.rstrip(b"/"), []).append(candidate)
 
-    def seal(self) -> None:
+    def sealing(self) -> Iterator[None]:
         for added, made in ((self._exact, self.exact), (self._prefix, self.prefix)):
             for path, candidates in added.items():
                 candidates.sort(key=Candidate.rank)
                 made[path] = forked(candidates)
+                yield
             added.clear()
         self._seal_patterns()
         self.depth = max((prefix.count(b"/") for prefix in self.prefix), default=0)
@@ -58,13 +59,22 @@ class _Host:
 
     def _seal_patterns(self) -> None:
         self.regex.sort(key=lambda each: (-len(each[1].path), each[1].rank()))
-        if self.regex:
-            starts = [(first_segment(each[1].path), each) for each in self.regex]
-            segments = {segment for segment, _ in starts if segment is not None}
-            self.segments = {
-                segment: [each for start, each in starts if start in (segment, None)] for segment in segments
-            }
-            self.regex = [each for start, each in starts if start is None]
+        if not self.regex:
+            return
+        starts = [(first_segment(each[1].path), each) for each in self.regex]
+        segments: dict[bytes, list[tuple[Whole, Candidate]]]
+        segments = {segment: [] for segment, _ in starts if segment is not None}
+        for segment, each in starts:
+            for some in segments.values() if segment is None else (segments[segment],):
+                some.append(each)
+        self.segments = segments
+        self.regex = [each for segment, each in starts if segment is None]
+
+    def taking_apart(self) -> Iterator[None]:
+        for made in (self.exact, self.prefix, self.segments or {}):
+            while made:
+                made.popitem()
+                yield
 
     def match(self, head: RequestHead) -> Candidate | None:
         if self.only_root:
@@ -130,13 +140,22 @@ class RouteTable:
 
     def sealing(self) -> Iterator[None]:
         """`seal` in steps, for a caller who has other things to do between them."""
-        self._any.seal()
+        yield from self._any.sealing()
         for host in self._hosts.values():
-            host.seal()
+            yield from host.sealing()
             yield
         winner = next(iter(self._any.prefix.get(b"", ())), None)
         if self._any.only_root and not self._by_host and isinstance(winner, Candidate) and winner.any:
             self._always = winner
+
+    def taking_apart(self) -> Iterator[None]:
+        """Let everything go in steps: of ten thousand rules that takes longer than a request may wait."""
+        self._always = None
+        for host in (self._any, *self._hosts.values()):
+            yield from host.taking_apart()
+        while self.filed:
+            self.filed.pop()
+            yield
 
     def match(self, head: RequestHead) -> Candidate | None:
         """The rule that takes `head`, by precedence, or None."""

@@ -38,6 +38,8 @@ class Merged:
     def update(self, message: Counters) -> None:
         """Some of the worker's totals since its start; samples the catalogue does not know are skipped."""
         table = self._workers.setdefault(message.worker, {})
+        for name, labels in message.gone:
+            self._forget(table, (name, tuple(labels)))
         for name, labels, values in message.samples:
             if len(values) != _WIDTHS.get(name):
                 self.malformed += 1
@@ -45,6 +47,11 @@ class Merged:
             key = name, tuple(labels)
             if len(table) < SERIES_LIMIT or key in table:
                 table[key] = values
+
+    def _forget(self, table: Table, key: tuple[str, Labels]) -> None:
+        """With the last worker that has it, what dead ones had counted goes too."""
+        if table.pop(key, None) is not None and not any(key in other for other in self._workers.values()):
+            self._past.pop(key, None)
 
     def retire(self, worker: int) -> None:
         """The worker died: its counters stay, its gauges go."""

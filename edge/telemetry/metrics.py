@@ -1,24 +1,29 @@
 """Counters and histograms that cost a request next to nothing: objects made once, read out later.
 
 A worker's `Registry` gives each rule, cluster and filter its own objects at build time; the
-request only adds to them. `parts()` is what goes up in `wire.Counters`. Times are seconds.
+request only adds to them. `part()` is what goes up in `wire.Counters`. Times are seconds.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Set
+from itertools import islice
 from typing import Final, TypeVar, cast
 
 from edge.telemetry.catalogue import BUCKETS_S, CATALOGUE, Kind
 
 Labels = tuple[tuple[str, str], ...]
 Sample = tuple[str, list[tuple[str, str]], list[float]]
+Name = tuple[str, list[tuple[str, str]]]
+"""Which series, as the wire has it."""
 
 SERIES_LIMIT: Final = 10_000
 """Series of one worker; beyond, observations go into one nameless object and are not shown."""
 PART_SERIES: Final = 1000
 """Series of one message: under 1 MiB with the longest labels."""
+PART_GONE: Final = 200
+"""Names of series that are gone, beside them."""
 GUEST_SERIES_LIMIT: Final = 100
 """Series one filter may define for itself."""
 _GUEST_NAME_CHARS: Final = 128
@@ -74,7 +79,10 @@ class Registry:
         self._series: dict[tuple[str, Labels], Metric] = {}
         self._guest: dict[str, int] = {}
         self._readers: list[Callable[[], None]] = []
-        self._rest = 0
+        self._turn: list[tuple[str, Labels]] = []
+        """Series that wait for their turn to be told, the next one last."""
+        self._gone: dict[tuple[str, Labels], None] = {}
+        """Those that were forgotten, and of which that was not told yet."""
         self.refused = 0
 
     def counter(self, name: str, labels: Labels = ()) -> Counter:
@@ -98,9 +106,24 @@ class Registry:
         made = make()
         if len(self._series) < SERIES_LIMIT:
             self._series[name, labels] = made
+            self._gone.pop((name, labels), None)
         else:
             self.refused += 1
         return made
+
+    def forget(self, label: str, values: Set[str]) -> Iterator[None]:
+        """In steps: drop every series whose `label` has one of `values`, for what they name is no more.
+
+        What still counts there counts for nobody.
+        """
+        if label == "edge.filter.name":
+            for value in values:
+                self._guest.pop(value, None)
+        for key in list(self._series):
+            if any(name == label and value in values for name, value in key[1]):
+                self._series.pop(key, None)
+                self._gone[key] = None
+            yield
 
     def guest(self, filter_name: str, metric: str, kind: Kind) -> Metric | None:
         """The metric a guest defined under `metric`, or None when the filter has too many already.
@@ -131,18 +154,32 @@ class Registry:
             reader()
         return [(name, list(labels), metric.read()) for (name, labels), metric in self._series.items()]
 
-    def parts(self) -> list[list[Sample]]:
-        """`samples()` in parts that fit into messages, for a caller who asks once a second.
+    def tell_again(self, gone: list[Name]) -> None:
+        """It was not heard that these are gone."""
+        for name, labels in gone:
+            if (name, tuple(labels)) not in self._series:
+                self._gone[name, tuple(labels)] = None
 
-        Each thousand series make it rest one second more: ten thousand every second would cost two
-        processes a tenth of a core.
+    def part(self) -> tuple[list[Sample], list[Name]]:
+        """What is to be told now, for a caller who asks once a second: samples, and series that are gone.
+
+        At most a thousand series, all in turn: ten thousand every second would cost two
+        processes a tenth of a core, and in one go more time than a request may wait.
         """
-        if self._rest:
-            self._rest -= 1
-            return []
-        samples = self.samples()
-        self._rest = len(samples) // PART_SERIES
-        return [samples[start : start + PART_SERIES] for start in range(0, len(samples), PART_SERIES)]
+        for reader in self._readers:
+            reader()
+        turn = self._turn = self._turn or list(self._series)[::-1]
+        first = max(len(turn) - PART_SERIES, 0)
+        samples = [
+            (key[0], list(key[1]), metric.read())
+            for key in reversed(turn[first:])
+            if (metric := self._series.get(key)) is not None
+        ]
+        del turn[first:]
+        gone = list(islice(self._gone, PART_GONE))
+        for key in gone:
+            del self._gone[key]
+        return samples, [(name, list(labels)) for name, labels in gone]
 
 
 class ServerMetrics:

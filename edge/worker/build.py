@@ -23,6 +23,7 @@ async def tables(
 ) -> dict[str, RouteTable]:
     """One sealed table per listener; built in slices, so that requests go on meanwhile.
 
+    Takes the routes out of `made`: each is needed once, and to let go of all at the end would take long.
     Raises ValueError when a name of the model is undefined; the control plane has checked them.
     """
     result = {listener.name: RouteTable() for listener in made.listeners}
@@ -34,7 +35,10 @@ async def tables(
         reports.no_rule(RouteInfo(listener.name, revision=made.revision))
     served = {listener.name: listener.hostnames for listener in made.listeners}
     order = 0
-    for route in made.routes:
+    waiting = made.routes[::-1]
+    made.routes.clear()
+    while waiting:
+        route = waiting.pop()
         for rule in route.rules:
             if slices.due():
                 await slices.turn()

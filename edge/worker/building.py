@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from edge import model
 from edge.exchange.revision import Revision, Services
@@ -19,11 +20,26 @@ from edge.worker.planned import Plan
 from edge.worker.reporting import Reports, Traces
 from edge.worker.slices import Slices
 
+_FILTER: Final = "edge.filter.name"
+Names = dict[str, frozenset[str]]
+"""What series of metrics are named after, by label."""
+
+
+def names_of(made: model.Model) -> Names:
+    """Of everything a model defines."""
+    filters = (each.name for chain in made.chains for each in chain.filters)
+    return {
+        "edge.route.name": frozenset(each.name for each in made.routes),
+        "edge.cluster.name": frozenset(each.name for each in made.clusters),
+        _FILTER: frozenset(filters),
+        "edge.listener.name": frozenset(each.name for each in made.listeners),
+    }
+
 
 class Prepared:
     """A built revision and what must be let go when it is over."""
 
-    __slots__ = ("chains", "clusters", "model", "plan", "reports", "revision")
+    __slots__ = ("chains", "clusters", "model", "names", "plan", "reports", "revision")
 
     def __init__(
         self,
@@ -33,9 +49,11 @@ class Prepared:
         chains: Chains,
         reports: Reports,
         plan: Plan,
+        names: Names,
     ) -> None:
         self.reports = reports
         self.model = made
+        self.names = names
         self.revision = revision
         self.clusters = clusters
         self.chains = chains
@@ -84,6 +102,7 @@ class Builder:
             active.clusters if active else None,
             self._workers,
         )
+        names = names_of(made)
         chains: Chains = {}
         try:
             reports = Reports(self._registry, self._access_log(made.telemetry.access_log), self.wall_s)
@@ -97,11 +116,23 @@ class Builder:
         telemetry = made.telemetry
         traces = Traces(telemetry, self._ids, self._tracer, reports) if telemetry.tracing else None
         revision = Revision(made.revision, routes, clusters, made.limits, traces, reports)
-        return Prepared(made, revision, clusters, chains, reports, plan)
+        return Prepared(made, revision, clusters, chains, reports, plan, names)
 
-    def give_back(self, prepared: Prepared, alive: Iterable[Prepared]) -> None:
-        """No exchange uses `prepared` any more; `alive` are the revisions there are beside it."""
-        self._let_go(prepared.clusters, prepared.chains, list(alive))
+    def give_back(self, prepared: Prepared, alive: Iterable[Prepared]) -> list[Iterator[None]]:
+        """No exchange uses `prepared` any more; `alive` are the revisions there are beside it.
+
+        What is left to do of it, in steps.
+        """
+        others = list(alive)
+        self._let_go(prepared.clusters, prepared.chains, others)
+        left = [table.taking_apart() for table in prepared.revision.tables.values()]
+        for label, names in prepared.names.items():
+            gone = names.difference(*(each.names[label] for each in others))
+            if gone and others:
+                left.append(self._registry.forget(label, gone))
+                if label == _FILTER:
+                    self._filters.forget(gone)
+        return left
 
     def _let_go(self, clusters: Clusters, chains: Chains, alive: list[Prepared]) -> None:
         self._filters.retire(chains)

@@ -2,8 +2,9 @@
 
 What lives long is frozen: no collection on the way of a request looks at it. After a change, when it
 is quiet, a turn of the loop of its own looks through what came since, and freezes what is left. What
-was frozen is looked through only when it has become twice as much: tables of revisions hold no
-cycles, so they go by themselves, and looking at everything takes 40 ms.
+was frozen is looked through only when there is twice as much as revisions and the process account for:
+tables of revisions hold no cycles, so they go by themselves, and looking at everything takes long. That
+they go is work too, which is done in slices.
 """
 
 from __future__ import annotations
@@ -11,13 +12,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Final
+
+from edge.worker.slices import SLICE_S
 
 QUIET_S: Final = 0.5
 """A row of reloads is tidied up after once, at its end."""
 GROWTH: Final = 2
-"""Times as many frozen objects as at the start: some of them may be garbage."""
+"""Times as many frozen objects as there should be: some of them may be garbage."""
 SELDOM_S: Final = 60.0
 """Between two looks at everything, at least."""
 
@@ -34,26 +38,36 @@ class Garbage:
         self._clock = clock
         self._held = 0
         self._again: asyncio.TimerHandle | None = None
-        self._base = 0
+        self._process = 0
+        """Frozen objects before the first revision."""
+        self._before = self._built = self._active = 0
+        """Frozen objects before the latest revision was built, how many it has, and the one that serves."""
         self._next_whole = 0.0
+        self._apart: deque[Iterator[None]] = deque()
 
     def hold(self) -> None:
         """A revision is being built: hundreds of thousands of objects, none of them garbage."""
         self._held += 1
         gc.disable()
+        gc.freeze()
+        self._before = gc.get_freeze_count()
+        self._process = self._process or self._before
 
     def release(self) -> None:
         """It is built, or given up."""
         self._held -= 1
+        gc.freeze()  # before it is enabled: the next collection, on the way of a request, would see them all
+        self._built = gc.get_freeze_count() - self._before
         if not self._held:
             gc.enable()
 
     def settle(self, at_once: bool) -> None:
         """A revision serves. `at_once` = the first one: nobody waits for an answer yet."""
         if at_once:
+            gc.unfreeze()
             gc.collect()
         gc.freeze()
-        self._base = self._base or gc.get_freeze_count()
+        self._active = self._built
 
     def tidy(self) -> None:
         """A revision is over: look for what it left, when it has been quiet for a while."""
@@ -61,14 +75,29 @@ class Garbage:
             self._again.cancel()
         self._again = self._loop.call_later(QUIET_S, self._look)
 
+    def take_apart(self, steps: Iterator[None]) -> None:
+        """Take these steps, as many in a turn of the loop as requests may wait for."""
+        self._apart.append(steps)
+        if len(self._apart) == 1:
+            self._loop.call_soon(self._slice)
+
+    def _slice(self) -> None:
+        until = self._clock() + SLICE_S
+        while self._apart:
+            for _ in self._apart[0]:
+                if self._clock() >= until:
+                    self._loop.call_soon(self._slice)
+                    return
+            self._apart.popleft()
+
     def _look(self) -> None:
         self._again = None
-        if self._held:
+        if self._held or self._apart:
             self.tidy()
             return
         began = self._clock()
         now = self._loop.time()
-        if gc.get_freeze_count() > GROWTH * self._base and now >= self._next_whole:
+        if gc.get_freeze_count() > GROWTH * (self._process + self._active) and now >= self._next_whole:
             self._next_whole = now + SELDOM_S
             gc.unfreeze()
         gc.collect()

@@ -196,8 +196,9 @@ class Worker:
         gauges.filters(self._filters.figures())
         gauges.shared(*self._shared.damage())
         gauges.lost_lines(sum(log.dropped for log in self._builder.access_logs.values()), self._lines.dropped)
-        for samples in self._registry.parts():
-            self._link.send(wire.Counters(self._number, samples))
+        samples, gone = self._registry.part()
+        if not self._link.send(wire.Counters(self._number, samples, gone)):
+            self._registry.tell_again(gone)
 
     def _on_refused(self, listener: str, error: EdgeError, client: bytes = b"", protocol: str = "") -> None:
         active = self._revisions.active

@@ -5,6 +5,7 @@
 | Prepare | is built, in slices | Prepared, or Refused and everything given back |
 | Abort | is prepared | given back |
 | Abort | is being built | given back as soon as it is built |
+| Abort | has come in part | forgotten |
 | Activate | is prepared | it serves; the one before drains, and Drained follows its last exchange |
 """
 
@@ -127,6 +128,8 @@ class Revisions:
         """It is not wanted any more."""
         if number in self._building:
             self._building[number] = False
+        if self._routes.pop(number, None) is not None:
+            self._garbage.release()
         prepared = self._prepared.pop(number, None)
         if prepared is not None:
             self._give_back(prepared)
@@ -161,12 +164,14 @@ class Revisions:
         if revision.active or prepared not in self._draining:
             return
         self._draining.remove(prepared)
+        revision.on_drained = None  # it leads back here: nothing of a revision may hold itself
         self._give_back(prepared)
         self._send(wire.Drained(revision.number))
 
     def _give_back(self, prepared: Prepared) -> None:
         prepared.plan.close()
-        self._builder.give_back(prepared, self.alive())
+        for steps in self._builder.give_back(prepared, self.alive()):
+            self._garbage.take_apart(steps)
         self._garbage.tidy()
 
 

@@ -268,6 +268,39 @@ def test_what_a_listener_speaks_changes_without_another_socket(
             assert reply_of(staying, staying.request(fields())).status == 200
 
 
+def test_what_is_no_more_goes_from_metrics(tmp_path: Path, origin: OriginThread, edge_state: Path) -> None:
+    def config(*names: str) -> Configuration:
+        made = configuration({f"to-{name}": [origin.port] for name in names}, [])
+        made["routes"] = [
+            {
+                "name": f"route-{name}",
+                "parentRefs": [{"name": "web"}],
+                "rules": [rule(f"to-{name}", f"/{name}")],
+            }
+            for name in names
+        ]
+        return made
+
+    def shown(*names: str) -> bool:
+        page = edge.get("/metrics")
+        return all(b'"%s"' % name.encode() in page for name in names)
+
+    folder = tmp_path / "edge"
+    with running_edge(folder, config("stays", "goes"), edge_state, "--workers", "2") as edge:
+        reloading = Reloading(edge)
+        for path in (b"/stays", b"/goes"):
+            with RawClient(edge.web) as client:
+                assert client.exchange(request(path)).status == 200
+        for _ in within(WAIT_S, "both are counted"):
+            if shown("route-stays", "to-stays", "route-goes", "to-goes"):
+                break
+        reloading.apply(config("stays"))
+        for _ in within(WAIT_S, "one is counted"):
+            if not shown("route-goes") and not shown("to-goes"):
+                break
+        assert shown("route-stays", "to-stays")
+
+
 def test_an_address_that_is_taken_refuses_the_reload(
     origin: OriginThread, tmp_path: Path, edge_state: Path
 ) -> None:

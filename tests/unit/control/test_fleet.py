@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 
 from edge import model, wire
 from edge.control import handover as handover_module
 from edge.control import keeper as keeper_module
+from edge.control import link as link_module
 from edge.control.fleet import Fleet
 from edge.control.handover import Revision
 from edge.control.keeper import State
@@ -307,5 +309,27 @@ def test_a_drain_ends_it_when_all_are_gone() -> None:
         assert not group.fleet.ended.done()
         group.worker(1).exit(0)
         assert await group.fleet.ended is None
+
+    run(conversation)
+
+
+def test_what_went_ahead_of_a_revision_too_large_to_send_is_taken_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wire, "ROUTES_AT_ONCE", 1)
+    monkeypatch.setattr(link_module, "DOWN_LIMIT_BYTES", 20_000)
+    small, large = (
+        model.Route(name=name, listeners=[], hostnames=[], rules=[]) for name in ("small", "large" * 5000)
+    )
+
+    async def conversation(group: Group) -> None:
+        made = msgspec.structs.replace(revision(2).model, routes=[small, large])
+        (refusal,) = await group.fleet.prepare(Revision(made, []))
+        assert "the limit is 20000" in refusal
+        for number in (0, 1):
+            await group.told(number, wire.Abort(2))
+            received = group.worker(number).received
+            assert received.index(wire.Routes(2, [small])) < received.index(wire.Abort(2))
+        assert group.serving() == [1, 1]
 
     run(conversation)

@@ -16,6 +16,7 @@ from edge.telemetry.exposition import Merged, prometheus_name
 from edge.telemetry.guest_metrics import GuestMetrics
 from edge.telemetry.metrics import (
     GUEST_SERIES_LIMIT,
+    PART_GONE,
     PART_SERIES,
     SERIES_LIMIT,
     ClientMetrics,
@@ -162,25 +163,100 @@ def test_samples_nobody_knows_are_skipped_and_counted() -> None:
     assert merged.malformed == 2 and not page(merged)
 
 
-def test_many_series_go_up_in_parts_that_fit_a_message_and_more_seldom() -> None:
+def test_many_series_go_up_in_turn_in_parts_that_fit_a_message() -> None:
     registry, merged = Registry(), Merged()
-    for number in range(3 * PART_SERIES):
+    for number in range(5 * PART_SERIES // 2):
         labels = (("edge.filter.name", "f" * 63), ("edge.guest.metric", f"{number:04}" + "\U0001f600" * 124))
         registry.histogram("edge.filter.guest.histogram", labels).observe(number / 3)
-    parts = registry.parts()
-    assert [len(part) for part in parts] == [PART_SERIES] * 3
-    for part in parts:
-        sent = Counters(0, part)
+    for number in range(2 * PART_GONE):
+        labels = (("edge.filter.name", "g" * 63), ("edge.guest.metric", f"{number:04}" + "\U0001f600" * 124))
+        registry.histogram("edge.filter.guest.histogram", labels)
+    for _ in registry.forget("edge.filter.name", {"g" * 63}):
+        pass
+    sizes = []
+    for _ in range(4):
+        sent = Counters(0, *registry.part())
         assert len(msgspec.msgpack.encode(sent)) < UP_LIMIT_BYTES
         merged.update(sent)
-    assert len(merged.table()) == 3 * PART_SERIES
-    assert [bool(registry.parts()) for _ in range(5)] == [False, False, False, True, False]
+        sizes.append(len(sent.samples))
+    assert sizes == [PART_SERIES, PART_SERIES, PART_SERIES // 2, PART_SERIES]
+    assert len(merged.table()) == 5 * PART_SERIES // 2
 
 
 def test_few_series_go_up_each_time() -> None:
     registry = Registry()
     registry.counter("edge.worker.unhandled").value = 1
-    assert [registry.parts() for _ in range(3)] == [[[("edge.worker.unhandled", [], [1.0])]]] * 3
+    assert [registry.part() for _ in range(3)] == [([("edge.worker.unhandled", [], [1.0])], [])] * 3
+
+
+ROUTE = "edge.route.name"
+BYTES = "edge.server.response.bytes"
+
+
+def routes(*names: str) -> Registry:
+    registry = Registry()
+    for name in names:
+        registry.counter(BYTES, ((ROUTE, name),)).value = 5
+    return registry
+
+
+def forgotten(registry: Registry, *names: str) -> None:
+    for _ in registry.forget(ROUTE, set(names)):
+        pass
+
+
+def test_series_of_what_is_no_more_go_here_and_there() -> None:
+    one, other, merged = routes("stays", "goes"), routes("stays", "goes"), Merged()
+    for number, registry in enumerate((one, other)):
+        merged.update(Counters(number, *registry.part()))
+    merged.retire(1)
+    merged.update(Counters(1, *other.part()))
+    assert page(merged)["edge_server_response_bytes_total", (("edge_route_name", "goes"),)] == 15
+    forgotten(one, "goes")
+    merged.update(Counters(0, *one.part()))
+    assert page(merged)["edge_server_response_bytes_total", (("edge_route_name", "goes"),)] == 10
+    forgotten(other, "goes")
+    merged.update(Counters(1, *other.part()))
+    assert page(merged) == {("edge_server_response_bytes_total", (("edge_route_name", "stays"),)): 15}
+    assert one.part()[1] == [], "told once"
+
+
+def test_a_series_that_comes_back_begins_anew_and_is_not_told_to_be_gone() -> None:
+    registry, merged = routes("back"), Merged()
+    before = registry.counter(BYTES, ((ROUTE, "back"),))
+    merged.update(Counters(0, *registry.part()))
+    forgotten(registry, "back")
+    again = registry.counter(BYTES, ((ROUTE, "back"),))
+    assert again is not before
+    again.value = 1
+    samples, gone = registry.part()
+    assert (samples, gone) == ([(BYTES, [(ROUTE, "back")], [1.0])], [])
+
+
+def test_what_was_not_heard_is_told_again() -> None:
+    registry = routes("goes", "back")
+    forgotten(registry, "goes", "back")
+    samples, gone = registry.part()
+    assert not samples and len(gone) == 2
+    registry.counter(BYTES, ((ROUTE, "back"),))
+    registry.tell_again(gone)
+    assert registry.part()[1] == [(BYTES, [(ROUTE, "goes")])]
+
+
+def test_what_is_gone_is_told_in_parts() -> None:
+    registry = routes(*(str(number) for number in range(PART_GONE + 7)))
+    forgotten(registry, *(str(number) for number in range(PART_GONE + 7)))
+    assert [len(registry.part()[1]) for _ in range(3)] == [PART_GONE, 7, 0]
+
+
+def test_a_filter_that_is_gone_may_come_back_with_all_its_series() -> None:
+    registry = Registry()
+    for number in range(GUEST_SERIES_LIMIT):
+        assert registry.guest("f", f"metric {number}", Kind.COUNTER) is not None
+    for _ in registry.forget("edge.filter.name", {"f"}):
+        pass
+    assert registry.guest("f", "another", Kind.COUNTER) is not None
+    assert len(registry.samples()) == 1
 
 
 def test_a_worker_that_invents_series_without_end_is_not_heard() -> None:

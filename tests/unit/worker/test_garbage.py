@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count, pairwise
 
 import pytest
 
 from edge.worker import garbage as garbage_module
 from edge.worker.garbage import QUIET_S, Garbage
+from edge.worker.slices import SLICE_S
 
 
 class FakeLoop:
@@ -18,6 +20,10 @@ class FakeLoop:
     def __init__(self) -> None:
         self.now = 0.0
         self.waiting: list[FakeTimer] = []
+        self.soon: list[Callable[[], None]] = []
+
+    def call_soon(self, call: Callable[[], None]) -> None:
+        self.soon.append(call)
 
     def time(self) -> float:
         return self.now
@@ -64,12 +70,20 @@ def made(loop: FakeLoop) -> Garbage:
     return Garbage(loop)  # type: ignore[arg-type]
 
 
+def built(garbage: Garbage, objects: int = 0, at_once: bool = False) -> list[list[int]]:
+    """A revision that serves, of so many objects."""
+    garbage.hold()
+    tables: list[list[int]] = [[] for _ in range(objects)]
+    garbage.release()
+    garbage.settle(at_once)
+    return tables
+
+
 def test_what_a_revision_left_is_gone_some_time_after_it_is_quiet(loop: FakeLoop) -> None:
     garbage = made(loop)
-    garbage.settle(at_once=True)
+    built(garbage, at_once=True)
+    built(garbage)
     left = weakref.ref(Ring())
-    garbage.hold()
-    garbage.release()
     garbage.tidy()
     gc.disable()  # nobody else may find it
     assert left() is not None
@@ -110,9 +124,9 @@ def test_what_is_frozen_is_looked_through_when_it_has_grown(
     loop: FakeLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     garbage = made(loop)
-    garbage.settle(at_once=True)
+    built(garbage, at_once=True)
     left = weakref.ref(Ring())
-    garbage.settle(at_once=False)
+    built(garbage)
     gc.disable()
     loop.pass_time(1000.0)
     garbage.tidy()
@@ -122,3 +136,55 @@ def test_what_is_frozen_is_looked_through_when_it_has_grown(
     garbage.tidy()
     loop.pass_time(QUIET_S)
     assert left() is None
+
+
+def test_a_large_revision_accounts_for_what_it_holds(loop: FakeLoop) -> None:
+    garbage = made(loop)
+    built(garbage, at_once=True)
+    left = weakref.ref(Ring())
+    gc.freeze()
+    gc.disable()
+    large = 2 * gc.get_freeze_count()
+    tables = built(garbage, large)
+    loop.pass_time(1000.0)
+    garbage.tidy()
+    loop.pass_time(QUIET_S)
+    assert left() is not None, "all that is frozen is in use"
+    built(garbage)
+    garbage.tidy()
+    loop.pass_time(QUIET_S)
+    assert left() is None, "a small one serves, and something holds the tables of the large one"
+    assert len(tables) == large
+
+
+def test_nothing_is_built_so_that_a_collection_on_the_way_of_a_request_sees_it(loop: FakeLoop) -> None:
+    garbage = made(loop)
+    garbage.hold()
+    tables: list[list[int]] = [[] for _ in range(5000)]
+    garbage.release()
+    assert len(gc.get_objects()) < len(tables)
+
+
+def test_a_revision_is_taken_apart_in_slices(loop: FakeLoop) -> None:
+    seconds = count().__next__
+    garbage = Garbage(loop, lambda: seconds() * SLICE_S / 4)  # type: ignore[arg-type]
+    taken: list[int] = []
+
+    def steps(number: int) -> Iterator[None]:
+        for each in range(number):
+            taken.append(each)
+            yield
+
+    garbage.take_apart(steps(10))
+    garbage.take_apart(steps(1))
+    turns = []
+    while loop.soon:
+        assert len(loop.soon) == 1
+        loop.soon.pop()()
+        turns.append(len(taken))
+    assert taken == [*range(10), 0]
+    assert len(turns) > 2 and max(b - a for a, b in pairwise([0, *turns])) <= 4
+    garbage.tidy()
+    garbage.take_apart(steps(1))
+    loop.pass_time(QUIET_S)
+    assert len(loop.waiting) == 1, "what goes is not looked for"
