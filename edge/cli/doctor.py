@@ -194,7 +194,8 @@ def _configuration(file: str) -> Iterator[Finding]:
     loaded = load(file)
     if not isinstance(loaded, Loaded):
         errors = sum(problem.severity == "error" for problem in loaded)
-        yield Finding("fail", "configuration", f"{file} has {errors} errors", f"edge validate {file}")
+        says = f"{file} has {_counted(errors, 'error')}"
+        yield Finding("fail", "configuration", says, f"edge validate {file}")
         return
     yield Finding("ok", "configuration", f"{file} is valid")
     for listener in loaded.root.listeners:
@@ -219,10 +220,15 @@ def _address(name: str, host: str, port: int) -> Finding:
 
 
 def _certificate(name: str, ends: float) -> Finding:
-    days = int((ends - time.time()) // 86400)
-    says = f"{name} ends in {days} days"
-    if days < 0:
-        return Finding("fail", "certificate", f"{name} ended {-days} days ago", "renew it")
-    if ends - time.time() < OLD_CERTIFICATE_S:
+    left_s = ends - time.time()
+    days = _counted(int(abs(left_s) // 86400), "day")
+    if left_s < 0:
+        return Finding("fail", "certificate", f"{name} ended {days} ago", "renew it")
+    says = f"{name} ends in {days}"
+    if left_s < OLD_CERTIFICATE_S:
         return Finding("warn", "certificate", says, "renew it")
     return Finding("ok", "certificate", says)
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"
