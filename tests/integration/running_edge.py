@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -131,7 +132,19 @@ class EdgeProcess:
         return bool(self.state()["ready"])
 
     def get(self, path: str) -> bytes:
-        """From the admin API, whatever the status."""
+        """From the admin API, whatever the status.
+
+        Once more where the kernel had no memory for TCP left: it resets closed connections that still send.
+        """
+        before = aborted_for_memory()
+        try:
+            return self._get(path)
+        except (ConnectionResetError, http.client.IncompleteRead):
+            if aborted_for_memory() == before:
+                raise
+            return self._get(path)
+
+    def _get(self, path: str) -> bytes:
         try:
             with urllib.request.urlopen(
                 f"http://127.0.0.1:{self.ports['admin']}{path}", timeout=30
@@ -186,6 +199,13 @@ class EdgeProcess:
         assert self.metric("edge_worker_restarts_total") == restarts, self.errors
         for word in ("unhandled", "Traceback"):
             assert word not in self.errors, self.errors
+
+
+def aborted_for_memory() -> int:
+    """How many connections the kernel has reset for want of memory for TCP since it started."""
+    lines = Path("/proc/net/netstat").read_text().splitlines()
+    names, values = (line.split() for line in lines[:2])
+    return int(dict(zip(names, values, strict=True)).get("TCPAbortOnMemory", "0"))
 
 
 @contextmanager
