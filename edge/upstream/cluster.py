@@ -127,6 +127,10 @@ class Cluster:
         verdict, pool = self.decide(request.tried, fresh, request.key)
         if pool is None:
             self._no_pool(request, verdict)
+        elif verdict is _USE:
+            if request.timeout_s:
+                request.attempt_deadline = self.clock() + request.timeout_s
+            request.use(pool.take(), pool)
         else:
             self._start(request, verdict, pool)
 

@@ -192,6 +192,7 @@ class H2Client(Multiplex, asyncio.Protocol):
             self._transport.write(self._engine.data_to_send())
         self._transport.close()
         self.deadlines.forget(self)
+        self.deadlines.forget(self.glance)
         self._owner.gone(self)
 
     def _dial_failed(self, reason: str) -> None:
@@ -210,6 +211,7 @@ class H2Client(Multiplex, asyncio.Protocol):
             return
         self._state = CLOSED
         self.deadlines.forget(self)
+        self.deadlines.forget(self.glance)
         if state != DIALLING:
             self._transport.abort()
         elif self._give_up is not None:

@@ -109,8 +109,10 @@ class H2Stream:
         self._to_head = head.method == b"HEAD"
         self._left_out = head.length
         self._read_mark = client.reads
-        if deadline != inf or self.filed != inf:
+        if self.filed != inf or head.upgrade is not None:
             self._watch(deadline)
+        elif deadline != inf:
+            client.watch_later(self, deadline)
         if head.upgrade is None:
             client.send_request(self, head, end)
         elif head.upgrade == WEBSOCKET:
@@ -230,6 +232,10 @@ class H2Stream:
             self.fail(error)
             return
         self._over()
+        head = self._pending
+        if head is not None and not self._paused and self._receiver is not None:
+            self._deliver_all(head, trailers)
+            return
         self.release()
         if self._paused or self._held:
             self._hold(trailers)
@@ -240,6 +246,27 @@ class H2Stream:
         if self._held is None:
             self._held = []
         self._held.append(part)
+
+    def _deliver_all(self, head: ResponseHead, trailers: Fields) -> None:
+        """Head, body and trailers came at once: no part of them need wait for another turn."""
+        receiver = self._receiver
+        held, self._held = self._held, None
+        self._pending = None
+        assert receiver is not None
+        receiver.response_head(head, False)
+        if self._paused and self._receiver is receiver:
+            self._held = [*(held or ()), trailers]
+            return
+        if held and self._receiver is receiver:
+            body = b"".join([part[0] for part in held if isinstance(part, tuple)])
+            if body:
+                receiver.response_data(body, False)
+        if self._receiver is not receiver:
+            return
+        if self._paused:
+            self._hold(trailers)
+        else:
+            self._deliver_trailers(trailers)
 
     def _deliver_whole(self, head: ResponseHead, data: bytes) -> None:
         """All that is held belongs to the body: trailers would have ended it."""

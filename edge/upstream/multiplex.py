@@ -48,6 +48,10 @@ DRAINING: Final = 2
 CLOSED: Final = 3
 
 
+LOOK_S: Final = 1.0
+"""After so long the deadlines of streams that are not over yet are filed; most never are."""
+
+
 class SharedOwner(Protocol):
     """The pool that the connection belongs to."""
 
@@ -59,6 +63,19 @@ class SharedOwner(Protocol):
         """A stream ended, the peer allows more or fewer streams, or no new ones at all."""
 
     def gone(self, client: Multiplex) -> None: ...
+
+
+class _Glance:
+    """Comes up once for all streams that began lately."""
+
+    __slots__ = ("_client", "deadline", "filed")
+
+    def __init__(self, client: Multiplex) -> None:
+        self._client = client
+        self.deadline = self.filed = inf
+
+    def expired(self) -> None:
+        self._client.look()
 
 
 class Multiplex:
@@ -81,6 +98,7 @@ class Multiplex:
         "deadline",
         "deadlines",
         "filed",
+        "glance",
         "limits",
         "listed",
         "reads",
@@ -116,6 +134,7 @@ class Multiplex:
         """Whether its pool offers it. Kept by the pool."""
         self.reads = 0
         self.deadline = self.filed = inf
+        self.glance = _Glance(self)
 
     @property
     def has_room(self) -> bool:
@@ -131,6 +150,26 @@ class Multiplex:
     def idle_deadline(self) -> float:
         """When a peer that says nothing more has been silent for too long."""
         return self._clock() + self.limits.body_idle_timeout_s
+
+    def watch_later(self, stream: H2Stream, deadline: float) -> None:
+        """As `Deadlines.watch`, for a stream that begins and will be over before long."""
+        stream.deadline = deadline
+        glance = self.glance
+        if glance.filed == inf:
+            look_at = self._clock() + LOOK_S
+            if deadline <= look_at:
+                self.deadlines.watch(stream)
+                return
+            glance.deadline = look_at
+            self.deadlines.watch(glance)
+        elif deadline <= glance.filed + LOOK_S:
+            self.deadlines.watch(stream)
+
+    def look(self) -> None:
+        """File what `watch_later` did not."""
+        for stream in self._streams.values():
+            if stream.filed == inf:
+                self.deadlines.watch(stream)
 
     def send_request(self, stream: H2Stream, head: RequestHead, end: bool) -> None:
         self._send_fields(stream, request_fields(head, end, self._scheme), end)

@@ -167,7 +167,10 @@ class Intake:
         stream = self._streams.get(stream_id)
         if stream is None:
             return
-        self._forget(stream)
+        if stream.blocked or stream.filed != inf or stream.sending is not None or stream.held:
+            self._forget(stream)
+        else:
+            del self._streams[stream_id]
         if stream.exchange is not None:
             self._cut_short(stream, code, by_peer)
         stream.form = _GONE

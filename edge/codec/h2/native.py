@@ -58,6 +58,7 @@ class NativeEngine:
         "_tap",
         "_words",
         "over",
+        "receiving_head",
     )
 
     def __init__(self, sink: EngineSink, limits: Limits, clock: Callable[[], float]) -> None:
@@ -66,6 +67,7 @@ class NativeEngine:
         self._most_streams = limits.max_streams
         self._clock = clock
         self._tap = Tap(decoded)
+        self.receiving_head = self._tap.receiving_head
         self._connection = connection = ngh2.Connection(
             ngh2.Role.SERVER,
             ngh2.Configuration(
@@ -320,9 +322,6 @@ class NativeEngine:
     def goaway(self, code: int) -> None:
         with suppress(ngh2.NGH2Error):
             self._connection.send_goaway(code)
-
-    def receiving_head(self) -> bool:
-        return self._tap.receiving_head()
 
     def close(self) -> None:
         if self.over is None:

@@ -9,6 +9,8 @@ import ngh2
 import pytest
 from h2 import events
 from h2.errors import ErrorCodes
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge import model
 from edge.head import Fields
@@ -434,3 +436,29 @@ def test_cancelling_the_last_that_waits_gives_the_dial_up(bench: Bench) -> None:
     second.cancel()
     assert bench.dialer.dials[0].given_up
     assert bench.open == 0
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 0.1), st.floats(1.0, 6.0), st.booleans()), min_size=1, max_size=8))
+def test_each_response_head_has_its_own_time_however_many_wait(
+    asked: list[tuple[float, float, bool]],
+) -> None:
+    bench = Bench(protocol="h2")
+    bench.send(get())
+    peer = Peer(bench)
+    peer.answer(1)
+    waiting = []
+    for index, (pause, timeout_s, answered) in enumerate(asked):
+        bench.time.pass_by(pause)
+        _, exchange = bench.send(get(), timeout_s=timeout_s)
+        peer.pump()
+        if answered:
+            peer.answer(3 + 2 * index)
+            assert exchange.calls == OK
+        else:
+            waiting.append((exchange, bench.time.now + timeout_s))
+    for exchange, due in sorted(waiting, key=lambda each: each[1]):
+        bench.time.pass_by(max(0.0, due - 0.01 - bench.time.now))
+        if bench.time.now < due:
+            assert exchange.calls == []
+        bench.time.pass_by(max(0.0, due + 0.11 - bench.time.now))
+        assert exchange.calls == [("failed", "UpstreamTimeout", 504)]
