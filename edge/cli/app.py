@@ -6,6 +6,8 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 configuration invalid, 4 differen
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,6 +24,7 @@ EXIT_DIFFERENT = 4
 EXIT_REFUSED = 5
 EXIT_UNREACHABLE = 6
 EXIT_INTERRUPTED = 130
+_UNWRITABLE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO))
 
 app = App(
     name="edge",
@@ -180,6 +183,7 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         code = app(argv, exit_on_error=False, print_error=False)
+        print(end="", flush=True)
     except CycloptsError as error:
         return _misused(error)
     except CannotKeepState as error:
@@ -190,6 +194,12 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader of our output has gone; nothing is left to say, nor anybody to say it to.
         sys.stderr.close()
+        return EXIT_FAILED
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        print(f"edge: cannot write: {os.strerror(error.errno).lower()}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left of it would fail again at the end
         return EXIT_FAILED
     return code if isinstance(code, int) else EXIT_OK
 

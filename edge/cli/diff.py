@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ SCHEMA_VERSION = 1
 
 
 class Change(NamedTuple):
-    """`kind`: added, removed, changed. `path` names list items by their `name`."""
+    """`kind`: added, removed, changed. `path` names list items by their `name`, else by their place."""
 
     kind: str
     path: str
@@ -66,6 +67,8 @@ def compare(before: Any, after: Any, path: str = "") -> Iterator[Change]:
                 yield from compare(before[key], after[key], here)
     elif _named(before) and _named(after):
         yield from _compare_named(before, after, path)
+    elif _placed(before) and _placed(after):
+        yield from _compare_placed(before, after, path)
     elif before != after:
         yield Change("changed", path, before, after)
 
@@ -82,6 +85,26 @@ def _compare_named(before: list[Any], after: list[Any], path: str) -> Iterator[C
             yield from compare(old[name], new[name], here)
     if [name for name in old if name in new] != [name for name in new if name in old]:
         yield Change("changed", f"{path} (order)", list(old), list(new))
+
+
+def _compare_placed(before: list[Any], after: list[Any], path: str) -> Iterator[Change]:
+    """By place, counted from 0 in the side that has it; what stands between equals is compared in pairs."""
+    old, new = ([json.dumps(each, sort_keys=True) for each in side] for side in (before, after))
+    for kind, at, end, other, other_end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if kind == "equal":
+            continue
+        pairs = min(end - at, other_end - other)
+        for step in range(pairs):
+            yield from compare(before[at + step], after[other + step], f"{path}[{other + step}]")
+        for place in range(at + pairs, end):
+            yield Change("removed", f"{path}[{place}]", before[place], None)
+        for place in range(other + pairs, other_end):
+            yield Change("added", f"{path}[{place}]", None, after[place])
+
+
+def _placed(side: Any) -> bool:
+    """A list of things, of which some have no name."""
+    return isinstance(side, list) and bool(side) and all(isinstance(each, dict) for each in side)
 
 
 def _named(side: Any) -> bool:

@@ -133,7 +133,9 @@ def _descriptors() -> Finding:
     says = f"{soft:,} open files for each process"
     if soft >= DESCRIPTORS_WANTED:
         return Finding("ok", "descriptors", says)
-    return Finding("warn", "descriptors", says, f"ulimit -n {min(hard, DESCRIPTORS_WANTED)}, or LimitNOFILE=")
+    allowed = "" if hard >= DESCRIPTORS_WANTED else f" as root (the hard limit is {hard:,})"
+    wanted = f"ulimit -n {DESCRIPTORS_WANTED}{allowed}, or LimitNOFILE={DESCRIPTORS_WANTED} in the unit"
+    return Finding("warn", "descriptors", says, wanted)
 
 
 def _udp_buffer() -> Finding:

@@ -190,3 +190,11 @@ def test_the_state_folder_is_ours_alone(tmp_path: Path, monkeypatch: pytest.Monk
     assert state_directory(None) == tmp_path / "c" / "edge"
     for path in (tmp_path / "a", tmp_path / "b", tmp_path / "c" / "edge"):
         assert path.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("command", [["version"], ["schema"], ["doctor", "-o", "json"]], ids=" ".join)
+def test_output_that_cannot_be_written_is_an_error_and_no_traceback(command: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        whole = [sys.executable, "-m", "edge", *command]
+        done = subprocess.run(whole, stdout=full, stderr=subprocess.PIPE, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (1, b"edge: cannot write: no space left on device\n")

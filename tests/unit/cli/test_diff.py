@@ -64,3 +64,32 @@ def test_other_bytes_behind_the_same_path_are_a_change() -> None:
     assert list(compare(before, after)) == [
         Change("changed", "modules.m.digest", "sha256:aa", "sha256:bb")
     ]
+
+
+def _rules(*paths: str) -> dict[str, Any]:
+    rules = [
+        {"matches": [{"path": {"value": path}}], "backendRefs": [{"name": "shop"}]}
+        for path in paths
+    ]
+    return BASE | {"routes": [{"name": "all", "parentRefs": [{"name": "web"}], "rules": rules}]}
+
+
+def test_things_without_a_name_are_told_by_their_place() -> None:
+    """A user saw the whole list of rules twice in one line, for one path."""
+    assert changes(_rules("/a", "/b", "/c"), _rules("/a", "/x", "/c")) == [
+        Change("changed", "routes[all].rules[1].matches[0].path.value", "/b", "/x")
+    ]
+    (added,) = changes(_rules("/a", "/c"), _rules("/a", "/b", "/c"))
+    assert (added.kind, added.path) == ("added", "routes[all].rules[1]")
+    (removed,) = changes(_rules("/a", "/b", "/c"), _rules("/b", "/c"))
+    assert (removed.kind, removed.path) == ("removed", "routes[all].rules[0]")
+    assert removed.before["matches"][0]["path"]["value"] == "/a"
+
+
+def test_what_is_changed_and_what_is_new_at_one_place_are_told_apart() -> None:
+    found = changes(_rules("/a", "/b"), _rules("/x", "/y", "/z"))
+    assert [(change.kind, change.path) for change in found] == [
+        ("changed", "routes[all].rules[0].matches[0].path.value"),
+        ("changed", "routes[all].rules[1].matches[0].path.value"),
+        ("added", "routes[all].rules[2]"),
+    ]
