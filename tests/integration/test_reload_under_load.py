@@ -29,6 +29,7 @@ RELOADS = 100
 REQUESTS = 100_000 if "EDGE_TEST_LONG" in os.environ else 10_000
 RELOAD_S = 60.0
 BAD_PUSHES = 100
+PROTOCOLS = ("h1", "h1s", "h2", "h3")
 
 
 def stamped(number: int, origin: int, authority: Authority) -> Configuration:
@@ -95,14 +96,17 @@ def test_a_hundred_reloads_fail_no_request_and_no_exchange_sees_two_revisions(re
             if number % 10 == 0:
                 reloading.authority.renew()
             reloading.revise(number)
+            for _ in within(RELOAD_S, f"revision {number} answers a request"):
+                if str(number).encode() in load.tally.revisions:
+                    break
         for _ in within(RELOAD_S, f"{REQUESTS} requests are answered: {load.tally.good}"):
-            if sum(load.tally.good.values()) >= REQUESTS:
+            good = load.tally.good
+            if sum(good.values()) >= REQUESTS and min(good[each] for each in PROTOCOLS) > REQUESTS / 100:
                 break
     tally = load.tally
     assert not tally.bad, (len(tally.bad), tally.bad[:10], tally.good)
     assert not tally.again
-    assert min(tally.good[protocol] for protocol in ("h1", "h1s", "h2", "h3")) > REQUESTS / 100
-    assert len(tally.revisions) > RELOADS / 2, "load and reloads ran side by side"
+    assert len(tally.revisions) >= RELOADS
     assert reloading.attempts["applied"] == RELOADS
     assert reloading.edge.metric("edge_filter_calls_total", 'edge_filter_name="steady"') > calls
 
@@ -136,11 +140,13 @@ def test_a_hundred_bad_files_change_nothing_for_requests(reloading: Reloaded) ->
     with Load(reloading.site) as load:
         for number in range(BAD_PUSHES):
             reloading.push(_bad(number, good, taken))
+        for _ in within(RELOAD_S, f"requests are answered: {load.tally.good}"):
+            if min(load.tally.good[each] for each in PROTOCOLS) > BAD_PUSHES:
+                break
     tally = load.tally
     assert not tally.bad, (len(tally.bad), tally.bad[:10], tally.good)
     assert not tally.again
     assert tally.revisions == {b"1"}
-    assert min(tally.good[protocol] for protocol in ("h1", "h1s", "h2", "h3")) > BAD_PUSHES
     attempts = reloading.attempts
     assert attempts["invalid"] + attempts["refused"] == BAD_PUSHES
     assert attempts["refused"] == BAD_PUSHES // 7
@@ -167,7 +173,7 @@ def test_sigterm_under_load_fails_no_request_and_ends_within_the_grace(
             Load(Site(edge, authority)) as load,
         ):
             for _ in within(RELOAD_S, f"requests are answered: {load.tally.good}"):
-                if min(load.tally.good[each] for each in ("h1", "h1s", "h2", "h3")) > 100:
+                if min(load.tally.good[each] for each in PROTOCOLS) > 100:
                     break
             load.ending = True
             began = time.monotonic()
