@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from edge.control.config.quantity import HostPort
 from edge.control.steering import steer
+from edge.room import narrow
 
 BACKLOG = 4096
 
@@ -89,6 +90,7 @@ def bind(address: HostPort, workers: int = 1, alone: bool = True) -> tuple[socke
     made = _bound(address, socket.SOCK_STREAM, workers, alone)
     try:
         for each in made:
+            narrow(each)
             each.listen(BACKLOG)
     except OSError:
         for each in made:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Final
 
 PORTION_BYTES: Final = 128 << 10
-CAREFUL_BYTES: Final = 9 << 19
-"""The kernel takes up to 4 MiB for a client that does not read; only then it is paused."""
+CAREFUL_BYTES: Final = 512 << 10
+"""More than the kernel takes for a client that does not read; see `edge.room`."""
 
 _buffer: Final = memoryview(bytearray(PORTION_BYTES))
 """Of the process: between filling it and taking from it nothing else runs."""

@@ -104,7 +104,8 @@ class FakeExchange:
         assert not self.ended and self.failed is None
         self.ended = True
         self.trailers = fields
-        self.upstream += last_chunk(fields)
+        if self._chunked:  # else its framing has no place for them
+            self.upstream += last_chunk(fields)
 
     def body_progress(self) -> int | None:
         """Nobody is in a hurry here."""

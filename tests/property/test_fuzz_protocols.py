@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from hashlib import blake2b
 from itertools import islice
 from typing import Final
 from zlib import crc32
@@ -99,7 +100,8 @@ class _H3:
             world.clients.pop(self.client.address, None)
             self.client = world.client()
         quic = self.client.quic
-        world.exchanges.clear()
+        for kept in (world.exchanges, world.connections, world.refused):
+            kept.clear()  # a long run would hold gigabytes of what is over
         stream_id = self.client.raw(b"", end=False)
         for index, piece in enumerate(conversation):
             stream = quic._streams.get(stream_id)
@@ -160,8 +162,9 @@ class _Share:
         """`_BATCH` conversations that were not played before."""
         due = len(self.played) + _BATCH
         for conversation in conversations(self._protocol, seed):
-            key = b"\0\xff\0".join(conversation)
-            if crc32(key) % SHARES == self._number and key not in self.played:
+            wire = b"\0\xff\0".join(conversation)
+            key = blake2b(wire, digest_size=16).digest()
+            if crc32(wire) % SHARES == self._number and key not in self.played:
                 self.played.add(key)
                 try:
                     self.forwarded += self._play(conversation) > 0

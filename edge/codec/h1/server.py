@@ -14,6 +14,7 @@ from edge.codec.pace import Pace
 from edge.errors import DownstreamClosed, DownstreamError, DownstreamTimeout, EdgeError
 from edge.head import Field, ResponseHead
 from edge.outgoing import outgoing, unsent
+from edge.room import widen
 
 HALF_CLOSED_S: Final = 5.0
 """How long an answer may take to begin for a client that has closed its side."""
@@ -37,6 +38,7 @@ class H1Server(Intake, asyncio.Protocol):
         "_fresh",
         "_reading",
         "_reading_pace",
+        "_roomy",
         "_request_paused",
     )
 
@@ -46,6 +48,7 @@ class H1Server(Intake, asyncio.Protocol):
         self._fresh = True
         self._reading = True
         self._reading_pace: Pace | None = None
+        self._roomy = False
         self._request_paused = False
 
     # ---- the connection
@@ -134,6 +137,9 @@ class H1Server(Intake, asyncio.Protocol):
     def resume_writing(self) -> None:
         self._write_paused = False
         self._reads(None)
+        if not self._roomy:
+            self._roomy = True
+            widen(self._transport.get_extra_info("socket"))
         self._moved()
         if self._exchange is not None:
             try:

@@ -15,6 +15,7 @@ from edge.codec.h2.turn import Turn
 from edge.codec.pace import Pace
 from edge.errors import BadRequest, DownstreamClosed, DownstreamTimeout, EdgeError
 from edge.outgoing import end_of_turn, outgoing, unsent
+from edge.room import widen
 
 WRITE_HIGH_BYTES: Final = 64 << 10
 LINGER_S: Final = 1.0
@@ -42,6 +43,7 @@ class H2Server(Turn, asyncio.Protocol):
         "_named_last",
         "_read_due",
         "_reading_pace",
+        "_roomy",
         "_transport",
     )
 
@@ -50,6 +52,7 @@ class H2Server(Turn, asyncio.Protocol):
         self._draining = False
         self._named_last = False
         self._reading_pace: Pace | None = None
+        self._roomy = False
         self._dropped = 0
         self._idle_since = context.clock()
         # When what the connection waits for is overdue; `deadline` is the first of them.
@@ -152,6 +155,9 @@ class H2Server(Turn, asyncio.Protocol):
         self._write_paused = False
         self._read_due = inf
         self._reads(None)
+        if not self._roomy:
+            self._roomy = True
+            widen(self._transport.get_extra_info("socket"))
         self.wake()
 
     def _reads(self, pace: Pace | None) -> None:
