@@ -1,4 +1,4 @@
-"""A long answer is read in small portions at first, so that a client that reads none of it leaves little behind.
+"""A long answer is read in small portions at first: a client that reads none of it leaves little behind.
 
 By itself uvloop reads up to 250 KiB at a time, and all of it is on its way before anybody can be paused.
 That is cheaper for large bodies, so it is done for the rest of an answer that somebody has read so much of.

@@ -38,8 +38,8 @@ class H1Server(Intake, asyncio.Protocol):
         "_fresh",
         "_reading",
         "_reading_pace",
-        "_roomy",
         "_request_paused",
+        "_roomy",
     )
 
     def __init__(self, context: ListenerContext) -> None:
