@@ -18,6 +18,7 @@ from edge.head import Fields, RequestHead
 from edge.upstream.carrier import Caller
 from edge.upstream.connection import CHUNKED, CLOSE, HEAD, IDLE, LENGTH, TUNNEL, Connection, Owner
 from edge.upstream.portions import PORTION_BYTES, Portions
+from edge.upstream.upgrade import check_granted
 
 INFORMATIONAL_MAX: Final = 16
 """1xx heads one response may have before its final head; more is a flood."""
@@ -175,8 +176,7 @@ class H1Client(Connection):
 
     def _check_early(self, parsed: ResponseParse) -> None:
         if parsed.framing is _BY_TUNNEL:
-            if self._request_head.upgrade is None:
-                raise BadResponse("101 without an upgrade request")
+            check_granted(self._request_head, parsed.head)
         else:
             self._informational += 1
             if self._informational > INFORMATIONAL_MAX:

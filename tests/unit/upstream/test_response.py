@@ -203,12 +203,14 @@ def test_no_next_byte_in_time_fails_the_response_unless_the_client_is_the_slow_o
 def upgraded(bench: Bench) -> tuple[Any, Any, Any, Any]:
     head = get()
     head.upgrade = b"websocket"
+    head.fields.append((b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="))
     request, exchange = bench.send(head, end=False)
     transport = bench.connect()
     assert b"upgrade: websocket\r\n" in transport.take()
     protocol = bench.dialer.dials[0].protocol
     protocol.data_received(
-        b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n\x81\x00"
+        b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: WebSocket\r\n"
+        b"sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n\x81\x00"
     )
     assert exchange.calls == [("head", 101, False), ("data", b"\x81\x00", False)]
     return request, exchange, transport, protocol
