@@ -19,8 +19,8 @@ from typing import Any
 from tests.bench import against, floods
 from tests.bench.flooder import ATTACKS
 from tests.bench.measure import Plan, measure
-from tests.bench.peers import PEERS
-from tests.bench.report import is_sound, lines, machine, summary
+from tests.bench.peers import PEERS, Peer
+from tests.bench.report import SUBJECT, is_sound, lines, machine, summary
 from tests.bench.rows import ROWS, Row
 from tests.bench.world import World
 
@@ -53,11 +53,15 @@ def _beside_peers(options: argparse.Namespace, folder: Path) -> Iterator[tuple[d
     world = World(folder)
     try:
         for row in _rows(options.rows or ",".join(ROWS)):
-            results = measure(row, [peer for peer in peers if peer.takes(row.setting)], world, plan)
+            results = measure(row, [peer for peer in peers if _takes(peer, row)], world, plan)
             data = summary(row, results)
             yield data, lines(data)
     finally:
         world.end()
+
+
+def _takes(peer: Peer, row: Row) -> bool:
+    return peer.name == SUBJECT if row.alone else peer.takes(row.setting)
 
 
 def _against(options: argparse.Namespace, folder: Path) -> Iterator[tuple[dict[str, Any], list[str]]]:

@@ -27,11 +27,12 @@ class Group:
     def __init__(
         self,
         command: Sequence[object],
-        core: int,
+        core: int | str,
         log: Path,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> None:
+        """On one core, or on several (`0,1`)."""
         self._log = log
         with log.open("wb") as output:
             self.process = subprocess.Popen(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
+from tests.bench import alone
 from tests.bench.drive import drive
 from tests.bench.group import Group, NotStarted
 from tests.bench.peers import Peer, Server
@@ -47,6 +48,10 @@ class Measured:
 def measure(row: Row, peers: Sequence[Peer], world: World, plan: Plan) -> list[Measured]:
     """All peers of a row: started together, loaded in turn, ended."""
     results = {peer.name: Measured(peer.name) for peer in peers}
+    if row.alone:
+        for peer in peers:
+            _alone(row, peer, world, plan, results[peer.name])
+        return list(results.values())
     servers: dict[str, list[Server]] = {}
     try:
         for peer in peers:
@@ -58,6 +63,18 @@ def measure(row: Row, peers: Sequence[Peer], world: World, plan: Plan) -> list[M
             for server in started:
                 server.group.end()
     return list(results.values())
+
+
+def _alone(row: Row, peer: Peer, world: World, plan: Plan, result: Measured) -> None:
+    folder = world.unused(f"{row.name}-{peer.name}")
+    carry_out = alone.reloads if row.figure is Figure.RELOAD else alone.starts
+    try:
+        for figure, notes in carry_out(row.setting, peer, world, folder, plan.runs):
+            result.values.append(figure)
+            for name, value in notes.items():
+                result.notes[name] = max(value, result.notes.get(name, 0.0))
+    except NotStarted as error:
+        result.failure = str(error)
 
 
 def _start(row: Row, peer: Peer, world: World, result: Measured, started: list[Server]) -> None:

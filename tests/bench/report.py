@@ -16,14 +16,15 @@ SUBJECT = "edge"
 
 
 def summary(row: Row, results: Sequence[Measured]) -> dict[str, Any]:
-    """One row as data. `ratio` is edge's figure divided by Envoy's."""
+    """One row as data. `ratio` is edge's figure divided by Envoy's, or edge's where it is alone."""
     figures = {result.peer: result.figure for result in results}
     ours, theirs = figures.get(SUBJECT), figures.get(REFERENCE)
-    ratio = ours / theirs if ours is not None and theirs else None
+    ratio = ours if row.alone else ours / theirs if ours is not None and theirs else None
     return {
         "name": row.name,
         "title": row.title,
         "unit": row.figure.value,
+        "alone": row.alone,
         "goal": row.goal,
         "ratio": ratio,
         "met": None if ratio is None or row.goal is None else ratio <= row.goal,
@@ -69,7 +70,8 @@ def lines(data: dict[str, Any]) -> list[str]:
     ratio = f"{data['ratio']:.2f}" if data["ratio"] is not None else "–"
     goal = f"≤ {data['goal']}" if data["goal"] is not None else "–"
     verdict = {True: "met", False: "MISSED", None: ""}[data["met"]]
-    head = f"{data['title']:<44} ratio {ratio:>5}  goal {goal:<6} {verdict}"
+    what = "figure" if data["alone"] else "ratio"
+    head = f"{data['title']:<44} {what} {ratio:>5}  goal {goal:<6} {verdict}"
     failures = [f"    {name}: {peer['failure']}" for name, peer in data["peers"].items() if peer["failure"]]
     return [head, f"    {data['unit']}: " + "; ".join(shown), *failures]
 

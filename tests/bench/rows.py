@@ -31,11 +31,16 @@ class Figure(Enum):
     MEMORY = "MiB after the requests"
     WORKER_MEMORY = "MiB of the busiest process after the requests"
     LATENCY = "ms at the 99th percentile"
+    RELOAD = "s from the change of a watched file to the first answer by it"
+    START = "s from the start of the process to its first answer"
 
 
 @dataclass(frozen=True)
 class Row:
-    """`goal` bounds edge's figure divided by Envoy's; None = reported only."""
+    """`goal` bounds edge's figure divided by Envoy's, or, where edge is `alone`, the figure itself.
+
+    None = reported only.
+    """
 
     name: str
     title: str
@@ -45,6 +50,11 @@ class Row:
     figure: Figure = Figure.CPU
     base: Setting | None = None
     """For ADDED: the same without the three filters whose share is measured, or without the routes."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether peers have nothing like it."""
+        return self.figure in (Figure.RELOAD, Figure.START)
 
 
 ROWS = {
@@ -109,6 +119,8 @@ ROWS = {
             figure=Figure.WORKER_MEMORY,
         ),
         Row("one", "H1, one field instead of twelve", Setting(), Load("one")),
+        Row("reload10k", "one route of 10000 changes", Setting(routes=10_000), PLAIN, 1.0, Figure.RELOAD),
+        Row("coldstart", "start, filters compiled before", Setting(LIGHT3), PLAIN, 1.5, Figure.START),
         Row("p99", "p99 at half of Envoy's peak", Setting(), figure=Figure.LATENCY),
     )
 }
