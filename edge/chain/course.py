@@ -57,6 +57,11 @@ class Course(ABC):
         self._busy = False
         self._asked = False
 
+    @property
+    def kept(self) -> Sequence[FilterRecord]:
+        """As `ExpressRun.kept`."""
+        return self.records
+
     # ---- what a place may know
 
     def walk_of(self, direction: Direction) -> Walk | None:

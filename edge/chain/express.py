@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from edge.chain.adopted import AdoptedRun
 from edge.chain.filter import BoundFilter, FilterRecord, LocalReply
 from edge.chain.host import ChainHost
+from edge.chain.passage import Passage
 from edge.chain.plan import ChainPlan
 from edge.chain.run import ChainRun
 from edge.errors import EdgeError
@@ -59,6 +60,11 @@ class ExpressRun(ABC):
 
     @property
     def records(self) -> Sequence[FilterRecord]:
+        return ()
+
+    @property
+    def kept(self) -> Sequence[FilterRecord | Passage]:
+        """As `records`, in the form that costs least."""
         return ()
 
     @property

@@ -5,7 +5,10 @@ An `Ids` belongs to one process: make it after the fork, never share it across o
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from os import urandom
+from struct import Struct
 from typing import Final
 
 _POOL_BYTES: Final = 4096
@@ -14,6 +17,12 @@ _SPAN_BYTES: Final = 8
 _REQUEST_HEX: Final = 32
 _NO_SPAN: Final = bytes(_SPAN_BYTES)
 _NO_TRACE: Final = bytes(_TRACE_BYTES)
+
+
+@cache
+def _cut(count: int) -> Callable[[bytes], tuple[bytes, ...]]:
+    """Cuts so many span ids in one step. As many counts as a trace can have spans."""
+    return Struct(f"{_SPAN_BYTES}s" * count).unpack
 
 
 class Ids:
@@ -55,7 +64,17 @@ class Ids:
         if end > _POOL_BYTES or _NO_SPAN in taken:
             return [self.span_id() for _ in range(count)]
         self._at = end
-        return [taken[i : i + _SPAN_BYTES] for i in range(0, end - at, _SPAN_BYTES)]
+        return [*_cut(count)(taken)]
+
+    def trace_ids(self) -> tuple[bytes, bytes, bytes]:
+        """A trace id and two span ids."""
+        at = self._at
+        end = at + _TRACE_BYTES + 2 * _SPAN_BYTES
+        taken = self._pool[at:end]
+        if end > _POOL_BYTES or _NO_SPAN in taken:
+            return self.trace_id(), self.span_id(), self.span_id()
+        self._at = end
+        return taken[:16], taken[16:24], taken[24:]
 
     def request_id(self) -> bytes:
         """32 lower-case hex digits."""

@@ -7,11 +7,12 @@ What is the same for many exchanges (rule, filter, endpoint, authority) is encod
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, cast
 
+from edge.chain.passage import Passage, recorded
 from edge.telemetry import attributes as attr
-from edge.telemetry.filter_span import filter_spans, odd_filter_span
+from edge.telemetry.filter_span import filter_spans, odd_filter_span, passed_spans
 from edge.telemetry.ids import Ids
 from edge.telemetry.protobuf import KEPT_BYTES, Kept, delimited, utf8
 from edge.telemetry.redaction import redact_query
@@ -25,8 +26,12 @@ from edge.telemetry.span_frame import (
     span_entry,
 )
 from edge.telemetry.spans import SPAN_LIMIT, VALUE_LIMIT_BYTES, Attempt, ExchangeTrace, RouteInfo
+from edge.telemetry.tracing import Context
 
 _SERVER_ERROR: Final = 500
+_USUAL: Final = 32
+"""Filters of a chain, both directions, whose spans are packed together."""
+_TUPLES: Final = frozenset((tuple,))
 _CLIENT_ERROR: Final = 400
 _PORT_DIGITS: Final = 5
 
@@ -143,24 +148,50 @@ class Encoder:
     def encode(self, trace: ExchangeTrace) -> list[bytes]:
         """One entry a span: server, attempts, filters; at most `SPAN_LIMIT`."""
         context = trace.context
-        trace_id, parent, new_id = context.trace_id, context.span_id, self._ids.span_id
-        start = b"\x0a\x10" + trace_id
-        if context.tracestate:
-            start += delimited(b"\x1a", utf8(context.tracestate, 2 * VALUE_LIMIT_BYTES))
-        start += b"\x12\x08"
-        entries = [self._server(trace, start + parent)]
-        last = len(trace.attempts) - 1
-        for index, attempt in enumerate(trace.attempts):
-            span_id = context.upstream_span_id if index == last else new_id()
-            entries.append(self._client(trace, attempt, index, start + span_id))
+        start = self._start(context)
+        entries = self._crossings(trace, start)
         filters = trace.route.filters
         records = trace.records[: SPAN_LIMIT - len(entries)]
         if context.tracestate:
-            entries += [odd_filter_span(record, filters, start + new_id(), parent) for record in records]
+            parent, new_id = context.span_id, self._ids.span_id
+            entries += [
+                odd_filter_span(record, filters, start + new_id(), parent) for record in recorded(records)
+            ]
         elif records:
             span_ids = self._ids.span_ids(len(records))
-            entries += filter_spans(records, filters, trace_id, span_ids, parent)
+            entries += filter_spans(records, filters, context.trace_id, span_ids, context.span_id)
         return entries[:SPAN_LIMIT]
+
+    def joined(self, trace: ExchangeTrace) -> bytes:
+        """The same entries one after the other: `trace.span_count()` spans."""
+        context, records = trace.context, trace.records
+        if context.tracestate or not 0 < len(records) <= _USUAL or not _TUPLES.issuperset(map(type, records)):
+            return b"".join(self.encode(trace))
+        trace_id, filters = context.trace_id, trace.route.filters
+        pieces = self._crossings(trace, b"\x0a\x10%b\x12\x08" % trace_id)
+        if len(pieces) + len(records) > SPAN_LIMIT:
+            return b"".join(self.encode(trace))
+        passages = cast(Sequence[Passage], records)
+        span_ids = self._ids.span_ids(len(passages))
+        pieces.append(passed_spans(passages, filters, trace_id, span_ids, context.span_id))
+        return b"".join(pieces)
+
+    def _start(self, context: Context) -> bytes:
+        """Fields trace id and trace state, and the tag of the span id."""
+        start = b"\x0a\x10" + context.trace_id
+        if context.tracestate:
+            start += delimited(b"\x1a", utf8(context.tracestate, 2 * VALUE_LIMIT_BYTES))
+        return start + b"\x12\x08"
+
+    def _crossings(self, trace: ExchangeTrace, start: bytes) -> list[bytes]:
+        """The entries of the server span and of all attempts."""
+        context = trace.context
+        entries = [self._server(trace, start + context.span_id)]
+        last = len(trace.attempts) - 1
+        for index, attempt in enumerate(trace.attempts):
+            span_id = context.upstream_span_id if index == last else self._ids.span_id()
+            entries.append(self._client(trace, attempt, index, start + span_id))
+        return entries
 
     def _server(self, trace: ExchangeTrace, start: bytes) -> bytes:
         context, status, method = trace.context, trace.status, trace.method

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from edge.chain.filter import FilterRecord
+from edge.chain.passage import Passage
 from edge.exchange.seams import Connection
 from edge.head import RequestHead
 from edge.telemetry.tracing import Context
@@ -136,7 +137,7 @@ class ExchangeTrace:
         self.request_bytes = 0
         self.response_bytes = 0
         self.attempts: list[Attempt] = []
-        self.records: list[FilterRecord] = []
+        self.records: list[FilterRecord | Passage] = []
 
     def span_count(self) -> int:
         """How many spans this exchange encodes to."""

@@ -85,26 +85,28 @@ class Tracer:
     def _encode(self) -> None:
         traces, self._traces, self._waiting = self._traces, [], 0
         entries: list[bytes] = []
-        size = 0
+        count = size = 0
         for trace in traces:
+            fresh = trace.span_count()
             try:
-                spans = self.encoder.encode(trace)
+                spans = self.encoder.joined(trace)
+                alone = self.encoder.encode(trace) if len(spans) > BATCH_BYTES else ()
             except (ValueError, TypeError, AttributeError, struct.error):
-                self.dropped += trace.span_count()  # one trace with odd values must not cost the others
+                self.dropped += fresh  # one trace with odd values must not cost the others
                 continue
-            fresh = sum(map(len, spans))
-            if fresh > BATCH_BYTES:
-                for entry in spans:
-                    self._seal([entry])
+            if alone:
+                for entry in alone:
+                    self._seal([entry], 1)
                 continue
-            if len(entries) + len(spans) > BATCH_SPANS or size + fresh > BATCH_BYTES:
-                self._seal(entries)
-                entries, size = [], 0
-            entries += spans
-            size += fresh
+            if count + fresh > BATCH_SPANS or size + len(spans) > BATCH_BYTES:
+                self._seal(entries, count)
+                entries, count, size = [], 0, 0
+            entries.append(spans)
+            count += fresh
+            size += len(spans)
         if entries:
-            self._seal(entries)
+            self._seal(entries, count)
 
-    def _seal(self, entries: list[bytes]) -> None:
-        self._ready.append(Spans(len(entries), 0, b"".join(entries)))
-        self._ready_spans += len(entries)
+    def _seal(self, entries: list[bytes], count: int) -> None:
+        self._ready.append(Spans(count, 0, b"".join(entries)))
+        self._ready_spans += count

@@ -49,11 +49,11 @@ class Tracing:
         """Decide for a request of the client address `peer`; `head` is only read."""
         ids = self.ids
         parent = self.propagation.extract(head.fields)
-        span_id = ids.span_id()
         if parent is None:
-            trace_id = ids.trace_id()
+            trace_id, span_id, upstream = ids.trace_ids()
             sampled = self.sampler.decide(None, trace_id, peer)
-            return Context(trace_id, span_id, b"", ids.span_id() if sampled else span_id, sampled, b"")
+            return Context(trace_id, span_id, b"", upstream if sampled else span_id, sampled, b"")
+        span_id = ids.span_id()
         sampled = self.sampler.decide(parent, parent.trace_id, peer)
         upstream = ids.span_id() if sampled else span_id
         return Context(parent.trace_id, span_id, parent.span_id, upstream, sampled, parent.tracestate)

@@ -11,16 +11,19 @@ from edge.abi.proxy_wasm import drain
 from edge.abi.proxy_wasm.cell import Cell
 from edge.abi.proxy_wasm.express import LEFTOVER, OPS, STOPPED, STOPS, ProxyWasmExpress
 from edge.abi.proxy_wasm.instance import Instance
-from edge.abi.proxy_wasm.layout import GUEST_SHIFT, ONE_STEP, RETURNED, Control
+from edge.abi.proxy_wasm.layout import GUEST_SHIFT, ONE_STEP, RETURNED, Control, Flag
 from edge.chain.adopted import AdoptedRun
 from edge.chain.filter import Direction, FilterRecord
 from edge.chain.host import ChainHost
+from edge.chain.passage import Passage, edited, recorded
 from edge.chain.plan import ChainPlan
 from edge.head import RequestHead, ResponseHead
 from edge.wasm.budget import UNTIMED
 
 _REQUEST, _RESPONSE = Direction.REQUEST, Direction.RESPONSE
 _LEFT: Final = Control.LEFT // 2
+_WORD: Final = ~int(Flag.OPS | Flag.MIXED)
+"""Of the word, all but whether and how the head was edited."""
 
 
 class TracedExpress(ProxyWasmExpress):
@@ -36,12 +39,16 @@ class TracedExpress(ProxyWasmExpress):
 
     def __init__(self, plan: ChainPlan, host: ChainHost, clock_ns: Callable[[], int], cell: Cell) -> None:
         ProxyWasmExpress.__init__(self, plan, host, clock_ns, cell)
-        self._kept: list[FilterRecord] = []
+        self._kept: list[FilterRecord | Passage] = []
         self._record: FilterRecord | None = None
         self._direction: Direction | None = None
 
     @property
     def records(self) -> Sequence[FilterRecord]:
+        return recorded(self._kept) if self.run is None else self.run.records
+
+    @property
+    def kept(self) -> Sequence[FilterRecord | Passage]:
         return self._kept if self.run is None else self.run.records
 
     def enter(self, instance: Instance, call: int) -> None:
@@ -96,24 +103,32 @@ class TracedExpress(ProxyWasmExpress):
             ended = perf_counter_ns()
             cell.lane = None
             instance = cell.instances[slot]
-            record = FilterRecord(
-                instance.owner.name, slot, direction, offset_ns + begun, offset_ns + ended, ended - begun,
-                1, before - wide[0], instance.memory_bytes(),
-            )  # fmt: skip
-            kept.append(record)
-            entered = self._entered
-            if entered >= 0:
-                self._tell_apart(record, instance)
-            word = args[0]
-            if word != RETURNED | slot << GUEST_SHIFT or budget.used_ns:
+            word, name, spent = args[0], instance.owner.name, before - wide[0]
+            if word & _WORD == RETURNED | slot << GUEST_SHIFT and self._entered < 0 and not budget.used_ns:
+                edits = tuple(self._edit(head, word)[::2]) if word & OPS else ()
+                shape = name, slot, direction, spent, instance.memory_bytes(), edits
+                kept.append((shape, offset_ns + begun, offset_ns + ended))
+            else:
+                record = FilterRecord(
+                    name, slot, direction, offset_ns + begun, offset_ns + ended, ended - begun,
+                    1, spent, instance.memory_bytes(),
+                )  # fmt: skip
+                kept.append(record)
                 self._error = error
-                if not self._took(slot, head, end, word):
+                if not self._settle(record, head, end, word):
                     return False
-            if entered >= 0:
-                self._entered = -1
             args[10] = False
         self._left = bytes(cell.left_words)
         return True
+
+    def _settle(self, record: FilterRecord, head: RequestHead | ResponseHead, end: bool, word: int) -> bool:
+        """Take up what a guest left that did more than pass; False = the general run has taken over."""
+        if self._entered >= 0:
+            self._tell_apart(record, self._cell.instances[record.position])
+        taken = self._took(record, head, end, word)
+        if taken:
+            self._entered = -1
+        return taken
 
     def _tell_apart(self, record: FilterRecord, instance: Instance) -> None:
         """The guest asked for something: what answering took is not its own time."""
@@ -124,9 +139,8 @@ class TracedExpress(ProxyWasmExpress):
             record.edits = self._record.edits
         self._made[record.position][1].record = record
 
-    def _took(self, slot: int, head: RequestHead | ResponseHead, end: bool, word: int) -> bool:
-        """Take up what the guest left; False = the general run has taken over."""
-        cell, record = self._cell, self._kept[-1]
+    def _took(self, record: FilterRecord, head: RequestHead | ResponseHead, end: bool, word: int) -> bool:
+        cell, slot = self._cell, record.position
         if word >= RETURNED and cell.budget.used_ns:
             self._used_ns = cell.budget.take_used()
             if self._used_ns:
@@ -136,8 +150,7 @@ class TracedExpress(ProxyWasmExpress):
             self._hand_over(record.direction, head, end, word)
             return False
         if word & OPS:
-            names = self._edit(head, word)[::2]
-            record.edits = [name.decode("ascii", "replace") for name in names]
+            record.edits = edited(self._edit(head, word)[::2])
         if word & LEFTOVER:
             drain.drain(cell.instances[slot], word, self.context(slot))
         return True
@@ -145,7 +158,7 @@ class TracedExpress(ProxyWasmExpress):
     # ---- what follows
 
     def _adopt(self, run: AdoptedRun, head: RequestHead, reached: int) -> None:
-        run.records = self._kept
+        run.records = recorded(self._kept)
         super()._adopt(run, head, reached)
 
     def _end(self) -> None:

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, Span, Status
 
 from edge.chain.filter import Direction
+from edge.chain.passage import Passage, Shape, recorded
 from edge.telemetry import attributes, filter_span, protobuf
 from edge.telemetry.otlp import Encoder
 from edge.telemetry.redaction import redact_query
-from edge.telemetry.spans import SPAN_LIMIT, ExchangeTrace
+from edge.telemetry.spans import SPAN_LIMIT, ExchangeTrace, FilterInfo, RouteInfo
 from tests.unit.telemetry.exchanges import (
     PARENT_ID,
     SPAN_ID,
@@ -142,6 +143,50 @@ def test_a_trap_is_an_error_with_its_type() -> None:
     assert span.status.code == Status.STATUS_CODE_ERROR
     assert shown(span)["error.type"] == "edge.trap.unreachable"
     assert shown(span)["edge.filter.direction"] == "response"
+
+
+_SHAPES: list[Shape] = [
+    ("api-key", 0, Direction.REQUEST, (77 << 32) | 3, 65536, (b"x-a", b"x-b")),
+    ("split", 1, Direction.REQUEST, 0, 131072, ()),
+    ("unknown", 5, Direction.RESPONSE, 1, 65536, (b"y" * 400,)),
+]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 7, 70])
+@pytest.mark.parametrize("parent", [b"", PARENT_ID])
+def test_filters_that_only_let_a_head_pass_have_the_spans_of_their_records(count: int, parent: bytes) -> None:
+    passages: list[Passage] = [
+        (_SHAPES[index % 3], START_NS + 10 * index, START_NS + 10 * index + 1_500) for index in range(count)
+    ]
+    passed, plain = exchange(filters=0, parent=parent), exchange(filters=0, parent=parent)
+    passed.records = [*passages]
+    plain.records = [*recorded(passages)]
+    by_record = encode(plain)
+    assert [(each.name, each.span_id, shown(each)) for each in encode(passed)] == [
+        (each.name, each.span_id, shown(each)) for each in by_record
+    ]
+    for _ in range(3):
+        # One by one, then by a template that is made, then by one that is kept.
+        together = ScopeSpans.FromString(Encoder(FixedIds(), ("page",)).joined(passed)).spans
+        assert len(together) == passed.span_count()
+        for ours, theirs in zip(together, encode(plain), strict=True):
+            assert shown(ours) == shown(theirs)
+            ours.ClearField("attributes")
+            theirs.ClearField("attributes")
+            assert ours == theirs
+
+
+def test_a_passage_of_another_chain_with_the_same_names_is_another() -> None:
+    passage: Passage = (_SHAPES[0], START_NS, START_NS + 5)
+    one, other = exchange(filters=0, parent=b""), exchange(filters=0, parent=b"")
+    one.records = other.records = [passage]
+    changed = FilterInfo("api-key", "33" * 32, "proxy-wasm/0.2.1")
+    other.route = RouteInfo("web", "api", "/api", "main", 8, (changed,))
+    digests = []
+    for trace in (one, other, one, other):
+        spans = ScopeSpans.FromString(Encoder(FixedIds()).joined(trace)).spans
+        digests.append(shown(spans[-1])["edge.filter.module.digest"])
+    assert digests == ["11" * 32, "33" * 32] * 2
 
 
 @pytest.mark.parametrize(
