@@ -80,6 +80,22 @@ class _Head:
         self._encoded = None
 
 
+class Known:
+    """Fields with which heads of one connection begin again and again, and what was made of them.
+
+    At least one. Whoever uses it compares first: a head may have been edited since.
+    """
+
+    __slots__ = ("count", "encoded", "fields", "lines")
+
+    def __init__(self, fields: Fields) -> None:
+        self.fields = fields
+        self.count = len(fields)
+        self.lines = b""
+        """As HTTP/1 says them; empty until they are needed, as `encoded`."""
+        self.encoded = b""
+
+
 class RequestHead(_Head):
     """Method, scheme, authority and path as bytes, the fields, and what the codec learnt.
 
@@ -89,7 +105,7 @@ class RequestHead(_Head):
     client waits for a 100.
     """
 
-    __slots__ = ("authority", "expect_continue", "method", "path", "protocol", "scheme", "upgrade")
+    __slots__ = ("authority", "expect_continue", "known", "method", "path", "protocol", "scheme", "upgrade")
 
     def __init__(
         self,
@@ -112,6 +128,7 @@ class RequestHead(_Head):
         self.protocol = protocol
         self.upgrade = upgrade
         self.expect_continue = expect_continue
+        self.known: Known | None = None
         self._encoded = None
 
     def encoded(self) -> tuple[bytes, int]:
@@ -127,8 +144,16 @@ class RequestHead(_Head):
         parts += (b":scheme", self.scheme, b":authority", self.authority)
         if self.length is not None:
             parts += (b"content-length", b"%d" % self.length)
-        parts += _FLAT(self.fields)
-        self._encoded = result = (_JOIN(parts), len(parts) >> 1)
+        count = (len(parts) >> 1) + len(self.fields)
+        known = self.known
+        if known is not None and self.fields[: known.count] == known.fields:
+            if not known.encoded:
+                known.encoded = _JOIN(_FLAT(known.fields))
+            parts.append(known.encoded)
+            parts += _FLAT(self.fields[known.count :])
+        else:
+            parts += _FLAT(self.fields)
+        self._encoded = result = (_JOIN(parts), count)
         return result
 
 

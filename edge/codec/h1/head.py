@@ -9,7 +9,7 @@ from typing import Any, Final
 from edge.codec.h1.fields import CACHE_LINE_BYTES, FieldLines, Kind, Special
 from edge.codec.h1.request_line import RequestLine, known_request_line, parse_request_line
 from edge.errors import BadRequest, BadResponse
-from edge.head import Fields, RequestHead, ResponseHead
+from edge.head import Fields, Known, RequestHead, ResponseHead
 from edge.model import Limits
 from edge.syntax import ALWAYS_SINGLE, END_TO_END
 
@@ -101,14 +101,14 @@ class Repeat:
     Kept per connection, so what is secret in it stays where it came from.
     """
 
-    __slots__ = ("fields", "host", "limits", "line", "request_line", "tail")
+    __slots__ = ("host", "known", "limits", "line", "request_line", "tail")
 
     def __init__(self) -> None:
         self.line = b""
         self.request_line: RequestLine | None = None
         self.tail = b""
         self.host = b""
-        self.fields: Fields = []
+        self.known: Known | None = None
         self.limits: Limits | None = None
 
 
@@ -141,7 +141,10 @@ def parse_request(
                 repeat.line = line
         method, path, authority, http10 = known
     if repeat is not None and rest == repeat.tail and limits is repeat.limits:
-        head = RequestHead(method, scheme, authority or repeat.host, path, repeat.fields.copy())
+        again = repeat.known
+        fields = [] if again is None else again.fields.copy()
+        head = RequestHead(method, scheme, authority or repeat.host, path, fields)
+        head.known = again
         if http10:
             head.protocol = HTTP_1_0
         return RequestParse(head, _NONE, not http10)
@@ -161,7 +164,7 @@ def parse_request(
     if repeat is not None and len(rest) <= REPEAT_BYTES:
         repeat.tail = rest
         repeat.host = host
-        repeat.fields = kept.copy()
+        repeat.known = Known(kept.copy()) if kept else None
         repeat.limits = limits
     return RequestParse(head, _NONE, not http10)
 

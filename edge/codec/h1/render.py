@@ -53,7 +53,13 @@ def render_request(head: RequestHead, end: bool) -> bytes:
         framing = b"" if end else b"transfer-encoding: chunked\r\n"
     if head.expect_continue and not end:
         framing += b"expect: 100-continue\r\n"
-    fields = _JOIN(map(_line_of, head.fields))
+    known = head.known
+    if known is not None and head.fields[: known.count] == known.fields:
+        if not known.lines:
+            known.lines = _JOIN(map(_line_of, known.fields))
+        fields = known.lines + _JOIN(map(_line_of, head.fields[known.count :]))
+    else:
+        fields = _JOIN(map(_line_of, head.fields))
     return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%b\r\n" % (
         head.method,
         head.path,

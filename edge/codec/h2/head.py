@@ -12,7 +12,7 @@ from typing import Any, Final
 from edge.codec.h2.fields import CACHE_ENTRIES, CACHE_FIELD_BYTES, KnownFields, Malformed, framing_fields
 from edge.codec.h2.fields import authority as authority_of
 from edge.errors import BadRequest
-from edge.head import Field, Fields, RequestHead
+from edge.head import Field, Fields, Known, RequestHead
 from edge.model import Limits
 from edge.syntax import canonical_path, is_token
 
@@ -38,11 +38,11 @@ _PSEUDO_NAMES: Final = (b":method", b":scheme", b":authority", b":path", b":prot
 class Repeat:
     """The fields of a connection's last plain head; as for HTTP/1 they never leave it."""
 
-    __slots__ = ("fields", "limits", "tail")
+    __slots__ = ("known", "limits", "tail")
 
     def __init__(self) -> None:
         self.tail: tuple[Field, ...] = ()
-        self.fields: Fields = []
+        self.known: Known | None = None
         self.limits: Limits | None = None
 
 
@@ -63,14 +63,18 @@ def parse_request(
     start = _known_start(listed[:_PSEUDO])
     if start is not None and tail == repeat.tail and limits is repeat.limits:
         method, authority, path, _ = start
-        return RequestHead(method, scheme, authority or b"", path, repeat.fields.copy(), None, PROTOCOL)
+        known = repeat.known
+        fields = [] if known is None else known.fields.copy()
+        head = RequestHead(method, scheme, authority or b"", path, fields, None, PROTOCOL)
+        head.known = known
+        return head
     if start is None:
         start, tail = _parse_start(listed, limits)
     if sum(map(len, _flat(listed))) + _FIELD_OVERHEAD * len(listed) > limits.head_bytes:
         raise BadRequest("head too large", 431)
-    known = _telling if keep_forwarding else _known
-    noted = known.noted = []
-    kept: Fields = list(filter(None, map(known.__getitem__, tail)))
+    judged = _telling if keep_forwarding else _known
+    noted = judged.noted = []
+    kept: Fields = list(filter(None, map(judged.__getitem__, tail)))
     found = framing_fields(noted)
     crumbs = found.pop(b"cookie", None)
     if crumbs is not None:
@@ -92,7 +96,7 @@ def parse_request(
     elif host is None:
         # With an authority of its own and no protocol the start has exactly four fields.
         repeat.tail = tail
-        repeat.fields = kept.copy()
+        repeat.known = Known(kept.copy()) if kept else None
         repeat.limits = limits
     return head
 
