@@ -80,9 +80,11 @@ class _Host:
         if self.only_root:
             return first(self.prefix.get(b""), head)
         path = head.path.partition(b"?")[0]
-        found = first(self.exact.get(path), head)
-        if found is not None:
-            return found
+        here = self.exact.get(path)
+        if here is not None:
+            found = first(here, head)
+            if found is not None:
+                return found
         if self.segments is not None:
             found = self._match_pattern(self.segments, path, head)
             if found is not None:
@@ -96,9 +98,13 @@ class _Host:
         else:
             prefix = path[:end]
         while True:
-            found = first(self.prefix.get(prefix), head)
-            if found is not None or not prefix:
-                return found
+            here = self.prefix.get(prefix)
+            if here is not None:
+                found = first(here, head)
+                if found is not None:
+                    return found
+            if not prefix:
+                return None
             prefix = prefix.rpartition(b"/")[0]
 
     def _match_pattern(
