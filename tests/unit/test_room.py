@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from typing import Any
 
-from edge.room import NARROW_BYTES, narrow, widen
+from edge.room import NARROW_BYTES, WIDE_HIGH_BYTES, narrow, widen
+
+
+class Made(asyncio.Transport):
+    """Of one socket, or of none."""
+
+    def __init__(self, of: socket.socket | None = None) -> None:
+        super().__init__({"socket": of})
+        self.high = 0
+
+    def set_write_buffer_limits(self, high: Any = None, low: Any = None) -> None:
+        self.high = high
 
 
 def room(of: socket.socket) -> int:
@@ -16,7 +29,9 @@ def test_a_connection_inherits_little_room_and_may_get_more() -> None:
         narrow(listening)
         with socket.create_connection(listening.getsockname()) as client, listening.accept()[0] as accepted:
             assert room(accepted) == NARROW_BYTES
-            widen(accepted)
+            made = Made(accepted)
+            widen(made)
+            assert made.high == WIDE_HIGH_BYTES
             assert room(accepted) > 100 * NARROW_BYTES
             accepted.setblocking(False)
             assert accepted.send(b"x" * (1 << 20)) > NARROW_BYTES
@@ -41,7 +56,7 @@ def test_what_is_never_read_fills_little() -> None:
 
 
 def test_a_connection_that_is_gone_needs_none() -> None:
-    widen(None)
+    widen(Made())
     with socket.socket() as closed:
         pass
-    widen(closed)
+    widen(Made(closed))

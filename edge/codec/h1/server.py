@@ -14,7 +14,7 @@ from edge.codec.pace import Pace
 from edge.errors import DownstreamClosed, DownstreamError, DownstreamTimeout, EdgeError
 from edge.head import Field, ResponseHead
 from edge.outgoing import outgoing, unsent
-from edge.room import widen
+from edge.room import HIGH_BYTES, widen
 
 HALF_CLOSED_S: Final = 5.0
 """How long an answer may take to begin for a client that has closed its side."""
@@ -22,7 +22,6 @@ LINGER_S: Final = 1.0
 """How long a refused client may go on sending before it is cut: enough to read the answer."""
 FIRST_REQUEST_S: Final = 1.0
 """While we drain: how long a client that has asked nothing yet has, for a request on its way."""
-WRITE_HIGH_BYTES: Final = 64 << 10
 
 _ALLOW: Final[Field] = (b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 _NOT_ALLOWED: Final = 405
@@ -69,7 +68,7 @@ class H1Server(Intake, asyncio.Protocol):
             self.tls_version = tls.version() or ""
             self.sni = getattr(tls, "edge_sni", "")
             self.identity = getattr(tls, "edge_identity", None)
-        made.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
+        made.set_write_buffer_limits(high=HIGH_BYTES)
         self._arm(FIRST_REQUEST_S if context.draining else context.limits.head_timeout_s)
 
     def data_received(self, data: bytes) -> None:
@@ -139,7 +138,7 @@ class H1Server(Intake, asyncio.Protocol):
         self._reads(None)
         if not self._roomy:
             self._roomy = True
-            widen(self._transport.get_extra_info("socket"))
+            widen(self._transport)
         self._moved()
         if self._exchange is not None:
             try:

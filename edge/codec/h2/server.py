@@ -15,9 +15,8 @@ from edge.codec.h2.turn import Turn
 from edge.codec.pace import Pace
 from edge.errors import BadRequest, DownstreamClosed, DownstreamTimeout, EdgeError
 from edge.outgoing import end_of_turn, outgoing, unsent
-from edge.room import widen
+from edge.room import HIGH_BYTES, widen
 
-WRITE_HIGH_BYTES: Final = 64 << 10
 LINGER_S: Final = 1.0
 LINGER_BYTES: Final = 256 << 10
 """After our GOAWAY so much is still read and dropped: a RST would eat the GOAWAY."""
@@ -77,7 +76,7 @@ class H2Server(Turn, asyncio.Protocol):
             self.sni = getattr(tls, "edge_sni", "")
             self.identity = getattr(tls, "edge_identity", None)
         self._write = made.write
-        made.set_write_buffer_limits(high=WRITE_HIGH_BYTES)
+        made.set_write_buffer_limits(high=HIGH_BYTES)
         if self._call_soon is None:
             self._call_soon = end_of_turn(made)
         if context.draining:
@@ -157,7 +156,7 @@ class H2Server(Turn, asyncio.Protocol):
         self._reads(None)
         if not self._roomy:
             self._roomy = True
-            widen(self._transport.get_extra_info("socket"))
+            widen(self._transport)
         self.wake()
 
     def _reads(self, pace: Pace | None) -> None:
