@@ -98,7 +98,13 @@ END_TO_END: Final = frozenset(
 NOT_SERVED: Final = frozenset((b"CONNECT", b"TRACE"))
 """Methods that never go upstream: one changes what framing means, the other shows what edge added."""
 
-_FORWARDED: Final = frozenset((b"forwarded", b"x-real-ip", b"x-request-id"))
+CERTIFICATES_TOLD: Final = frozenset(
+    (b"client-cert", b"client-cert-chain", b"x-forwarded-client-cert")
+)
+"""Where hops tell who a client is by its certificate. Spec: RFC 9440 §2; the last is Envoy's."""
+
+_FORWARDED: Final = CERTIFICATES_TOLD | {b"forwarded", b"proxy", b"x-real-ip", b"x-request-id"}
+# `Proxy` is no field of HTTP, and CGI programs take it for their setting HTTP_PROXY.
 
 
 def is_token(data: bytes) -> bool:

@@ -16,7 +16,7 @@ from edge.exchange.identity import ClientIdentity
 from edge.exchange.networks import Networks, plain_address
 from edge.exchange.seams import Connection
 from edge.head import Fields, RequestHead
-from edge.syntax import TOKEN, canonical_authority
+from edge.syntax import CERTIFICATES_TOLD, TOKEN, canonical_authority
 
 _MAX_PORT: Final = 65535
 _SCHEMES: Final = (b"http", b"https")
@@ -74,7 +74,7 @@ class Hops:
         fields.append((b"x-forwarded-for", b", ".join(host.encode() for host, _ in reversed(way))))
         fields.append((b"x-forwarded-proto", proto))
         fields += _place(origin)
-        fields += [field for field in told if field[0] == b"x-forwarded-client-cert"]
+        fields += [field for field in told if field[0] in CERTIFICATES_TOLD]
         if self._rfc7239:
             fields.append((b"forwarded", _rendered(way, proto, origin)))
         return connection if len(way) == 1 else Seen(connection, client)

@@ -308,9 +308,10 @@ _IDENTITY: Final = [
             (b"forwarded", b"for=1.2.3.4"),
             (b"x_forwarded_for", b"1.2.3.4"),
             (b"x-real-ip", b"1.2.3.4"),
+            (b"client-cert", b":YQ==:"),
         ],
         b"/",
-        absent=(b"x-forwarded-for", b"forwarded", b"x_forwarded_for", b"x-real-ip"),
+        absent=(b"x-forwarded-for", b"forwarded", b"x_forwarded_for", b"x-real-ip", b"client-cert"),
     ),
 ]
 

@@ -271,11 +271,12 @@ _ROUTING: Final = [
                 (b"x-real-ip", b"1.2.3.4"),
                 (b"x_forwarded_for", b"1.2.3.4"),
                 (b"forwarded", b"for=1.2.3.4"),
+                (b"client-cert", b":YQ==:"),
             )
         ),
         status=200,
         forwarded=b"/",
-        absent=(b"x-forwarded-for", b"x-real-ip", b"x_forwarded_for", b"forwarded"),
+        absent=(b"x-forwarded-for", b"x-real-ip", b"x_forwarded_for", b"forwarded", b"client-cert"),
     ),
     *_refused(53, [("host-is-not-authority", get((b"host", b"b")))]),
     Case(53, "host-is-authority", _request(get((b"host", b"A"))), status=200, forwarded=b"/"),

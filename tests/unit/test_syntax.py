@@ -145,6 +145,11 @@ def test_claims_about_earlier_hops_are_known_in_every_spelling() -> None:
         b"x_forwarded-proto",
         b"x-forwarded-x",
         b"x-request-id",
+        b"client-cert",
+        b"client_cert_chain",
+        b"x-forwarded-client-cert",
+        b"proxy",
     )
     assert all(map(is_forwarding, names))
-    assert not any(map(is_forwarding, (b"x-forwarded", b"x-real-ip-2", b"x-id")))
+    others = (b"x-forwarded", b"x-real-ip-2", b"x-id", b"client-certs", b"proxy-authorization")
+    assert not any(map(is_forwarding, others))

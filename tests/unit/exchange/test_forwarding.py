@@ -39,6 +39,12 @@ def test_a_trusted_peer_that_says_nothing_is_the_client() -> None:
     assert (client, logged) == (PEER, FakeConnection.client)
 
 
+def test_only_a_trusted_hop_tells_of_a_certificate() -> None:
+    told = [(b"client-cert", b":YQ==:"), (b"x-forwarded-client-cert", b"Hash=1"), (b"proxy", b"http://x")]
+    assert set(told[:2]) == set(look(told, trusted=["192.0.2.0/24"])[0].items()) & set(told)
+    assert not set(look(told, trusted=["10.0.0.0/8"])[0].items()) & set(told)
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
