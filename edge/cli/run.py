@@ -43,7 +43,8 @@ def run_file(config: Path, workers: int, state_dir: Path | None, grace: str, wat
 
         # By its whole path: a reload must not depend on where the process stands by then.
         make_drafter = partial(room.ask, config.absolute())
-        return serve(outcome, descriptors, Options(grace_s, workers, announce, make_drafter, watch))
+        options = Options(grace_s, workers, announce, make_drafter, lambda: room.pid, watch)
+        return serve(outcome, descriptors, options)
 
 
 def drafted(config: Path, room: DraftingRoom) -> tuple[Outcome, list[int]]:

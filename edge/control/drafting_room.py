@@ -123,6 +123,7 @@ def main(argv: list[str]) -> int:
     # them takes longer than everything else together.
     gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a ^C at the terminal ends this without a word
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # to whoever sends it to all of edge it means a reload
     confine()
     die_with_parent()
     descriptor, state_dir = argv

@@ -89,6 +89,8 @@ def memory(supervisor: Supervisor) -> list[dict[str, Any]]:
     processes += [
         {"process": f"worker-{keeper.number}", "pid": keeper.pid} for keeper in keepers if keeper.pid
     ]
+    drafting = supervisor.options.drafting_pid()
+    processes += [{"process": "drafting", "pid": drafting}] if drafting else []
     for each in processes:
         each["residentBytes"] = _resident_bytes(each["pid"])
     return processes

@@ -43,6 +43,8 @@ class Options:
     on_ready: Callable[[Supervisor], None] | None = None
     make_drafter: Callable[[], Drafting] | None = None
     """Without it nothing is reloaded: the configuration came from no file."""
+    drafting_pid: Callable[[], int] = int
+    """Of the process that is kept for drafts, 0 = none now."""
     watch: bool = False
     """Reload when a file changed, not only on SIGHUP."""
 
