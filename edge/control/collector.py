@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edge import wire
 from edge.control.draft import Export
 from edge.telemetry.exposition import Merged
+from edge.telemetry.heap import keep_spare
 from edge.telemetry.ring import Ring
 
 if TYPE_CHECKING:
     from edge.telemetry.exporter import Exporter
 
 log = logging.getLogger("edge.supervisor")
+
+LARGE_BYTES: Final = 64 << 10
+"""A batch so large comes from a worker that is busy, and is not the last."""
 
 
 class Collector:
@@ -53,6 +57,8 @@ class Collector:
         """A message that is not the keeper's own affair."""
         if isinstance(message, wire.Spans):
             self.worker_dropped += max(message.dropped, 0)
+            if len(message.payload) > LARGE_BYTES:
+                keep_spare()
             if not self.ring.add(message):
                 self.worker_dropped += max(message.count, 0)
             elif self._exporter is not None:

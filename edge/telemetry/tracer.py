@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
+from edge.telemetry.heap import keep_spare
 from edge.telemetry.otlp import Encoder
 from edge.telemetry.spans import ExchangeTrace
 from edge.wire import UP_LIMIT_BYTES, Spans
@@ -74,6 +75,7 @@ class Tracer:
         return True
 
     def _full(self) -> None:
+        keep_spare()
         self.flush()
 
     def _tick(self) -> None:

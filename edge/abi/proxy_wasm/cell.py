@@ -55,7 +55,7 @@ class Cell:
             "group_response_head",
             "inline",
         ),
-        *("instances", "lane", "lanes", "last", "left_words", "memory", "next_id", "now_ns"),
+        *("instances", "lane", "lanes", "last", "left_words", "memory", "next_id", "now_ns", "plain_words"),
         *(
             "number",
             "op_words",
@@ -115,6 +115,7 @@ class Cell:
         """What group drivers say when every guest continued, with edits and without (`plain`)."""
         self.last = last
         self.ran_up_plain, self.ran_down_plain = RETURNED | last << GUEST_SHIFT, RETURNED
+        self.plain_words = tuple(RETURNED | slot << GUEST_SHIFT for slot in range(last + 1))
         self.ran_up, self.ran_down = self.ran_up_plain | int(Flag.OPS), RETURNED | int(Flag.OPS)
 
     def __del__(self) -> None:

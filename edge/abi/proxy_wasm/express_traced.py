@@ -11,7 +11,7 @@ from edge.abi.proxy_wasm import drain
 from edge.abi.proxy_wasm.cell import Cell
 from edge.abi.proxy_wasm.express import LEFTOVER, OPS, STOPPED, STOPS, ProxyWasmExpress
 from edge.abi.proxy_wasm.instance import Instance
-from edge.abi.proxy_wasm.layout import GUEST_SHIFT, ONE_STEP, RETURNED, Control, Flag
+from edge.abi.proxy_wasm.layout import ONE_STEP, RETURNED, Control, Flag
 from edge.chain.adopted import AdoptedRun
 from edge.chain.filter import Direction, FilterRecord
 from edge.chain.host import ChainHost
@@ -94,21 +94,22 @@ class TracedExpress(ProxyWasmExpress):
         cross = driver if call & UNTIMED else partial(budget.timed, driver)
         wide[1] = cell.now_ns()
         offset_ns = self._clock_ns() - perf_counter_ns()
+        instances, plain = cell.instances, cell.plain_words
+        cell.lane = self
         for slot in slots:
             args[0] = slot | ONE_STEP
             before = wide[_LEFT + slot]
-            cell.lane = self
             begun = perf_counter_ns()
             error = cross()
             ended = perf_counter_ns()
-            cell.lane = None
-            instance = cell.instances[slot]
+            instance = instances[slot]
             word, name, spent = args[0], instance.owner.name, before - wide[0]
-            if word & _WORD == RETURNED | slot << GUEST_SHIFT and self._entered < 0 and not budget.used_ns:
+            if word & _WORD == plain[slot] and self._entered < 0 and not budget.used_ns:
                 edits = tuple(self._edit(head, word)[::2]) if word & OPS else ()
                 shape = name, slot, direction, spent, instance.memory_bytes(), edits
                 kept.append((shape, offset_ns + begun, offset_ns + ended))
             else:
+                cell.lane = None
                 record = FilterRecord(
                     name, slot, direction, offset_ns + begun, offset_ns + ended, ended - begun,
                     1, spent, instance.memory_bytes(),
@@ -117,7 +118,9 @@ class TracedExpress(ProxyWasmExpress):
                 self._error = error
                 if not self._settle(record, head, end, word):
                     return False
+                cell.lane = self
             args[10] = False
+        cell.lane = None
         self._left = bytes(cell.left_words)
         return True
 
