@@ -14,6 +14,7 @@ from edge.cli.app import EXIT_DIFFERENT, EXIT_INVALID, EXIT_OK, EXIT_UNREACHABLE
 from edge.control.admin.redact import redacted
 from edge.control.config.load import Loaded, load
 from edge.control.config.schema import Root
+from edge.control.waiting import waiting
 
 SCHEMA_VERSION = 1
 
@@ -34,8 +35,9 @@ class _Refused(Exception):
 def diff_files(file: Path, other: Path | None, admin: str, output: str) -> int:
     """`file` beside what runs, or beside `other`; the exit code: 0 equal, 4 different."""
     try:
-        after = _of_file(file if other is None else other)
-        before = _of_running(admin) if other is None else _of_file(file)
+        with waiting("comparing", output):
+            after = _of_file(file if other is None else other)
+            before = _of_running(admin) if other is None else _of_file(file)
     except _Refused:
         return EXIT_INVALID
     except NotReachable as error:

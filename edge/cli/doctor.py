@@ -17,6 +17,7 @@ from pathlib import Path
 
 from edge.cli.app import EXIT_FAILED, EXIT_OK
 from edge.cli.state import CannotKeepState, state_directory
+from edge.control.waiting import waiting
 
 SCHEMA_VERSION = 1
 DESCRIPTORS_WANTED = 65_536
@@ -24,6 +25,8 @@ BUFFER_WANTED_BYTES = 2 << 20
 """UDP: a burst of QUIC packets waits in the socket while Python does something else."""
 CLOCK_EARLIEST = 1_750_000_000
 """A clock before this stands still or starts at zero: no certificate would be valid."""
+FINDINGS = 12
+"""At least, without a configuration."""
 OLD_CERTIFICATE_S = 14 * 86400
 
 
@@ -39,7 +42,11 @@ class Finding:
 
 def examine(file: str | None, state_dir: Path | None, output: str) -> int:
     """The exit code: 1 when something fails."""
-    findings = list(_findings(file, state_dir))
+    findings: list[Finding] = []
+    with waiting("examining", output) as step:
+        for finding in _findings(file, state_dir):
+            findings.append(finding)
+            step(len(findings), max(FINDINGS, len(findings)), f"after {finding.name}")
     if output == "json":
         data = {"schemaVersion": SCHEMA_VERSION, "findings": [asdict(each) for each in findings]}
         print(json.dumps(data, ensure_ascii=False, indent=1))

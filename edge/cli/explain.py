@@ -14,6 +14,7 @@ from edge.cli.app import EXIT_FAILED, EXIT_INVALID, EXIT_OK, EXIT_USAGE
 from edge.cli.filter.message import BadMessage, read_request
 from edge.control.config.build import Artefacts, build, used_modules
 from edge.control.config.load import Loaded, load
+from edge.control.waiting import waiting
 from edge.head import RequestHead
 from edge.route.explain import Verdict, bare_table, explain
 
@@ -39,7 +40,8 @@ class Asked(NamedTuple):
 
 def explain_request(asked: Asked) -> int:
     """The exit code: 0 a rule takes it, 1 none does."""
-    loaded = load(asked.config)
+    with waiting(f"checking {asked.config}", asked.output):
+        loaded = load(asked.config)
     if not isinstance(loaded, Loaded):
         for problem in loaded:
             print(problem.text(), file=sys.stderr)

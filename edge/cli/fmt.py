@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge.cli.app import EXIT_DIFFERENT, EXIT_FAILED, EXIT_INVALID, EXIT_OK
 from edge.control.config.document import parse
+from edge.control.waiting import waiting
 
 WIDTH = 110
 
@@ -32,7 +33,8 @@ def format_file(file: str, check: bool) -> int:
             print(problem.text(), file=sys.stderr)
         return EXIT_INVALID
     try:
-        after = formatted(file, before.decode()).encode()
+        with waiting(f"formatting {file}"):
+            after = formatted(file, before.decode()).encode()
     except CannotFormat as error:
         print(f"edge: {file}: {error}; nothing was changed", file=sys.stderr)
         return EXIT_FAILED

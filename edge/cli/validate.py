@@ -10,22 +10,25 @@ from pathlib import Path
 
 from edge.cli.app import EXIT_INVALID, EXIT_OK, EXIT_REFUSED
 from edge.cli.state import cannot_keep, state_directory
-from edge.control.artefacts import CannotCompile, prepare_artefacts
+from edge.control.artefacts import CannotCompile, Progress, prepare_artefacts
 from edge.control.compiling import compile_progress
 from edge.control.config.build import used_modules
 from edge.control.config.load import Loaded, load
 from edge.control.config.problem import Problem
+from edge.control.waiting import waiting
 
 SCHEMA_VERSION = 1
 
 
 def validate_file(file: str, output: str, form: str, state_dir: Path | None, compiled: bool) -> int:
     """The exit code: 0, 3 (invalid), 5 (a module is refused by the compiler)."""
-    loaded = load("<stdin>", sys.stdin.buffer.read()) if file == "-" else load(file)
+    content = sys.stdin.buffer.read() if file == "-" else None
+    with waiting(f"checking {file}", output):
+        loaded = load(file) if content is None else load("<stdin>", content)
     problems = loaded.warnings if isinstance(loaded, Loaded) else loaded
     refusals: list[str] = []
     if isinstance(loaded, Loaded) and compiled and used_modules(loaded.root):
-        refusals = _compile(loaded, state_dir)
+        refusals = _compile(loaded, state_dir, None if output == "json" else compile_progress())
     _tell(problems, refusals, output, form)
     if not isinstance(loaded, Loaded):
         return EXIT_INVALID
@@ -49,10 +52,10 @@ def summary(loaded: Loaded) -> str:
     return ", ".join(f"{number} {noun}{'s' * (number != 1)}" for number, noun in counted)
 
 
-def _compile(loaded: Loaded, state_dir: Path | None) -> list[str]:
+def _compile(loaded: Loaded, state_dir: Path | None, progress: Progress | None) -> list[str]:
     folder = state_directory(state_dir)
     try:
-        artefacts = asyncio.run(prepare_artefacts(loaded, folder, compile_progress()))
+        artefacts = asyncio.run(prepare_artefacts(loaded, folder, progress))
     except CannotCompile as refused:
         return refused.errors
     except (OSError, ValueError) as error:

@@ -28,6 +28,7 @@ from edge.control.config.load import Loaded, load_content, read_configuration
 from edge.control.config.pieces import Piece, load_pieces
 from edge.control.config.problem import Problem
 from edge.control.draft import Draft, Export, Failed, Invalid, Outcome, Shown, Uncompiled
+from edge.control.waiting import waiting
 from edge.model import Telemetry
 from edge.telemetry.environment import Environment
 from edge.wire import DOWN_LIMIT_BYTES, HEADER
@@ -59,12 +60,13 @@ async def draft(
         return Drafted(Invalid([content], files), [])
     read = dict(files)
     loaded: Loaded | list[Problem]
-    in_pieces = load_pieces(name, content, known or {}, files)
-    if in_pieces is not None:
-        loaded, pieces = in_pieces
-    else:
-        files, pieces = read, None
-        loaded = load_content(name, file.parent, content, files)
+    with waiting(f"reading {name}"):
+        in_pieces = load_pieces(name, content, known or {}, files)
+        if in_pieces is not None:
+            loaded, pieces = in_pieces
+        else:
+            files, pieces = read, None
+            loaded = load_content(name, file.parent, content, files)
     if not isinstance(loaded, Loaded):
         return Drafted(Invalid(loaded, files), [])
     try:

@@ -30,6 +30,7 @@ from edge.cli.filter.source import NoModule, module_bytes
 from edge.cli.state import state_directory
 from edge.control.modules.library import ModuleLibrary, ModuleRefused, Provided
 from edge.control.modules.store import FileModuleStore
+from edge.control.waiting import waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,9 @@ def call_filter(call: Call) -> int:
 
 async def _bound(call: Call, content: bytes, config: bytes, services: LoneServices) -> ProxyWasmFilter:
     library = ModuleLibrary(FileModuleStore(state_directory(call.state_dir)))
-    provided = await library.provide(content)
-    inner = await library.inner_host()
+    with waiting("compiling", call.output):
+        provided = await library.provide(content)
+        inner = await library.inner_host()
     try:
         module = load_module(_described(provided), [provided.guest_fd, provided.bridge_fd], load_inner(inner))
     finally:
