@@ -9,6 +9,7 @@ from unittest import mock
 
 import msgspec
 import pytest
+import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -229,3 +230,24 @@ def test_lines_keep_their_numbers() -> None:
     tail = TAIL.splitlines()
     assert [ours.index(line) for line in tail] == [theirs.index(line) for line in tail]
     assert ours[made.mark.line][made.mark.column :] == "0"
+
+
+def test_warnings_and_secrets_beside_the_routes_are_the_same(file: Path) -> None:
+    authority = trustme.CA()
+    made = authority.issue_cert("other.example")
+    (file.parent / "key.pem").write_bytes(made.private_key_pem.bytes())
+    (file.parent / "chain.pem").write_bytes(made.cert_chain_pems[0].bytes())
+    tls = (
+        '  - name: secure\n    address: "127.0.0.1:0"\n    tls:\n      certificates:\n'
+        "        - {hostnames: [a.example], certFile: chain.pem, keyFile: key.pem}\n"
+    )
+    token = 'telemetry: {tracing: {otlp: {endpoint: "http://127.0.0.1:9", headers: {x-token: hush}}}}\n'
+    routes = "routes:\n" + "".join(item.replace("NAME", f"n{at}") for at, item in enumerate(ITEMS))
+    file.write_text(HEAD + tls + routes + TAIL + token)
+    with mock.patch("uuid.uuid4", return_value="same"):
+        found, pieces = outcome(file, {})
+        assert found == whole(file)
+    assert isinstance(found, Draft) and pieces is not None
+    (warning,) = found.warnings
+    assert "does not cover 'a.example'" in warning.text() and "hostnames: [a.example]" in warning.source
+    assert b"hush" not in found.shown.config and str(file.parent / "key.pem") in found.files
