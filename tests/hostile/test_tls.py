@@ -7,6 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from tests.hostile.cases_tls import (
     Talk,
     Wait,
 )
+from tests.hostile.key_updates import ASKED, NOT_ASKED, Sealer
 from tests.hostile.live_site import PROBE, LiveSite, live_site
 from tests.integration.authority import HOSTS
 from tests.integration.raw_client import request
@@ -41,6 +43,8 @@ _LIMIT_S: Final = 10.0
 _EARLY_S, _LATE_S = 1.0, 15.0
 _CPU_S: Final = 1.0
 """More than any row may cost edge, its probes included; typical are 0.02, the KeyUpdates 0.1."""
+_KEY_UPDATES: Final = 20_000
+"""Of a flood; 27 bytes each, all made beforehand. They held a worker for seconds before they were counted."""
 _ALERT, _HANDSHAKE, _DATA = 21, 22, 23
 _CERTIFICATE, _DONE = 11, 14
 _SEALED_ALERT_SIZE: Final = 19
@@ -193,6 +197,49 @@ def test_what_follows_a_handshake_gets_the_one_right_answer(site: LiveSite, talk
         connection = _connect(client, talk)
         assert connection.version == divmod(talk.version, 0x100)
         assert _converse(client, connection, talk) == talk.answer
+
+
+@contextmanager
+def _sealing(site: LiveSite) -> Iterator[tuple[TLSConnection, socket.socket, Sealer]]:
+    """A client of TLS 1.3 that reads by `TLSConnection` and seals by itself what it writes to the socket."""
+    settings = HandshakeSettings()
+    settings.cipherNames = ["aes128gcm"]
+    with socket.create_connection(("127.0.0.1", site.edge.ports["secure"]), _LIMIT_S) as client:
+        connection = TLSConnection(client)
+        connection.handshakeClientCert(settings=settings, serverName=HOSTS[0], alpn=[b"http/1.1"])
+        assert connection.version == (3, 4)
+        yield connection, client, Sealer(bytes(connection.session.cl_app_secret))
+
+
+def _is_served(connection: TLSConnection, client: socket.socket, wire: bytes) -> bool:
+    came = b""
+    try:
+        client.sendall(wire)
+        while not came.endswith(b"ok"):
+            more = connection.read(max=1 << 14, min=1)
+            if not more:
+                return False
+            came += more
+    except (TLSAbruptCloseError, TLSRemoteAlert, OSError) as error:
+        assert not isinstance(error, TimeoutError)
+        return False
+    return True
+
+
+@pytest.mark.parametrize("asks", [NOT_ASKED, ASKED])
+@pytest.mark.usefixtures("others")
+def test_97_a_flood_of_key_updates_is_cut(site: LiveSite, asks: int) -> None:
+    with _sealing(site) as (connection, client, sealer):
+        wire = b"".join(sealer.key_update(asks) for _ in range(_KEY_UPDATES))
+        assert not _is_served(connection, client, wire + sealer.data(request(PROBE.encode())))
+
+
+@pytest.mark.usefixtures("others")
+def test_97_a_key_update_before_each_request_is_served(site: LiveSite) -> None:
+    with _sealing(site) as (connection, client, sealer):
+        for _ in range(50):
+            wire = sealer.key_update(ASKED) + sealer.data(request(PROBE.encode()))
+            assert _is_served(connection, client, wire)
 
 
 @pytest.mark.usefixtures("others")
