@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from edge.chain.filter import BoundFilter, FilterRecord
@@ -24,6 +23,8 @@ from edge.worker.clock_step import CLOCK_STEP_NS, straighten
 
 _log: Final = logging.getLogger("edge.worker")
 _NONE: Final = b'""'
+UNSETTLED: Final = 256
+"""Sampled exchanges whose filters' durations may wait to be counted."""
 _PROTOCOLS: Final = {version: version.encode() for version in ("HTTP/1.0", "HTTP/1.1", "HTTP/2", "HTTP/3")}
 
 
@@ -51,6 +52,25 @@ class _ClusterReport:
         self.json = ready(name)
 
 
+class _Durations(dict[str, Callable[[int], None]]):
+    """By the name of a filter: what takes its durations down, in ns."""
+
+    def __init__(self, registry: Registry) -> None:
+        super().__init__()
+        self._registry = registry
+        self._histograms: list[Histogram] = []
+
+    def __missing__(self, name: str) -> Callable[[int], None]:
+        histogram = self._registry.histogram("edge.filter.duration", (("edge.filter.name", name),))
+        self._histograms.append(histogram)
+        self[name] = take = histogram.later.append
+        return take
+
+    def settle(self) -> None:
+        for histogram in self._histograms:
+            histogram.settle()
+
+
 class Reports:
     """Metrics and access log of one revision; implements `exchange.revision.Reporting`."""
 
@@ -61,7 +81,8 @@ class Reports:
         self.wall_s = wall_s
         self._no_rule: dict[str, RuleReport] = {}
         self._clusters: dict[str, _ClusterReport] = {}
-        self._durations: dict[str, Histogram] = {}
+        self._durations = _Durations(registry)
+        self._unsettled = 0
 
     def rule(self, info: RouteInfo) -> RuleReport:
         """Make the report of one rule on one listener, when the revision is built."""
@@ -159,19 +180,13 @@ class Reports:
         for record in records:
             if isinstance(record, tuple):
                 shape, start_ns, end_ns = record
-                name = shape[0]
+                durations[shape[0]](end_ns - start_ns)
             else:
-                name, start_ns, end_ns = record.name, record.start_ns, record.end_ns
-            taken = durations.get(name) or self._duration(name)
-            seconds = (end_ns - start_ns) / 1e9
-            # As `Histogram.observe`, without a call for each filter.
-            taken._counts[bisect_left(taken._bounds, seconds)] += 1
-            taken._sum += seconds
-
-    def _duration(self, name: str) -> Histogram:
-        labels = (("edge.filter.name", name),)
-        taken = self._durations[name] = self._registry.histogram("edge.filter.duration", labels)
-        return taken
+                durations[record.name](record.end_ns - record.start_ns)
+        self._unsettled += 1
+        if self._unsettled >= UNSETTLED:
+            self._unsettled = 0
+            durations.settle()
 
     def _filter_failed(self, error: FilterError) -> None:
         kind = error.code or type(error).__name__

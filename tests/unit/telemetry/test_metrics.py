@@ -313,3 +313,16 @@ def test_numbers_and_kinds_a_guest_made_up_do_nothing() -> None:
         guests.observe(number, 1)
         assert guests.value(number) == 0
     assert [guests.define("f", 0, str(n)) for n in range(GUEST_SERIES_LIMIT + 1)][-1] == -1
+
+
+@given(st.lists(st.integers(0, 20_000_000_000) | st.sampled_from([5_000_000, 5_000_001, 10_000_000_000])))
+def test_what_counts_later_counts_as_at_once(values: list[int]) -> None:
+    at_once, later = Histogram(), Histogram()
+    for value in values:
+        at_once.observe(value / 1e9)
+        later.later.append(value)
+    (total, *counts), (expected, *others) = later.read(), at_once.read()
+    assert counts == others
+    assert total == pytest.approx(expected)
+    assert not later.later
+    assert later.read()[1:] == others
