@@ -29,6 +29,9 @@ from edge.telemetry.spans import SPAN_LIMIT, VALUE_LIMIT_BYTES, Attempt, Exchang
 from edge.telemetry.tracing import Context
 
 _SERVER_ERROR: Final = 500
+_ID_BYTES: Final = 32
+_OUR_REQUEST_ID: Final = attr.REQUEST_ID.fresh(b"0" * _ID_BYTES)[:-_ID_BYTES]
+"""What stands before an id of so many bytes."""
 _USUAL: Final = 32
 """Filters of a chain, both directions, whose spans are packed together."""
 _TUPLES: Final = frozenset((tuple,))
@@ -79,6 +82,13 @@ def _endpoint(address: str) -> bytes:
     return encoded
 
 
+def _url(key: tuple[bool, str, bytes]) -> bytes:
+    secure, address, target = key
+    scheme = b"https" if secure else b"http"
+    return attr.URL_FULL.fresh(b"%b://%b%b" % (scheme, address.encode("utf-8", "replace"), target))
+
+
+_URLS: Final = Kept(_url)
 _ROUTES: Final = Kept(_route)
 _AUTHORITIES: Final = Kept(_authority)
 _ENDPOINTS: Final = Kept(_endpoint)
@@ -207,7 +217,9 @@ class Encoder:
             (
                 self._target(trace.path),
                 attr.PEER_PORT[port],
-                attr.REQUEST_ID.fresh(trace.request_id),
+                _OUR_REQUEST_ID + trace.request_id
+                if len(trace.request_id) == _ID_BYTES and trace.request_id.isascii()
+                else attr.REQUEST_ID.fresh(trace.request_id),
                 attr.REQUEST_SIZE[trace.request_bytes],
                 attr.RESPONSE_SIZE[trace.response_bytes],
             )
@@ -222,9 +234,9 @@ class Encoder:
         return span_entry(start, parent, trace.start_ns, trace.end_ns, body)
 
     def _target(self, target: bytes) -> bytes:
-        path, mark, query = target.partition(b"?")
-        if not mark:
-            return attr.URL_PATH.fresh(path)
+        if b"?" not in target:
+            return attr.URL_PATH[target]
+        path, _, query = target.partition(b"?")
         return attr.URL_PATH.fresh(path) + attr.URL_QUERY.fresh(redact_query(query, self._safe))
 
     def _client(self, trace: ExchangeTrace, attempt: Attempt, index: int, start: bytes) -> bytes:
@@ -240,9 +252,8 @@ class Encoder:
         return span_entry(start, trace.context.span_id, attempt.start_ns, attempt.end_ns, body)
 
     def _url(self, attempt: Attempt, target: bytes) -> bytes:
-        """`url.full`."""
+        """`url.full`; without a query it is kept."""
+        if b"?" not in target and len(target) <= KEPT_BYTES:
+            return _URLS[attempt.secure, attempt.address, target]
         path, mark, query = target.partition(b"?")
-        if mark:
-            path = b"%b?%b" % (path, redact_query(query, self._safe))
-        scheme = b"https" if attempt.secure else b"http"
-        return attr.URL_FULL.fresh(b"%b://%b%b" % (scheme, attempt.address.encode("utf-8", "replace"), path))
+        return _url((attempt.secure, attempt.address, path + mark + redact_query(query, self._safe)))
