@@ -23,7 +23,7 @@ QUIET_S: Final = 0.5
 GROWTH: Final = 2
 """Times as many frozen objects as there should be: some of them may be garbage."""
 SELDOM_S: Final = 60.0
-"""Between two looks at everything, at least."""
+"""Between two looks at how much there is, at least."""
 
 
 class Garbage:
@@ -40,9 +40,9 @@ class Garbage:
         self._again: asyncio.TimerHandle | None = None
         self._process = 0
         """Frozen objects before the first revision."""
-        self._before = self._built = self._active = 0
-        """Frozen objects before the latest revision was built, how many it has, and the one that serves."""
-        self._next_whole = 0.0
+        self._built = self._active = 0
+        """Objects of the revision that was built last, and of the one that serves."""
+        self._next_count = 0.0
         self._apart: deque[Iterator[None]] = deque()
 
     def hold(self) -> None:
@@ -50,14 +50,13 @@ class Garbage:
         self._held += 1
         gc.disable()
         gc.freeze()
-        self._before = gc.get_freeze_count()
-        self._process = self._process or self._before
+        self._process = self._process or gc.get_freeze_count()
 
     def release(self) -> None:
         """It is built, or given up."""
         self._held -= 1
+        self._built = gc.get_count()[0]  # since `freeze`: nothing was collected meanwhile
         gc.freeze()  # before it is enabled: the next collection, on the way of a request, would see them all
-        self._built = gc.get_freeze_count() - self._before
         if not self._held:
             gc.enable()
 
@@ -97,9 +96,10 @@ class Garbage:
             return
         began = self._clock()
         now = self._loop.time()
-        if gc.get_freeze_count() > GROWTH * (self._process + self._active) and now >= self._next_whole:
-            self._next_whole = now + SELDOM_S
-            gc.unfreeze()
+        if now >= self._next_count:  # to count takes 10 ms, where objects are hundreds of thousands
+            self._next_count = now + SELDOM_S
+            if gc.get_freeze_count() > GROWTH * (self._process + self._active):
+                gc.unfreeze()
         gc.collect()
         gc.freeze()
         self.pause_s = self._clock() - began

@@ -133,6 +133,7 @@ def test_what_is_frozen_is_looked_through_when_it_has_grown(
     loop.pass_time(QUIET_S)
     assert left() is not None, "frozen, and so little of it that nobody looks"
     monkeypatch.setattr(garbage_module, "GROWTH", 0)
+    loop.pass_time(1000.0)
     garbage.tidy()
     loop.pass_time(QUIET_S)
     assert left() is None
@@ -151,6 +152,7 @@ def test_a_large_revision_accounts_for_what_it_holds(loop: FakeLoop) -> None:
     loop.pass_time(QUIET_S)
     assert left() is not None, "all that is frozen is in use"
     built(garbage)
+    loop.pass_time(1000.0)
     garbage.tidy()
     loop.pass_time(QUIET_S)
     assert left() is None, "a small one serves, and something holds the tables of the large one"
