@@ -432,6 +432,8 @@ class Limits(_Data, frozen=True):
     head_timeout_s: float = 10.0
     idle_timeout_s: float = 3600.0
     body_idle_timeout_s: float = 300.0
+    send_timeout_s: float = 60.0
+    """How long a client may take nothing of an answer that waits for it."""
     max_connections: int = 10_000
     """Of clients, in all; each worker takes its part, rounded up."""
     max_connections_per_address: int = 5_000
@@ -443,6 +445,11 @@ class Limits(_Data, frozen=True):
     rate_window_s: float = 10.0
     memory_bytes: int = 0
     """Of one worker; 0 = its part of what the machine or the container has."""
+
+    @property
+    def stall_s(self) -> float:
+        """How long a client may take nothing, whatever else is allowed."""
+        return min(self.send_timeout_s, self.body_idle_timeout_s)
 
     @property
     def first_body_s(self) -> float:

@@ -52,8 +52,54 @@ class Pace:
         else:
             self._watch()
 
-    def _watch(self) -> None:
+    def _watch(self, part: float = 1.0) -> None:
+        """Look again after a window, or a `part` of one."""
         limits = self._context.limits
         if limits.min_rate_bytes_s:
-            self.deadline = self._context.clock() + limits.rate_window_s
+            self.deadline = self._context.clock() + limits.rate_window_s * part
             self._context.deadlines.watch(self)
+
+
+class ReadingPace(Pace):
+    """Of a client that reads. Who takes nothing at all has paused a download, and costs what is buffered.
+
+    So a window in one half of which nothing was taken is forgiven, until `limits.stall_s` have gone by
+    without one in which enough was. Who goes on taking too little is not forgiven.
+    """
+
+    __slots__ = ("_behind_s", "_halfway", "_middle")
+
+    def __init__(
+        self,
+        context: ListenerContext,
+        progress: Callable[[], int | None],
+        slow: Callable[[], None],
+        mark: int = 0,
+    ) -> None:
+        self._behind_s = 0.0
+        self._halfway = False
+        self._middle: int | None = None
+        super().__init__(context, progress, slow, mark)
+
+    def expired(self) -> None:
+        """Half a window, or a whole one, is over."""
+        now = self._progress()
+        self._halfway = not self._halfway
+        if self._halfway:
+            self._middle = now
+            self._watch()
+            return
+        limits = self._context.limits
+        before, middle, self._mark = self._mark, self._middle, now
+        least = limits.min_rate_bytes_s * limits.rate_window_s
+        if before is None or middle is None or now is None or now - before >= least:
+            self._behind_s = 0.0
+        else:
+            self._behind_s += limits.rate_window_s
+            if before < middle < now or self._behind_s >= limits.stall_s:
+                self._slow()
+                return
+        self._watch()
+
+    def _watch(self, part: float = 0.5) -> None:
+        super()._watch(part)

@@ -9,7 +9,9 @@ from edge.head import ResponseHead
 from edge.model import Limits
 from tests.hostile.fake_h1 import Edge, FakeExchange
 
-LIMITS = Limits(min_rate_bytes_s=500, rate_window_s=10.0, body_idle_timeout_s=60.0)
+LIMITS = Limits(
+    min_rate_bytes_s=500, rate_window_s=10.0, body_idle_timeout_s=60.0, send_timeout_s=60.0
+)
 HEAD = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -95,9 +97,9 @@ def test_a_rate_of_0_asks_for_nothing() -> None:
     assert (edge.transport.written, exchange.failed) == (b"", None)
 
 
-def reading(unsent: int) -> tuple[Edge, Uploaded]:
+def reading(unsent: int, limits: Limits = LIMITS) -> tuple[Edge, Uploaded]:
     """An answer of which the client has not taken `unsent` bytes."""
-    edge, exchange = edge_with(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+    edge, exchange = edge_with(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", limits)
     exchange.downstream.send_head(ResponseHead(200, []), False)
     exchange.downstream.send_data(b"x" * unsent, False)
     edge.transport.unsent = unsent
@@ -112,6 +114,57 @@ def test_an_answer_read_a_byte_a_second_is_cut() -> None:
         edge.wait(1.0)
     assert edge.transport.aborted
     assert isinstance(exchange.failed, DownstreamTimeout)
+
+
+def pass_by(edge: Edge, seconds: int) -> None:
+    """Second by second, as time does."""
+    for _ in range(seconds):
+        edge.wait(1.0)
+
+
+def test_a_download_may_pause_and_go_on() -> None:
+    edge, exchange = reading(300_000)
+    for _ in range(5):
+        edge.transport.unsent -= 2_000  # what the kernel still took
+        pass_by(edge, 45)
+        assert (edge.transport.aborted, exchange.failed) == (False, None)
+        edge.transport.unsent -= 20_000
+        pass_by(edge, 12)
+    assert not edge.transport.aborted
+
+
+def test_a_download_that_pauses_for_longer_is_cut() -> None:
+    edge, exchange = reading(300_000)
+    pass_by(edge, 58)
+    assert not edge.transport.aborted
+    pass_by(edge, 4)
+    assert edge.transport.aborted
+    assert isinstance(exchange.failed, DownstreamTimeout)
+
+
+@pytest.mark.parametrize(
+    ("limits", "cut_s"),
+    [(Limits(send_timeout_s=30.0), 30), (Limits(send_timeout_s=60.0, body_idle_timeout_s=20.0), 20)],
+    ids=["sendTimeout", "bodyIdleTimeout"],
+)
+def test_how_long_a_pause_may_be_is_configured(limits: Limits, cut_s: int) -> None:
+    edge, _ = reading(300_000, limits)
+    pass_by(edge, cut_s - 2)
+    assert not edge.transport.aborted
+    pass_by(edge, 4)
+    assert edge.transport.aborted
+
+
+def test_pauses_between_sips_are_one_pause() -> None:
+    """However a client divides what is too little: without a good window it has a minute."""
+    edge, _ = reading(300_000)
+    for second in range(64):
+        if second % 10 == 1:
+            edge.transport.unsent -= 4_000
+        if edge.transport.aborted:
+            break
+        pass_by(edge, 1)
+    assert edge.transport.aborted and second >= 58
 
 
 def test_an_answer_read_at_the_least_rate_is_not() -> None:

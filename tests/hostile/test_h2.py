@@ -123,6 +123,12 @@ def test_data_after_an_early_answer_leaves_the_connection_usable() -> None:
     assert (edge.status(3), edge.goaway) == (204, None)
 
 
+def pass_by(edge: H2Edge, seconds: int) -> None:
+    """Second by second, as time does."""
+    for _ in range(seconds):
+        edge.wait(1.0)
+
+
 @pytest.mark.parametrize("size", [0, 1], ids=["no-window", "a-byte-of-window"])
 def test_a_client_that_does_not_read_is_cut_off(size: int) -> None:
     """Row 68: its stream is reset in time, and it never makes us hold more than a window."""
@@ -136,9 +142,9 @@ def test_a_client_that_does_not_read_is_cut_off(size: int) -> None:
         sent += 8192
         edge.settle()
     assert sent <= 80 << 10
-    edge.wait(9.0)
+    pass_by(edge, 58)
     assert edge.resets == {}
-    edge.wait(2.0)
+    pass_by(edge, 4)
     assert edge.resets == {1: 8}
     assert isinstance(slow.failed, DownstreamTimeout)
     other.downstream.send_head(ResponseHead(204, []), True)
@@ -161,8 +167,23 @@ def test_a_small_answer_nobody_reads_is_cut_off_too() -> None:
     edge = H2Edge(client_settings={4: 0})
     edge.send(edge.head(1))
     assert edge.bodies == {}
-    edge.wait(11.0)
+    pass_by(edge, 62)
     assert edge.resets == {1: 8}
+
+
+def test_a_client_that_takes_a_byte_a_second_is_cut_off_after_a_window() -> None:
+    """F10: it has not paused, it is slow."""
+    edge = H2Edge(FakeExchange, client_settings={4: 0})
+    edge.send(edge.head(1))
+    (exchange,) = edge.exchanges
+    exchange.downstream.send_whole(ResponseHead(200, [], 1000), b"x" * 1000)
+    edge.settle()
+    for _ in range(12):
+        edge.send(window(1, 1))
+        edge.wait(1.0)
+        if edge.resets:
+            break
+    assert edge.resets == {1: 8} and 8 <= len(edge.bodies[1]) <= 12
 
 
 def test_without_a_least_rate_a_client_that_takes_a_little_now_and_then_is_served() -> None:

@@ -10,7 +10,7 @@ from edge.codec.context import ListenerContext
 from edge.codec.h1.answer import Form
 from edge.codec.h1.intake import DRAIN_BYTES, HELD_BYTES, Intake, Mode
 from edge.codec.h1.render import render_response
-from edge.codec.pace import Pace
+from edge.codec.pace import Pace, ReadingPace
 from edge.errors import DownstreamClosed, DownstreamError, DownstreamTimeout, EdgeError
 from edge.head import Field, ResponseHead
 from edge.outgoing import outgoing, unsent
@@ -126,7 +126,7 @@ class H1Server(Intake, asyncio.Protocol):
         """The client reads more slowly than upstream writes; for ever is an attack."""
         self._write_paused = True
         self._arm(self._context.limits.body_idle_timeout_s)
-        self._reads(Pace(self._context, self._taken, self._read_slowly, -unsent(self._transport)))
+        self._reads(ReadingPace(self._context, self._taken, self._read_slowly, -unsent(self._transport)))
         if self._exchange is not None:
             try:
                 self._exchange.pause_response()

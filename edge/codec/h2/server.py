@@ -12,7 +12,7 @@ from edge.codec.h2.engine import MakeEngine
 from edge.codec.h2.native import NativeEngine
 from edge.codec.h2.stream import Form, Stream
 from edge.codec.h2.turn import Turn
-from edge.codec.pace import Pace
+from edge.codec.pace import Pace, ReadingPace
 from edge.errors import BadRequest, DownstreamClosed, DownstreamTimeout, EdgeError
 from edge.outgoing import end_of_turn, outgoing, unsent
 from edge.room import HIGH_BYTES, widen
@@ -147,7 +147,7 @@ class H2Server(Turn, asyncio.Protocol):
         context = self._context
         if not context.limits.min_rate_bytes_s:
             self._read_due = context.clock() + context.limits.body_idle_timeout_s
-        self._reads(Pace(self._context, self._taken, self._unread, -unsent(self._transport)))
+        self._reads(ReadingPace(self._context, self._taken, self._unread, -unsent(self._transport)))
         self._arm()
 
     def resume_writing(self) -> None:

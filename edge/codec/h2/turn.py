@@ -12,7 +12,7 @@ from edge.codec.h2.codes import Code
 from edge.codec.h2.engine import MakeEngine
 from edge.codec.h2.intake import Intake
 from edge.codec.h2.stream import Form, Stream
-from edge.codec.pace import Pace
+from edge.codec.pace import Pace, ReadingPace
 from edge.errors import DownstreamClosed
 
 QUEUED_HIGH_BYTES: Final = 64 << 10
@@ -164,7 +164,7 @@ class Turn(Intake):
             self._arm_stream(stream)
         if not stream.blocked:
             taken, slow = partial(self._taken_of, stream), partial(self.stream_unread, stream)
-            stream.reading = Pace(self._context, taken, slow, -queued)
+            stream.reading = ReadingPace(self._context, taken, slow, -queued)
         stream.blocked = True
         stream.backlog = queued
         self._blocked.add(stream)

@@ -9,7 +9,7 @@ from aioquic.quic.stream import QuicStream
 
 from edge.codec.h3.qpack import encode_response, encode_trailers
 from edge.codec.h3.wire import Code, data_frame, headers_frame
-from edge.codec.pace import Pace
+from edge.codec.pace import Pace, ReadingPace
 from edge.codec.websocket import ACCEPT
 from edge.errors import EdgeError, UpstreamTimeout
 from edge.exchange.seams import ExchangeRequest
@@ -176,7 +176,7 @@ class Answer:
         self._server.slow.add(self)
         self._arm()
         context = self._server.context
-        self._reading = Pace(context, self._taken, self._reads_slowly, self.quic.sender._buffer_start)
+        self._reading = ReadingPace(context, self._taken, self._reads_slowly, self.quic.sender._buffer_start)
         if self._exchange is not None:
             self._exchange.pause_response()
 

@@ -70,7 +70,7 @@ class Unread:
         context = self._server.context
         self._start = self._quic.sender._buffer_start
         limits = context.limits
-        self.deadline = context.clock() + limits.first_body_s
+        self.deadline = context.clock() + max(limits.first_body_s, limits.stall_s)
         context.deadlines.watch(self)
 
     def expired(self) -> None:

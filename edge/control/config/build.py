@@ -101,6 +101,7 @@ def _limits(root: Root) -> model.Limits:
         head_timeout_s=limits.head_timeout,
         idle_timeout_s=limits.idle_timeout,
         body_idle_timeout_s=limits.body_idle_timeout,
+        send_timeout_s=limits.send_timeout,
         max_connections=limits.max_connections,
         max_connections_per_address=_per_address(limits),
         max_streams=limits.max_streams,

@@ -75,7 +75,7 @@ clusters:
     circuitBreaker: {maxConnections: 7}
   - {name: login, discovery: {type: Static, endpoints: [{address: "login.internal:443"}]}}
 limits: {head: 32Ki, headFields: 50, target: 8Ki, body: 10Mi, headTimeout: 5s, idleTimeout: 60s,
-         bodyIdleTimeout: 30s, maxConnections: 99}
+         bodyIdleTimeout: 30s, sendTimeout: 20s, maxConnections: 99}
 telemetry:
   serviceName: shopfront
   resource: {deployment.environment.name: test}
@@ -209,6 +209,7 @@ def test_listeners_clusters_and_limits_reach_the_model(folder: Path) -> None:
         head_timeout_s=5.0,
         idle_timeout_s=60.0,
         body_idle_timeout_s=30.0,
+        send_timeout_s=20.0,
         max_connections=99,
         max_connections_per_address=50,
     )

@@ -28,8 +28,10 @@ class EdgeLimits(Section):
     IPv6 /64, half of `maxConnections` unless given, 0 = no limit. `maxStreams`: of one HTTP/2 or
     HTTP/3 connection. `minRate`: bytes a second that a request body, or the reading of an answer,
     must make over each 10 s; gRPC, tunnels and bodies that are answered already may take their time;
-    0 = no limit. `memory`: of each worker, its part of the machine's or container's unless given; at
-    92 % of it connections are let go, at 95 % new requests get 503.
+    0 = no limit. `sendTimeout`: a client may take nothing of an answer for so long, as who pauses a
+    download does; no longer than `bodyIdleTimeout`, which alone counts while `minRate` is 0. `memory`:
+    of each worker, its part of the machine's or container's unless given; at 92 % of it connections
+    are let go, at 95 % new requests get 503.
     """
 
     head: Annotated[Size, between(1 << 10, 1 << 20, "B")] = 60 << 10
@@ -39,6 +41,7 @@ class EdgeLimits(Section):
     head_timeout: Annotated[Duration, between(0.1, 300, "s")] = 10.0
     idle_timeout: Annotated[Duration, between(0.1, 86400, "s")] = 3600.0
     body_idle_timeout: Annotated[Duration, between(0.1, 3600, "s")] = 300.0
+    send_timeout: Annotated[Duration, between(0.1, 3600, "s")] = 60.0
     max_connections: Count = 10_000
     max_connections_per_address: Annotated[int, between(0, 1_000_000)] | None = None
     max_streams: Annotated[int, between(1, 1000)] = 100
