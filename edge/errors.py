@@ -75,6 +75,13 @@ class Misdirected(DownstreamError):
     flag = "MR"
 
 
+class HandshakeFailed(DownstreamError):
+    """No TLS came about: a version, a certificate or bytes that cannot be; the client got an alert."""
+
+    status = 0
+    flag = "TF"
+
+
 class DownstreamClosed(DownstreamError):
     """The client closed or reset before the response was complete."""
 

@@ -6,6 +6,7 @@ import ssl
 from typing import Any, Final
 from weakref import WeakSet
 
+from edge.codec.context import Refused
 from edge.listen import openssl
 from edge.listen.openssl import NATIVE
 from edge.listen.session import Session
@@ -25,6 +26,8 @@ class ServerContext(ssl.SSLContext):
     verify: int = openssl.VERIFY_NOTHING
     greeting: Session | None = None
     """Whose handshake is under way in this very call."""
+    refused: Refused | None = None
+    """Told of handshakes that fail; of `listening` only."""
     arriving: Any = None
     """The transport whose handshake is about to begin."""
     callbacks: tuple[object, ...] = ()

@@ -11,6 +11,7 @@ import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from edge.errors import HandshakeFailed
 from edge.exchange.identity import ClientIdentity, Unnameable
 from edge.listen.openssl import NATIVE, session_pointer
 
@@ -22,6 +23,8 @@ _NOTED_BYTES: Final = 2 << 10
 """Less than this in one read is not looked at."""
 _BARREN_BYTES: Final = 64 << 10
 """Records without a byte for the protocol above; an honest client's part of a record is 17 KiB at most."""
+_LEFT: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+"""The client went away: nobody refused anything."""
 _OVERHEAD: Final = 64
 """What a byte may cost on the wire; a record of one byte has 23."""
 
@@ -72,8 +75,10 @@ class Session(ssl.SSLObject):
             self._sslobj.do_handshake()  # type: ignore[attr-defined]
         except ssl.SSLWantReadError:
             raise
-        except ssl.SSLError:
+        except ssl.SSLError as error:
             self._alert()
+            if first.refused is not None and not isinstance(error, _LEFT):
+                first.refused(HandshakeFailed(error.reason or ""), self._client())
             raise
         finally:
             first.greeting = None
@@ -111,6 +116,14 @@ class Session(ssl.SSLObject):
 
     def compression(self) -> None:
         """There is none."""
+
+    def _client(self) -> bytes:
+        """Its address as logs show it."""
+        peer = self.transport.get_extra_info("peername") if self.transport is not None else None
+        if not peer:
+            return b""
+        host, port = peer[:2]
+        return (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
 
     def _alert(self) -> None:
         """Past the transport, which forgets what it holds when it is aborted, as is about to happen."""

@@ -61,6 +61,8 @@ class Standing:
         self.pipeline.arrivals = arrivals_of(listener)
         self.context.keep_forwarding = listener.forwarded is not None
         self.tcp.door = listen.door_of(listener, self.context.refused)
+        if self.tcp.context is not None:
+            self.tcp.context.refused = self.context.refused
 
 
 class Planned:
