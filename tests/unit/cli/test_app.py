@@ -198,3 +198,15 @@ def test_output_that_cannot_be_written_is_an_error_and_no_traceback(command: lis
         whole = [sys.executable, "-m", "edge", *command]
         done = subprocess.run(whole, stdout=full, stderr=subprocess.PIPE, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (1, b"edge: cannot write: no space left on device\n")
+
+
+@pytest.mark.parametrize(("shell", "checker"), [("bash", ["bash", "-n"]), ("zsh", []), ("fish", [])])
+def test_completion_is_a_script_that_knows_every_command(
+    shell: str, checker: list[str], capsys: Captured
+) -> None:
+    assert main(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    words = "run proxy explain status diff fmt schema doctor validate demo filter inspect call --config"
+    assert [word for word in words.split() if word not in script] == []
+    if checker:
+        subprocess.run(checker, input=script.encode(), check=True, timeout=60)
