@@ -105,6 +105,10 @@ class Verbosity(msgspec.Struct, tag=True, frozen=True):
     level: str
 
 
+class Reopen(msgspec.Struct, tag=True, frozen=True):
+    """Open access logs anew: somebody has moved the files away."""
+
+
 class Drain(msgspec.Struct, tag=True, frozen=True):
     """Stop accepting, finish what runs within `grace_s`, then exit."""
 
@@ -157,7 +161,7 @@ class Counters(msgspec.Struct, tag=True, frozen=True):
 
 
 _Orders = Routes | Prepare | Activate | Abort | Drain
-Down = GroupKeys | TicketKeys | Endpoints | Certificates | Verbosity | _Orders
+Down = GroupKeys | TicketKeys | Endpoints | Certificates | Verbosity | Reopen | _Orders
 Up = Prepared | Refused | Drained | Health | Spans | Counters
 
 

@@ -49,7 +49,9 @@ def run(
     grace: str = "10s",
     watch: bool = False,
 ) -> int:
-    """Serve a configuration until SIGTERM or SIGINT; a second signal ends at once. SIGHUP reloads it.
+    """Serve a configuration until SIGTERM or SIGINT; a second signal ends at once.
+
+    SIGHUP reloads it; SIGUSR1 opens access logs anew, after somebody has moved them away.
 
     Parameters
     ----------

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from edge import wire
 from edge.confine import confine
 from edge.control.admin import AdminApp
 from edge.control.admin.server import AdminServer
@@ -195,6 +196,12 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        loop.add_signal_handler(signal.SIGUSR1, self._on_rotation)
+
+    def _on_rotation(self) -> None:
+        """Whoever rotates logs has moved the files away."""
+        if self.fleet is not None:
+            self.fleet.tell(wire.Reopen())
 
     def _on_hangup(self) -> None:
         if self.reloader is None:

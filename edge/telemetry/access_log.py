@@ -135,9 +135,9 @@ class AccessLog:
         """Write what waits now."""
         self._sink.flush()
 
-    def reopen(self) -> None:
-        """After SIGUSR1: open the path anew."""
-        self._sink.reopen()
+    def reopen(self) -> str:
+        """After SIGUSR1: open the path anew. When that fails the old file stays; the answer is why."""
+        return self._sink.reopen()
 
     def close(self) -> None:
         """Flush and close."""

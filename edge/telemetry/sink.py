@@ -132,19 +132,20 @@ class LineSink:
             written += os.write(self._fd, block[written : written + _PIPE_BYTES])
         return written
 
-    def reopen(self) -> None:
-        """Open the path anew after a rotation; keeps the old file when that fails. Never raises."""
+    def reopen(self) -> str:
+        """Open the path anew after a rotation; keeps the old file when that fails, and says why."""
         if not self._path:
-            return
+            return ""
         self.flush()
         try:
             fresh = _open(self._path)
-        except OSError:
-            return
+        except OSError as error:
+            return _said(error)
         os.close(self._fd)
         self._fd = fresh
         self._broken_line = False
         self._inspect()
+        return ""
 
     def close(self) -> None:
         """Flush, and close what was opened here."""

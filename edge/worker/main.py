@@ -122,6 +122,8 @@ class Worker:
             listen.set_ticket_keys(message.keys)
         elif isinstance(message, wire.Verbosity):
             logging.getLogger().setLevel(message.level.upper())
+        elif isinstance(message, wire.Reopen):
+            self._reopen()
         elif isinstance(message, wire.Drain):
             self._drain_task = self._loop.create_task(self._drain(message.grace_s))
 
@@ -143,6 +145,12 @@ class Worker:
             self._listening.set_certificates(message.listener, message.certificates)
         except (ValueError, OSError) as error:
             _log.error("listener %s keeps its certificates: %s", message.listener, error)
+
+    def _reopen(self) -> None:
+        for target, access_log in self._builder.access_logs.items():
+            fault = access_log.reopen()
+            if fault:
+                _log.error("access log %s is not opened anew: %s", target, fault)
 
     async def _drain(self, grace_s: float) -> None:
         await drain(self._listening, grace_s)
