@@ -10,7 +10,7 @@ from itertools import count, pairwise
 import pytest
 
 from edge.worker import garbage as garbage_module
-from edge.worker.garbage import QUIET_S, Garbage
+from edge.worker.garbage import QUIET_S, YOUNG, Garbage
 from edge.worker.slices import SLICE_S
 
 
@@ -61,7 +61,9 @@ class Ring:
 
 @pytest.fixture
 def loop() -> Iterator[FakeLoop]:
+    threshold = gc.get_threshold()
     yield FakeLoop()
+    gc.set_threshold(*threshold)
     gc.enable()
     gc.unfreeze()
 
@@ -89,6 +91,20 @@ def test_what_a_revision_left_is_gone_some_time_after_it_is_quiet(loop: FakeLoop
     assert left() is not None
     loop.pass_time(QUIET_S)
     assert left() is None
+
+
+def test_requests_under_way_make_no_collection_due(loop: FakeLoop) -> None:
+    garbage = made(loop)
+    built(garbage, at_once=True)
+    before = [each["collections"] for each in gc.get_stats()]
+    for _ in range(3):
+        under_way = [[each] for each in range(YOUNG // 2)]
+        assert len(under_way) == YOUNG // 2
+        del under_way
+    assert [each["collections"] for each in gc.get_stats()] == before
+    many = [[each] for each in range(YOUNG * 2)]
+    assert len(many) == YOUNG * 2
+    assert gc.get_stats()[0]["collections"] > before[0]
 
 
 def test_a_row_of_reloads_is_looked_through_once(loop: FakeLoop) -> None:
