@@ -97,6 +97,14 @@ def world(
             yield World(edge, upstream, authority)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def hesitant(world: World) -> Iterator[RawClient]:
+    """A client that has begun a header before every test."""
+    with RawClient(world.edge.ports["proxied"]) as client:
+        client.send(V2[:10])
+        yield client
+
+
 # ---- the PROXY protocol
 
 
@@ -212,13 +220,6 @@ def test_what_is_no_header_is_cut_without_an_answer(world: World, start: bytes) 
 
 def test_a_second_header_is_a_malformed_request(world: World) -> None:
     assert world.ask("proxied", V1 + V1).status == 400
-
-
-def test_a_header_that_does_not_end_is_waited_for_ten_seconds(world: World) -> None:
-    with RawClient(world.edge.ports["proxied"]) as client:
-        client.socket.settimeout(10 * proxy_door.HEADER_TIMEOUT_S)
-        client.send(V2[:10])
-        assert client.rest() == b""
 
 
 def test_without_its_header_a_trusted_peer_is_served_where_none_is_required(world: World) -> None:
@@ -367,3 +368,11 @@ def test_a_listener_sends_everything_to_https(world: World, listener: str, port:
         answer = client.exchange(request(b"/cart?id=1", b"content-length: 2", method=b"POST", body=b"ab"))
     assert answer.status == 308
     assert answer.values(b"location") == [b"https://shop.example" + port + b"/cart?id=1"]
+
+
+# ---- time, last because the client has waited meanwhile
+
+
+def test_a_header_that_does_not_end_is_waited_for_ten_seconds(hesitant: RawClient) -> None:
+    hesitant.socket.settimeout(10 * proxy_door.HEADER_TIMEOUT_S)
+    assert hesitant.rest() == b""

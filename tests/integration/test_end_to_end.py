@@ -6,7 +6,6 @@ import os
 import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,18 +204,3 @@ def test_plain_bytes_on_the_tls_port_harm_nobody(site: Site) -> None:
         plain.sendall(request(b"/nginx/name"))
         assert b"nginx" not in plain.recv(4096)
     assert site.curl("https", path="/nginx/name") == b"nginx"
-
-
-def test_a_handshake_that_never_comes_is_cut(site: Site) -> None:
-    began = time.monotonic()
-    sent = [b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"]
-    held = [socket.create_connection(("127.0.0.1", site.edge.ports["secure"]), 30) for _ in sent]
-    for each, data in zip(held, sent, strict=True):
-        each.sendall(data)
-    for each in held:
-        with each:
-            try:
-                assert b"HTTP" not in each.recv(4096)
-            except ConnectionResetError:
-                pass
-    assert time.monotonic() - began < 25

@@ -254,4 +254,4 @@ def test_a_dead_collector_costs_no_request_and_no_time(
                 break
         began = time.monotonic()
         assert edge.end() == 0
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 25, "the SDK's own exporter would wait for 30 s"
