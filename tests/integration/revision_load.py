@@ -9,8 +9,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+
+from aioquic.buffer import Buffer, BufferReadError
+from aioquic.h3.events import H3Event
+from aioquic.quic.events import QuicEvent, StreamDataReceived
 
 from tests.integration.h2_client import H2Client
 from tests.integration.h3_client import H3Client
@@ -28,20 +33,37 @@ TOGETHER = 400
 _REFUSED = (0x7, 0x10B)
 """REFUSED_STREAM and H3_REQUEST_REJECTED: not processed, so it may be sent again."""
 _GOAWAY = 0x7
+_CONTROL = 3
 
 
 def _see_goaway(client: H3Client) -> None:
-    """aioquic's client reads past it."""
+    """aioquic's client reads past it. `client.goaway` = from which stream on nothing is taken."""
     assert client.h3 is not None
-    handle = client.h3._handle_control_frame
+    handle = client.h3.handle_event
+    came = bytearray()
 
-    def see(frame_type: int, data: bytes) -> None:
-        if frame_type == _GOAWAY:
-            client.goaway = True  # type: ignore[attr-defined]
-        else:
-            handle(frame_type, data)
+    def see(event: QuicEvent) -> list[H3Event]:
+        if isinstance(event, StreamDataReceived) and event.stream_id == _CONTROL:
+            came.extend(event.data)
+            if came[:1] == b"\0":
+                del came[:1]  # what kind of stream it is
+            for kind, body in _frames_of(came):
+                if kind == _GOAWAY:
+                    client.goaway = Buffer(data=body).pull_uint_var()  # type: ignore[attr-defined]
+        return handle(event)
 
-    client.h3._handle_control_frame = see  # type: ignore[method-assign,assignment]
+    client.h3.handle_event = see  # type: ignore[method-assign]
+
+
+def _frames_of(came: bytearray) -> Iterator[tuple[int, bytes]]:
+    """Frames that are whole; they are taken out of `came`."""
+    with suppress(BufferReadError):
+        while came:
+            buffer = Buffer(data=bytes(came))
+            kind, size = buffer.pull_uint_var(), buffer.pull_uint_var()
+            body = buffer.pull_bytes(size)
+            del came[: buffer.tell()]
+            yield kind, body
 
 
 class Origin(asyncio.Protocol):
@@ -185,7 +207,9 @@ class Load:
                     waiting.remove(stream)
                     self._judge(protocol, client, stream)
                 if client.closed:
-                    assert not waiting, f"closed with {len(waiting)} requests under way: {client.closed}"
+                    waiting = self._taken(protocol, client, waiting)
+                    going = getattr(client, "goaway", None)
+                    assert not waiting, f"closed with {waiting} under way, GOAWAY {going}: {client.closed}"
                     return
 
     def _connected(self, protocol: str) -> StreamClient:
@@ -201,12 +225,21 @@ class Load:
         _see_goaway(client)
         return client
 
+    def _taken(self, protocol: str, client: StreamClient, waiting: list[int]) -> list[int]:
+        """Without those that came too late: they may be sent again. Spec: RFC 9114 §5.2."""
+        going = getattr(client, "goaway", None)
+        if not isinstance(client, H3Client) or going is None:
+            return waiting
+        late = [stream for stream in waiting if stream >= going]
+        self.tally.again[protocol] += len(late)
+        return [stream for stream in waiting if stream < going]
+
     @staticmethod
     def _is_going(client: StreamClient) -> bool:
         """Whether new requests have to go elsewhere."""
         if isinstance(client, H2Client):
             return client.closed or client.goaway is not None
-        return client.closed is not None or getattr(client, "goaway", False)
+        return client.closed is not None or getattr(client, "goaway", None) is not None
 
     def _some_over(self, client: StreamClient, waiting: list[int]) -> Callable[[], bool]:
         return lambda: any(self._is_over(client, each) for each in waiting) or bool(client.closed)
