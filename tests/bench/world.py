@@ -94,6 +94,10 @@ class World:
             group.wait_for(lambda: _listens(port))
             self._serves_grpc = True
 
+    def members(self) -> list[int]:
+        """The processes of all upstreams."""
+        return [pid for group in self._groups for pid in group.members()]
+
     def end(self) -> None:
         for group in self._groups:
             group.end()
