@@ -38,7 +38,8 @@ class Tracer:
         self.encoder = encoder
         self._send = send
         self._call_later = call_later
-        self._traces: list[ExchangeTrace] = []
+        self._traces: list[tuple[ExchangeTrace, int]] = []
+        """With how many spans each makes."""
         self._waiting = 0
         self._ready: list[Spans] = []
         self._ready_spans = 0
@@ -51,7 +52,7 @@ class Tracer:
         if self._waiting + self._ready_spans + count > QUEUE_SPANS:
             self.dropped += count
             return
-        self._traces.append(trace)
+        self._traces.append((trace, count))
         self._waiting += count
         if not self._timer:
             self._timer = True
@@ -59,6 +60,16 @@ class Tracer:
         elif self._waiting >= BATCH_SPANS and not self._urgent:
             self._urgent = True
             self._call_later(0, self._full)
+
+    def add(self, entry: bytes) -> None:
+        """One span that is encoded already and belongs to a trace that may be finished. Never blocks."""
+        if self._waiting + self._ready_spans >= QUEUE_SPANS:
+            self.dropped += 1
+            return
+        self._seal([entry], 1)
+        if not self._timer:
+            self._timer = True
+            self._call_later(DELAY_S, self._tick)
 
     def flush(self) -> bool:
         """Encode and send all that waits; False when the channel took only part of it."""
@@ -88,8 +99,7 @@ class Tracer:
         traces, self._traces, self._waiting = self._traces, [], 0
         entries: list[bytes] = []
         count = size = 0
-        for trace in traces:
-            fresh = trace.span_count()
+        for trace, fresh in traces:
             try:
                 spans = self.encoder.joined(trace)
                 alone = self.encoder.encode(trace) if len(spans) > BATCH_BYTES else ()

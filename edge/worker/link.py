@@ -29,6 +29,7 @@ from edge.wire import (
 )
 
 READ_BYTES = 256 << 10
+SEND_BYTES = 1 << 20
 SPANS_BACKLOG_BYTES = 2 << 20
 """Spans are dropped, and counted, while more than this waits for a slow supervisor."""
 BACKLOG_BYTES = 4 << 20
@@ -83,6 +84,8 @@ class WorkerLink:
         """Spans lost here since the start, beside those the messages report themselves."""
         self._socket = socket.socket(fileno=fd)
         self._socket.setblocking(False)
+        # As much as the system allows: a batch of spans leaves in one call.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
         self._on_message = on_message
         self._on_closed = on_closed
         self._loop = asyncio.get_running_loop()
