@@ -99,7 +99,8 @@ class H2Server(Turn, asyncio.Protocol):
         owed = engine.receiving_head()
         if owed is (self._head_due == inf):
             self._expect_head(owed)
-        if not self._woken and (self._opened or self._blocked or self._abandoned or engine.stirred()):
+        told = self._opened or self._answered or self._blocked or self._abandoned
+        if not self._woken and (told or engine.stirred()):
             self.wake()
 
     def _expect_head(self, owed: bool) -> None:
