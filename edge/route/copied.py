@@ -9,7 +9,7 @@ from typing import Final
 from edge.errors import EdgeError
 from edge.exchange.seams import UpstreamRequest
 from edge.head import Fields, ResponseHead
-from edge.route.site import Clocked
+from edge.route.site import Clocked, MirrorTrace
 
 HELD_MAX_BYTES: Final = 64 << 10
 """Body one copy keeps while its upstream takes no more, beside the 64 KiB a request may hold itself."""
@@ -22,13 +22,17 @@ class Copy:
     """One request on its way to a mirror; takes the answer and drops it."""
 
     __slots__ = (
-        "_done", "_ended", "_held", "_held_bytes", "_paused", "_services", "_upstream", "deadline", "filed",
-        "over",
+        "_done", "_ended", "_held", "_held_bytes", "_paused", "_services", "_status", "_trace", "_upstream",
+        "deadline", "filed", "over",
     )  # fmt: skip
 
-    def __init__(self, services: Clocked, done: Callable[[str], None]) -> None:
+    def __init__(
+        self, services: Clocked, done: Callable[[str], None], trace: MirrorTrace | None = None
+    ) -> None:
         self._services = services
         self._done = done
+        self._trace = trace
+        self._status = 0
         self._upstream: UpstreamRequest | None = None
         self._ended = False
         self._paused = False
@@ -90,10 +94,12 @@ class Copy:
         pass
 
     def response_head(self, head: ResponseHead, end: bool) -> None:
+        self._status = head.status
         if end:
             self._end("answered")
 
     def response_whole(self, head: ResponseHead, body: bytes) -> None:
+        self._status = head.status
         self._end("answered")
 
     def response_data(self, data: bytes, end: bool) -> None:
@@ -125,7 +131,10 @@ class Copy:
             return
         self.over = True
         self._held.clear()
-        self._upstream = None
+        upstream, self._upstream = self._upstream, None
+        if self._trace is not None:
+            address, reused = (upstream.address, upstream.reused) if upstream is not None else ("", False)
+            self._trace.ended(outcome, address, reused, self._status)
         if self.filed != inf:
             self._services.deadlines.forget(self)
         self._done(outcome)

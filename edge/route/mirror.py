@@ -7,7 +7,6 @@ up to a limit, then the copy is cut. Every copy has one outcome, counted by clus
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from random import random
 from typing import Final, cast
 
@@ -15,7 +14,7 @@ from edge import model
 from edge.exchange.seams import ClusterHandle, ExchangeResponse, Retrying, UpstreamRequest
 from edge.head import RequestHead
 from edge.route.copied import PATIENCE_S, Copy, Tee
-from edge.route.site import Clocked, Routed, Site
+from edge.route.site import Routed, Site
 
 UNDER_WAY_MAX: Final = 256
 """Copies of one mirror at a time: with the two limits of bytes, 32 MiB at most."""
@@ -28,7 +27,7 @@ class Mirrors:
 
     def __init__(self, mirrors: list[model.Mirror], site: Site, retry: Retrying | None) -> None:
         self._targets = [
-            _Target(site.clusters[each.cluster], each.numerator / each.denominator, site.count)
+            _Target(site.clusters[each.cluster], each.numerator / each.denominator, site)
             for each in mirrors
         ]
         self._retry = retry
@@ -54,7 +53,7 @@ class Mirrors:
             copy
             for target in self._targets
             if target.takes()
-            if not (copy := target.copy(head, end, exchange.services, timeout_s)).over
+            if not (copy := target.copy(head, end, exchange, timeout_s)).over
         ]
         return Tee(upstream, copies) if copies and not end else upstream
 
@@ -62,12 +61,13 @@ class Mirrors:
 class _Target:
     """One mirror and how many of its copies are under way."""
 
-    __slots__ = ("_cluster", "_count", "_share", "_under_way")
+    __slots__ = ("_cluster", "_count", "_share", "_trace", "_under_way")
 
-    def __init__(self, cluster: ClusterHandle, share: float, count: Callable[[str, str], None]) -> None:
+    def __init__(self, cluster: ClusterHandle, share: float, site: Site) -> None:
         self._cluster = cluster
         self._share = share
-        self._count = count
+        self._count = site.count
+        self._trace = site.trace
         self._under_way = 0
 
     def takes(self) -> bool:
@@ -79,12 +79,13 @@ class _Target:
             return False
         return True
 
-    def copy(self, head: RequestHead, end: bool, services: Clocked, timeout_s: float) -> Copy:
+    def copy(self, head: RequestHead, end: bool, exchange: Routed, timeout_s: float) -> Copy:
         self._under_way += 1
-        made = Copy(services, self._done)
         own = RequestHead(
             head.method, head.scheme, head.authority, head.path, list(head.fields), head.length, head.protocol
         )
+        trace = self._trace(exchange, own, self._cluster) if self._trace and exchange.sampled else None
+        made = Copy(exchange.services, self._done, trace)
         made.start(self._cluster.dispatch(made, own, end, timeout_s or PATIENCE_S))
         return made
 

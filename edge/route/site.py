@@ -31,6 +31,7 @@ class Routed(Protocol):
     chosen: Backend | None
     downstream: Downstream
     finished: bool
+    sampled: bool
 
     @property
     def services(self) -> Clocked: ...
@@ -46,24 +47,40 @@ Back = Callable[[Routed, ResponseHead], None]
 """Does something to the head of a response of upstream."""
 
 
+class MirrorTrace(Protocol):
+    """One copy of a request that is traced."""
+
+    def ended(self, outcome: str, address: str, reused: bool, status: int) -> None:
+        """Called once. `address` is empty when no endpoint was chosen, `status` 0 without an answer."""
+
+
+TraceMirror = Callable[[Routed, RequestHead, ClusterHandle], MirrorTrace]
+"""Begins the trace of a copy, whose head is the second, to a cluster; only for sampled exchanges."""
+
+
 def _uncounted(cluster: str, outcome: str) -> None:
     pass
 
 
 class Site:
-    """`port` is the listener's, as clients see it; `count(cluster, outcome)` is told of each mirror."""
+    """`port` is the listener's, as clients see it; `count(cluster, outcome)` is told of each mirror.
 
-    __slots__ = ("clusters", "count", "port")
+    `trace` None = nothing is traced.
+    """
+
+    __slots__ = ("clusters", "count", "port", "trace")
 
     def __init__(
         self,
         port: int = 0,
         clusters: Mapping[str, ClusterHandle] | None = None,
         count: Callable[[str, str], None] = _uncounted,
+        trace: TraceMirror | None = None,
     ) -> None:
         self.port = port
         self.clusters = clusters or {}
         self.count = count
+        self.trace = trace
 
 
 def in_turn(steps: list[Step]) -> Step | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, cast
 
 from edge.chain.passage import Passage, recorded
+from edge.head import RequestHead
 from edge.telemetry import attributes as attr
 from edge.telemetry.filter_span import filter_spans, odd_filter_span, passed_spans
 from edge.telemetry.ids import Ids
@@ -250,6 +251,19 @@ class Encoder:
         if attempt.error or status >= _CLIENT_ERROR:
             body += attr.ERROR_TYPE[attempt.error or str(status)] + STATUS_ERROR
         return span_entry(start, trace.context.span_id, attempt.start_ns, attempt.end_ns, body)
+
+    def mirror(
+        self, context: Context, span_id: bytes, head: RequestHead, attempt: Attempt, outcome: str
+    ) -> bytes:
+        """One entry: the client span of a copy of a request, `attempt` being where it went."""
+        body = _client((head.method, attempt.cluster, attempt.address, attempt.reused, attempt.status))
+        body += attr.MIRROR + attr.MIRROR_OUTCOME[outcome]
+        if attempt.address:
+            body += self._url(attempt, head.path)
+        if attempt.error or attempt.status >= _CLIENT_ERROR:
+            body += attr.ERROR_TYPE[attempt.error or str(attempt.status)] + STATUS_ERROR
+        start = self._start(context) + span_id
+        return span_entry(start, context.span_id, attempt.start_ns, attempt.end_ns, body)
 
     def _url(self, attempt: Attempt, target: bytes) -> bytes:
         """`url.full`; without a query it is kept."""

@@ -213,6 +213,10 @@ class Propagation:
                 return parent
         return None
 
+    def carried(self, head: RequestHead) -> bool:
+        """Whether anything in `head` tells of a trace; a rule may have removed what was injected."""
+        return not self._touched.isdisjoint(map(_NAME, head.fields))
+
     def inject(
         self, head: RequestHead, trace_id: bytes, span_id: bytes, sampled: bool, tracestate: bytes = b""
     ) -> None:

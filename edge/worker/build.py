@@ -6,6 +6,7 @@ from edge import model
 from edge.chain.filter import BoundFilter
 from edge.route import Candidate, RouteTable, Rule, Site
 from edge.route.hostname import shared
+from edge.route.site import TraceMirror
 from edge.telemetry.spans import RouteInfo
 from edge.upstream import Clusters
 from edge.worker.reporting import Reports, filter_infos
@@ -20,6 +21,7 @@ async def tables(
     chains: _Chains,
     reports: Reports,
     slices: Slices,
+    trace: TraceMirror | None = None,
 ) -> dict[str, RouteTable]:
     """One sealed table per listener; built in slices, so that requests go on meanwhile.
 
@@ -28,7 +30,7 @@ async def tables(
     """
     result = {listener.name: RouteTable() for listener in made.listeners}
     sites = {
-        listener.name: Site(listener.advertised_port or listener.port, clusters, reports.mirrored)
+        listener.name: Site(listener.advertised_port or listener.port, clusters, reports.mirrored, trace)
         for listener in made.listeners
     }
     for listener in made.listeners:

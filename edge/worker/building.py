@@ -16,6 +16,7 @@ from edge.telemetry.tracer import Tracer
 from edge.upstream import Callouts, Clusters, TcpDialer
 from edge.worker.build import tables
 from edge.worker.filters import Chains, FilterHost
+from edge.worker.mirror_traces import MirrorTraces
 from edge.worker.planned import Plan
 from edge.worker.reporting import Reports, Traces
 from edge.worker.slices import Slices
@@ -109,12 +110,13 @@ class Builder:
             # New filters may call out as soon as they start; those that serve keep the clusters they know.
             self._callouts.clusters = {**clusters, **(active.clusters if active else {})}
             chains = await self._filters.chains(made, descriptors)
-            routes = await tables(made, clusters, chains, reports, slices)
+            telemetry = made.telemetry
+            traces = Traces(telemetry, self._ids, self._tracer, reports) if telemetry.tracing else None
+            mirrors = MirrorTraces(traces.propagation, self._ids, self._tracer).begin if traces else None
+            routes = await tables(made, clusters, chains, reports, slices, mirrors)
         except BaseException:
             self._let_go(clusters, chains, [active] if active else [])
             raise
-        telemetry = made.telemetry
-        traces = Traces(telemetry, self._ids, self._tracer, reports) if telemetry.tracing else None
         revision = Revision(made.revision, routes, clusters, made.limits, traces, reports)
         return Prepared(made, revision, clusters, chains, reports, plan, names)
 

@@ -203,7 +203,8 @@ class Traces:
 
     def __init__(self, telemetry: Telemetry, ids: Ids, tracer: Tracer, reports: Reports) -> None:
         self._tracing = Tracing(telemetry, ids)
-        self._inject = self._tracing.propagation.inject
+        self.propagation = self._tracing.propagation
+        self._inject = self.propagation.inject
         self._tracer = tracer
         self._reports = reports
         self._unrouted = RouteInfo("")
