@@ -39,6 +39,7 @@ SECTIONS = {
     "listener": "listeners",
 }
 _BY_KEY = ("modules", "filterChains")
+SHOWN_NAMES = 20
 _KNOWN = {field.alias or name for name, field in Root.model_fields.items()}
 UNIQUE: tuple[Pattern, ...] = (
     ("listeners", ANY, "name"),
@@ -98,9 +99,16 @@ def _undefined(document: Document, pattern: Pattern, kind: str, defined: list[st
     for path, name in find(document.data, pattern):
         if isinstance(name, str) and name not in defined:
             message = f"no {kind} is named '{name}'{did_you_mean(name, defined)}"
-            hint = f"defined: {', '.join(defined)}" if defined else f"the file defines no {kind}"
+            hint = f"defined: {_some(defined)}" if defined else f"the file defines no {kind}"
             problems.append(document.problem(path, "undefined", message, hint))
     return problems
+
+
+def _some(names: list[str]) -> str:
+    """Each once, in order, as many as a reader looks through."""
+    each = list(dict.fromkeys(names))
+    more = len(each) - SHOWN_NAMES
+    return ", ".join(each[:SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _repeated(document: Document, pattern: Pattern) -> list[Problem]:

@@ -192,11 +192,20 @@ def tokens(text: str) -> list[yaml.Token]:
 def _syntax(document: Document, error: yaml.YAMLError) -> Problem:
     if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark or error.context_mark):
         message = " ".join(part for part in (error.context, error.problem) if part)
-        hint = ""
-        if "\\t" in message or "cannot start any token" in message:
-            hint = "YAML is indented with spaces, never with tabs"
+        hint = _syntax_hint(document, message, mark.line, mark.column)
         return document.problem_at(Mark(mark.line, mark.column, 1), (), "syntax", message, hint)
     return document.problem((), "syntax", str(error).splitlines()[0])
+
+
+def _syntax_hint(document: Document, message: str, line: int, column: int) -> str:
+    if "cannot start any token" in message:
+        source = document.lines[line] if line < len(document.lines) else ""
+        if source[column : column + 1] in ("@", "`", "%"):
+            return f"put a value that begins with {source[column]} in quotes"
+        return "YAML is indented with spaces, never with tabs"
+    if "block" in message and "did not find expected key" in message:
+        return "compare the indentation with that of the lines above"
+    return ""
 
 
 class _Reader:

@@ -18,6 +18,8 @@ from edge.control.config.schema.telemetry import Telemetry
 def _version(value: object) -> object:
     if type(value) is int and value == 1:
         return value
+    if value == "1":
+        raise fault("wrong-type", "must be the number 1, not a text", "leave the quotes out")
     raise fault("wrong-value", f"must be 1, not {value}", "1 is the only version of the file so far")
 
 
