@@ -29,6 +29,7 @@ class Accounts:
     __slots__ = (
         "_cancelled",
         "_cancelled_at",
+        "_last",
         "_later",
         "_repeat",
         "_sent",
@@ -50,6 +51,7 @@ class Accounts:
         self.slow: set[Answer] = set()
         self._later: list[Callable[[], None]] = []
         self._repeat: tuple[bytes, Limits, RequestHead] | None = None
+        self._last = b""
         self._sent = 0
         self._served = 0
         self._cancelled = 0.0
@@ -112,7 +114,13 @@ class Accounts:
         )
 
     def remember(self, section: bytes, head: RequestHead) -> None:
-        """Keep a plain head: clients mostly say the same again. It stays in its connection."""
+        """Keep a plain head that came twice in a row: many clients say the same again and again.
+
+        It stays in its connection.
+        """
+        if section != self._last:
+            self._last = section
+            return
         if head.length is None and head.upgrade is None and not head.expect_continue:
             copy = RequestHead(
                 head.method, head.scheme, head.authority, head.path, head.fields.copy(), None, head.protocol

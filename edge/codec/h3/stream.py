@@ -18,7 +18,7 @@ from edge.codec.h3.wire import (
     ConnectionFault,
     Frame,
     headers_frame,
-    read_varint,
+    read_frame_head,
 )
 from edge.codec.pace import Pace
 from edge.codec.websocket import ACCEPT, KEY, accept_of
@@ -155,13 +155,12 @@ class H3Stream(Answer):
                 at = stop
                 continue
             start = at
-            kind = read_varint(data, at)
-            length = read_varint(data, kind[1]) if kind is not None else None
-            if kind is None or length is None:
+            frame = read_frame_head(data, at)
+            if frame is None:
                 self._buffer = data[at:]
                 break
-            count, at = length
-            if kind[0] == _HEADERS:
+            kind, count, at = frame
+            if kind == _HEADERS:
                 self._check_section(count)
                 if at + count > size:
                     self._buffer = data[start:]
@@ -172,7 +171,7 @@ class H3Stream(Answer):
                 at += count
                 self._section(data[at - count : at], end and at == size)
             else:
-                self._begin_frame(kind[0], count)
+                self._begin_frame(kind, count)
         if self._phase is not Phase.DONE:
             self._after(pieces, end)
 

@@ -73,6 +73,16 @@ def read_varint(data: bytes, at: int) -> tuple[int, int] | None:
     return int.from_bytes(data[at:end], "big") & ((1 << (8 * size - 2)) - 1), end
 
 
+def read_frame_head(data: bytes, at: int) -> tuple[int, int, int] | None:
+    """(type, length, where the payload begins), or None when `data` ends before it does."""
+    if at + 3 <= len(data) and data[at] < 0x40 <= data[at + 1] < 0x80:
+        # A short type and a length of two bytes, as nearly all heads have.
+        return data[at], (data[at + 1] & 0x3F) << 8 | data[at + 2], at + 3
+    kind = read_varint(data, at)
+    length = read_varint(data, kind[1]) if kind is not None else None
+    return (kind[0], *length) if kind is not None and length is not None else None
+
+
 def headers_frame(block: bytes) -> bytes:
     return b"\x01" + varint(len(block)) + block
 

@@ -8,7 +8,7 @@ from pylsqpack import Decoder
 
 from edge.codec.h3 import selftest
 from edge.codec.h3.qpack import decode, encode_response, encode_trailers, lines_exceed, literal
-from edge.codec.h3.wire import Code, ConnectionFault, data_frame, read_varint, varint
+from edge.codec.h3.wire import Code, ConnectionFault, data_frame, read_frame_head, read_varint, varint
 from edge.head import ResponseHead
 
 
@@ -19,6 +19,16 @@ def test_integers_are_what_aioquic_reads(value: int) -> None:
     assert read_varint(b"x" + encoded + b"y", 1) == (value, 1 + len(encoded))
     for size in range(len(encoded)):
         assert read_varint(encoded[:size], 0) is None
+
+
+@pytest.mark.parametrize("kind", [0, 1, 0x3F, 0x40, 0x21 * 31, 1 << 40])
+@pytest.mark.parametrize("size", [0, 63, 64, 300, 0x3FFF, 0x4000, 1 << 40])
+def test_the_head_of_a_frame_is_read_when_all_of_it_is_there(kind: int, size: int) -> None:
+    head = varint(kind) + varint(size)
+    for more in (b"", b"x", b"xyz"):
+        assert read_frame_head(b"before" + head + more, 6) == (kind, size, 6 + len(head))
+    for cut in range(len(head)):
+        assert read_frame_head(b"before" + head[:cut], 6) is None
 
 
 def test_a_data_frame() -> None:
