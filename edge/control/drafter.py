@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -162,11 +163,14 @@ class Drafter:
 
     def _read(self, payload: bytes) -> Outcome:
         self._room.answered(len(payload))
+        gc.disable()  # of a large file come tens of thousands of objects, none of them garbage
         try:
             made: Outcome = msgspec.msgpack.decode(payload, type=Outcome)
             return made
         except msgspec.DecodeError as error:
             return Failed(f"the drafting child's answer cannot be read: {error}")
+        finally:
+            gc.enable()
 
 
 def _unanswered(code: int) -> Failed:
