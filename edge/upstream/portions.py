@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-PORTION_BYTES: Final = 128 << 10
+PORTION_BYTES: Final = 64 << 10
 CAREFUL_BYTES: Final = 512 << 10
 """More than the kernel takes for a client that does not read; see `edge.room`."""
 

@@ -36,6 +36,9 @@ Attack = Callable[[int, float], int]
 _LAST: Final = 5
 _ROUND_S: Final = 3.0
 _SLOW_CONNECTIONS: Final = 200
+_SLOW_STREAMS: Final = 4
+"""With as many connections fewer than a cluster has to its endpoints (`limits.maxConnections`, 1024): who is
+slow on all of them keeps everybody else waiting, whatever edge does."""
 _SLOW_TICK_S: Final = 0.1
 _KEY_UPDATES: Final = 20_000
 _INITIALS: Final = 400
@@ -153,7 +156,8 @@ def _slow_h2(kind: str, port: int, until: float) -> int:
     if kind == "body":
         return _slow("h2", begun + head(1, POST, False), frame(0, b"x", 1, 0), port, until)
     large = [*GET[:2], (b":path", b"/files/10m.bin"), GET[3]]
-    return _slow("h2", begun + b"".join(head(2 * n + 1, large) for n in range(10)), b"", port, until)
+    asked = b"".join(head(2 * n + 1, large) for n in range(_SLOW_STREAMS))
+    return _slow("h2", begun + asked, b"", port, until)
 
 
 def _key_updates(port: int, until: float) -> int:

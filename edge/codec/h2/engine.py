@@ -67,6 +67,9 @@ class Engine(Protocol):
     def queued(self, stream_id: int) -> int:
         """Body bytes of the response that wait for the client's window."""
 
+    def window(self, stream_id: int) -> int:
+        """Body bytes that the client's windows, of the stream and of the connection, take now."""
+
     def credit(self, stream_id: int, size: int) -> None:
         """Let the client send `size` bytes more on the stream and the connection."""
 

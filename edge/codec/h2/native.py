@@ -286,6 +286,13 @@ class NativeEngine:
         except ngh2.NGH2Error:
             return
 
+    def window(self, stream_id: int) -> int:
+        connection = self._connection
+        try:
+            return max(0, min(connection.stream_remote_window_size(stream_id), connection.remote_window_size))
+        except ngh2.NGH2Error:
+            return 0
+
     def queued(self, stream_id: int) -> int:
         try:
             return self._connection.queued_body_size(stream_id)

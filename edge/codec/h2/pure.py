@@ -274,6 +274,12 @@ class PureEngine:
         if out is not None:
             out.trailers = list(fields)
 
+    def window(self, stream_id: int) -> int:
+        try:
+            return max(0, self._connection.local_flow_control_window(stream_id))
+        except H2Error:
+            return 0
+
     def queued(self, stream_id: int) -> int:
         out = self._out.get(stream_id)
         return len(out.body) if out is not None else 0

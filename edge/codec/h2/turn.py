@@ -19,7 +19,7 @@ QUEUED_HIGH_BYTES: Final = 64 << 10
 """A stream with more than this waiting for the client's window holds back its upstream."""
 QUEUED_LOW_BYTES: Final = 16 << 10
 PILE_BYTES: Final = 256 << 10
-"""Of one stream in one turn, while the client may have a window for all of it."""
+"""Of one stream in one turn, where the client has a window for it."""
 CROWD: Final = 8
 """Where so many streams are open, each holds back its upstream over the low mark already."""
 
@@ -55,7 +55,7 @@ class Turn(Intake):
         """One turn may read megabytes of an upstream. What leaves at its end lets the stream go on."""
         if not stream.blocked:
             queued = self.engine.queued(stream.id)
-            if queued > (PILE_BYTES if len(self._streams) < CROWD else QUEUED_HIGH_BYTES):
+            if queued > QUEUED_HIGH_BYTES + min(self.engine.window(stream.id), PILE_BYTES):
                 self._pause(stream, queued)
 
     # ---- the end of a turn
