@@ -33,14 +33,14 @@ PHASES: tuple[Static | Suite, ...] = (
     Static("lint", ("-m", "ruff", "check", "-q", ".")),
     Static("types", ("-m", "mypy"), timeout_s=1200.0),
     Static("layers", ("-c", "from importlinter.cli import lint_imports_command as run; run()")),
-    Suite("unit", floor=1500),
-    Suite("contract", floor=190),
-    Suite("property", floor=35, timeout_s=3600.0, long_timeout_s=7200.0),
-    Suite("golden", floor=27),
-    Suite("conformance", floor=265),
-    Suite("hostile", floor=2300, processes=0, timeout_s=2700.0),
-    Suite("integration", floor=700, processes=0, timeout_s=5400.0, long_timeout_s=7200.0),
-    Suite("examples", floor=7, processes=0),
+    Suite("unit", floor=2500),
+    Suite("contract", floor=245),
+    Suite("property", floor=75, timeout_s=3600.0, long_timeout_s=7200.0),
+    Suite("golden", floor=38),
+    Suite("conformance", floor=290),
+    Suite("hostile", floor=2900, processes=0, timeout_s=2700.0),
+    Suite("integration", floor=1200, processes=0, timeout_s=5400.0, long_timeout_s=7200.0),
+    Suite("examples", floor=22, processes=0),
 )
 
 LONG_PHASES: tuple[Static | Suite, ...] = ()
