@@ -6,6 +6,7 @@ draft (done before, in a child) → bind → start the workers → Prepare → A
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import time
@@ -186,6 +187,7 @@ class Supervisor:
 
     async def _announce(self, fleet: Fleet) -> None:
         await fleet.served()
+        gc.freeze()  # what is there by now stays; looking through it again and again delays reloads
         for keeper in fleet.keepers:
             log.info("worker %d (pid %d) serves", keeper.number, keeper.pid)
         if self.options.on_ready is not None:
