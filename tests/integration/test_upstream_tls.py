@@ -23,6 +23,7 @@ from edge import model
 from edge.exchange.deadlines import Deadlines
 from edge.head import RequestHead
 from edge.upstream import Cluster, TcpDialer
+from edge.upstream.portions import CAREFUL_BYTES, PORTION_BYTES
 from tests.integration.upstream_exchange import Exchange, run, until
 
 SPIFFE = "spiffe://cluster.example/shop"
@@ -41,6 +42,7 @@ class Origin:
         uri.configure_cert(self.by_uri)
         self.client = self.authority.issue_cert("edge.internal", common_name="edge")
         self.seen: list[str] = []
+        self.body = b"ok"
 
     def ask_for_certificates(self) -> None:
         self.authority.configure_trust(self.context)
@@ -52,7 +54,7 @@ class Origin:
             shown = writer.get_extra_info("peercert") or {}
             subject = {key: value for entry in shown.get("subject", ()) for key, value in entry}
             self.seen.append(subject.get("commonName", ""))
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(self.body) + self.body)
             await writer.drain()
             await reader.read(1)
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
@@ -136,6 +138,18 @@ def test_the_certificate_is_for_the_name_asked_or_for_one_of_a_list(tls: dict[st
         if not well:
             assert exchange.error is not None
             assert exchange.error.status == 502
+
+    run(case)
+
+
+@pytest.mark.parametrize("size", [PORTION_BYTES + 1, CAREFUL_BYTES, 5 * CAREFUL_BYTES])
+def test_a_long_answer_comes_whole_however_it_is_read(size: int) -> None:
+    async def case() -> None:
+        origin = Origin()
+        origin.body = b"".join(number.to_bytes(4) for number in range(size // 4 + 1))[:size]
+        exchange = await ask(origin, origin.context, sni="shop.internal")
+        assert exchange.error is None
+        assert exchange.body == origin.body
 
     run(case)
 
