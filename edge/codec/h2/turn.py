@@ -15,7 +15,7 @@ from edge.codec.h2.stream import Form, Stream
 from edge.codec.pace import Pace, ReadingPace
 from edge.errors import DownstreamClosed
 
-QUEUED_HIGH_BYTES: Final = 64 << 10
+QUEUED_HIGH_BYTES: Final = 32 << 10
 """A stream with more than this waiting for the client's window holds back its upstream."""
 QUEUED_LOW_BYTES: Final = 16 << 10
 PILE_BYTES: Final = 256 << 10

@@ -260,7 +260,7 @@ def test_a_slow_reader_holds_back_its_upstream_until_it_reads() -> None:
     assert edge.ended_streams == {1}
 
 
-@pytest.mark.parametrize(("granted", "taken"), [(0, 160_000), (1 << 20, 360_000)])
+@pytest.mark.parametrize(("granted", "taken"), [(0, 120_000), (1 << 20, 320_000)])
 def test_what_one_turn_brings_is_held_back_before_the_turn_is_over(granted: int, taken: int) -> None:
     """Beyond what the client has a window for, and not as much as it may have one for."""
     edge, exchanges = _open()
