@@ -60,7 +60,7 @@ class Worker:
         self._callouts = Callouts({}, deadlines, loop.time, loop.call_soon)
         log = Log(loop.call_later, time.time, "stderr", f"worker-{number}", loop.call_soon_threadsafe)
         self._lines = log
-        logging.basicConfig(level=logging.INFO, handlers=[LogHandler(log)])
+        logging.basicConfig(level=logging.INFO, handlers=[LogHandler(log)], force=True)
         services = WorkerServices(loop, self._callouts, self._registry, log, number)
         self._shared = services.sharing
         self._filters = FilterHost(loop, services)
