@@ -101,7 +101,9 @@ def test_a_hundred_reloads_fail_no_request_and_no_exchange_sees_two_revisions(re
             for _ in within(RELOAD_S, f"revision {number} answers a request"):
                 if str(number).encode() in load.tally.revisions:
                     break
-        for _ in within(RELOAD_S + REQUESTS * REQUEST_S, f"{REQUESTS} requests are answered: {load.tally.good}"):
+        for _ in within(
+            RELOAD_S + REQUESTS * REQUEST_S, f"{REQUESTS} requests are answered: {load.tally.good}"
+        ):
             good = load.tally.good
             if sum(good.values()) >= REQUESTS and min(good[each] for each in PROTOCOLS) > REQUESTS / 100:
                 break
