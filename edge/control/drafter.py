@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -48,7 +49,10 @@ class DraftingRoom:
                 self._send(file, theirs)
             except OSError:  # it ended while nobody looked
                 self.close()
-                self._send(file, theirs)
+                with suppress(
+                    ConnectionError
+                ):  # it does not live at all: the draft is told so, as of its end
+                    self._send(file, theirs)
         return Drafter(self, end)
 
     def answered(self, size: int) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -135,6 +136,24 @@ def test_a_child_that_dies_is_reported_and_leaves_nothing(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
+    outcome, descriptors = drafted(file, tmp_path)
+    assert isinstance(outcome, Failed) and "code 1" in outcome.reason
+    assert descriptors == []
+
+
+def test_a_child_that_is_dead_before_it_is_asked_is_reported_too(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    start = DraftingRoom._start
+
+    def start_and_wait(room: DraftingRoom) -> socket.socket:
+        end = start(room)
+        assert room._child is not None
+        room._child.wait()
+        return end
+
+    monkeypatch.setattr(DraftingRoom, "_start", start_and_wait)
     outcome, descriptors = drafted(file, tmp_path)
     assert isinstance(outcome, Failed) and "code 1" in outcome.reason
     assert descriptors == []
