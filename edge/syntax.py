@@ -98,9 +98,7 @@ END_TO_END: Final = frozenset(
 NOT_SERVED: Final = frozenset((b"CONNECT", b"TRACE"))
 """Methods that never go upstream: one changes what framing means, the other shows what edge added."""
 
-CERTIFICATES_TOLD: Final = frozenset(
-    (b"client-cert", b"client-cert-chain", b"x-forwarded-client-cert")
-)
+CERTIFICATES_TOLD: Final = frozenset((b"client-cert", b"client-cert-chain", b"x-forwarded-client-cert"))
 """Where hops tell who a client is by its certificate. Spec: RFC 9440 §2; the last is Envoy's."""
 
 _FORWARDED: Final = CERTIFICATES_TOLD | {b"forwarded", b"proxy", b"x-real-ip", b"x-request-id"}

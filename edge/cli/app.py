@@ -1,8 +1,4 @@
-"""Commands, flags and exit codes. What a command does is imported when it is called.
-
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 configuration invalid, 4 difference found,
-5 refused by policy, 6 admin API not reachable, 130 interrupted.
-"""
+"""Commands and flags. What a command does is imported when it is called; exit codes stand in `exits.py`."""
 
 from __future__ import annotations
 
@@ -14,16 +10,9 @@ from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
+from edge.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from edge.cli.state import CannotKeepState
 
-EXIT_OK = 0
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_INVALID = 3
-EXIT_DIFFERENT = 4
-EXIT_REFUSED = 5
-EXIT_UNREACHABLE = 6
-EXIT_INTERRUPTED = 130
 _UNWRITABLE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO))
 
 app = App(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edge.cli.admin_client import NotReachable, ask, tell
-from edge.cli.app import EXIT_DIFFERENT, EXIT_INVALID, EXIT_OK, EXIT_UNREACHABLE, EXIT_USAGE
+from edge.cli.exits import EXIT_DIFFERENT, EXIT_INVALID, EXIT_OK, EXIT_UNREACHABLE, EXIT_USAGE
 from edge.control.admin.redact import redacted
 from edge.control.config.load import Loaded, load
 from edge.control.config.schema import Root

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, distribution, requires
 from pathlib import Path
 
-from edge.cli.app import EXIT_FAILED, EXIT_OK
+from edge.cli.exits import EXIT_FAILED, EXIT_OK
 from edge.cli.state import CannotKeepState, state_directory
 from edge.control.waiting import waiting
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from edge import model
-from edge.cli.app import EXIT_FAILED, EXIT_INVALID, EXIT_OK, EXIT_USAGE
+from edge.cli.exits import EXIT_FAILED, EXIT_INVALID, EXIT_OK, EXIT_USAGE
 from edge.cli.filter.message import BadMessage, read_request
 from edge.control.config.build import Artefacts, build, used_modules
 from edge.control.config.load import Loaded, load

@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-from edge.cli.app import EXIT_DIFFERENT, EXIT_FAILED, EXIT_INVALID, EXIT_OK
+from edge.cli.exits import EXIT_DIFFERENT, EXIT_FAILED, EXIT_INVALID, EXIT_OK
 from edge.control.config.document import parse
 from edge.control.waiting import waiting
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edge.cli.app import EXIT_USAGE
+from edge.cli.exits import EXIT_USAGE
 from edge.cli.filter.source import BUILTIN
 from edge.cli.run import run_file
 from edge.cli.state import state_directory

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.cli.app import EXIT_FAILED, EXIT_INVALID, EXIT_REFUSED, EXIT_USAGE
+from edge.cli.exits import EXIT_FAILED, EXIT_INVALID, EXIT_REFUSED, EXIT_USAGE
 from edge.cli.state import state_directory
 from edge.control.config.quantity import duration_s
 from edge.control.draft import Draft, Failed, Invalid, Outcome, Uncompiled

@@ -6,7 +6,7 @@ import json
 import warnings
 from typing import Any
 
-from edge.cli.app import EXIT_OK
+from edge.cli.exits import EXIT_OK
 from edge.control.config.quantity import HostPort
 from edge.control.config.schema import Root
 

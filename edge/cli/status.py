@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from edge.cli.admin_client import NotReachable, ask, tell
-from edge.cli.app import EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, EXIT_USAGE
+from edge.cli.exits import EXIT_FAILED, EXIT_OK, EXIT_UNREACHABLE, EXIT_USAGE
 
 
 def show_status(admin: str, output: str) -> int:

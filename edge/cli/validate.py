@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from edge.cli.app import EXIT_INVALID, EXIT_OK, EXIT_REFUSED
+from edge.cli.exits import EXIT_INVALID, EXIT_OK, EXIT_REFUSED
 from edge.cli.state import cannot_keep, state_directory
 from edge.control.artefacts import CannotCompile, Progress, prepare_artefacts
 from edge.control.compiling import compile_progress

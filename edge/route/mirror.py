@@ -27,8 +27,7 @@ class Mirrors:
 
     def __init__(self, mirrors: list[model.Mirror], site: Site, retry: Retrying | None) -> None:
         self._targets = [
-            _Target(site.clusters[each.cluster], each.numerator / each.denominator, site)
-            for each in mirrors
+            _Target(site.clusters[each.cluster], each.numerator / each.denominator, site) for each in mirrors
         ]
         self._retry = retry
 

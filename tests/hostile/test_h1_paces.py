@@ -9,9 +9,7 @@ from edge.head import ResponseHead
 from edge.model import Limits
 from tests.hostile.fake_h1 import Edge, FakeExchange
 
-LIMITS = Limits(
-    min_rate_bytes_s=500, rate_window_s=10.0, body_idle_timeout_s=60.0, send_timeout_s=60.0
-)
+LIMITS = Limits(min_rate_bytes_s=500, rate_window_s=10.0, body_idle_timeout_s=60.0, send_timeout_s=60.0)
 HEAD = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n"
 CHUNKED = b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
 

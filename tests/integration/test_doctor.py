@@ -185,9 +185,7 @@ def test_packages_of_other_versions_fail_and_edge_from_a_checkout_is_a_warning(
     assert (code, finding["state"]) == (0, "warn")
 
 
-def test_a_system_that_is_no_linux_fails(
-    look: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_system_that_is_no_linux_fails(look: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     code, (finding,) = look("system")
     assert (code, finding["says"], finding["do"]) == (1, "darwin", "edge runs on Linux")

@@ -80,9 +80,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, edge_state: Path) -> Iterato
             ],
             telemetry={"tracing": {"sampler": {"ratio": 1.0}}},
         )
-        made.edge = stack.enter_context(
-            running_edge(tmp_path_factory.mktemp("mirrors"), config, edge_state)
-        )
+        made.edge = stack.enter_context(running_edge(tmp_path_factory.mktemp("mirrors"), config, edge_state))
         try:
             yield made
         finally:

@@ -35,9 +35,7 @@ MORE = {
 
 
 @pytest.fixture(scope="module")
-def site(
-    tmp_path_factory: pytest.TempPathFactory, authority: Authority, edge_state: Path
-) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, authority: Authority, edge_state: Path) -> Iterator[Site]:
     with answering() as upstream:
         config = every_protocol(configuration({"up": [upstream.port]}, [rule("up")]), authority)
         with running_edge(tmp_path_factory.mktemp("reasons"), config, edge_state) as edge:

@@ -72,9 +72,7 @@ def body(edge: EdgeProcess, path: str) -> bytes:
 def drafting(edge: EdgeProcess) -> int:
     """The process that is kept."""
     (pid,) = (
-        each["pid"]
-        for each in json.loads(edge.get("/memory"))["processes"]
-        if each["process"] == "drafting"
+        each["pid"] for each in json.loads(edge.get("/memory"))["processes"] if each["process"] == "drafting"
     )
     return int(pid)
 

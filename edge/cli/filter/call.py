@@ -14,7 +14,7 @@ from typing import Any
 from edge import model
 from edge.abi.proxy_wasm import ProxyWasmFilter, bind_filter, load_inner, load_module
 from edge.chain.run import ChainRun
-from edge.cli.app import EXIT_FAILED, EXIT_OK, EXIT_REFUSED, EXIT_USAGE
+from edge.cli.exits import EXIT_FAILED, EXIT_OK, EXIT_REFUSED, EXIT_USAGE
 from edge.cli.filter.lone import LoneExchange, LoneServices
 from edge.cli.filter.message import (
     DEFAULT_REQUEST,

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from edge.cli.app import EXIT_FAILED, EXIT_OK, EXIT_REFUSED
+from edge.cli.exits import EXIT_FAILED, EXIT_OK, EXIT_REFUSED
 from edge.cli.filter.source import NoModule, module_bytes
 from edge.control.modules.inspect import Report, report
 from edge.wasm.binary import FuncSig

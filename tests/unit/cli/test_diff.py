@@ -35,9 +35,7 @@ def test_durations_are_compared_by_what_they_mean() -> None:
 
 def test_a_changed_field_is_named_by_names() -> None:
     after = BASE | {"listeners": [{"name": "web", "address": "127.0.0.1:0", "protocols": ["h1", "h2c"]}]}
-    assert changes(BASE, after) == [
-        Change("changed", "listeners[web].protocols", ["h1"], ["h1", "h2c"])
-    ]
+    assert changes(BASE, after) == [Change("changed", "listeners[web].protocols", ["h1"], ["h1", "h2c"])]
 
 
 def test_what_is_new_or_gone_is_one_change() -> None:
@@ -61,16 +59,11 @@ def test_the_order_of_named_things_is_a_change_of_its_own() -> None:
 def test_other_bytes_behind_the_same_path_are_a_change() -> None:
     config = BASE | {"modules": {"m": {"url": "file:///m.wasm"}}}
     before, after = normal(config, {"m": "sha256:aa"}), normal(config, {"m": "sha256:bb"})
-    assert list(compare(before, after)) == [
-        Change("changed", "modules.m.digest", "sha256:aa", "sha256:bb")
-    ]
+    assert list(compare(before, after)) == [Change("changed", "modules.m.digest", "sha256:aa", "sha256:bb")]
 
 
 def _rules(*paths: str) -> dict[str, Any]:
-    rules = [
-        {"matches": [{"path": {"value": path}}], "backendRefs": [{"name": "shop"}]}
-        for path in paths
-    ]
+    rules = [{"matches": [{"path": {"value": path}}], "backendRefs": [{"name": "shop"}]} for path in paths]
     return BASE | {"routes": [{"name": "all", "parentRefs": [{"name": "web"}], "rules": rules}]}
 
 

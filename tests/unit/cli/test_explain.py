@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from edge.cli.app import EXIT_FAILED, EXIT_INVALID, EXIT_OK, EXIT_USAGE, main
+from edge.cli.app import main
+from edge.cli.exits import EXIT_FAILED, EXIT_INVALID, EXIT_OK, EXIT_USAGE
 
 SHOP = """\
 version: 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.cli.app import EXIT_DIFFERENT, EXIT_INVALID, EXIT_OK
+from edge.cli.exits import EXIT_DIFFERENT, EXIT_INVALID, EXIT_OK
 from edge.cli.fmt import CannotFormat, format_file, formatted
 from edge.control.config.document import parse
 
@@ -83,9 +83,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "real.yaml").read_text() == TIDY
 
 
-def test_syntax_errors_are_shown_with_their_place(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_syntax_errors_are_shown_with_their_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "edge.yaml"
     file.write_text("a: [1\n")
     assert format_file(str(file), check=False) == EXIT_INVALID
