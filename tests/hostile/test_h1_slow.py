@@ -43,7 +43,8 @@ def test_a_connection_keeps_no_large_head() -> None:
     assert len(edge.exchanges) == 1
     repeat = edge.server._repeat
     kept = sys.getsizeof(repeat.tail) + sys.getsizeof(repeat.line)
-    kept += sum(sys.getsizeof(name) + sys.getsizeof(value) for name, value in repeat.fields)
+    if repeat.known is not None:
+        kept += sum(sys.getsizeof(name) + sys.getsizeof(value) for name, value in repeat.known.fields)
     assert kept < 4 * REPEAT_BYTES
     edge.feed(get(b"cookie: d", target=b"/b"))
     assert (edge.exchanges[1].head.path, edge.exchanges[1].head.fields) == (b"/b", [(b"cookie", b"d")])
