@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.cli import app
+from edge.cli import exits
 from edge.wasm.module import assemble
 from tests.integration.edge_process import Upstream
 from tests.integration.raw_client import RawClient, Truncated, request
@@ -66,29 +66,29 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 Arguments = Callable[[Path], list[str]]
 
 TABLE: list[tuple[int, str, Arguments]] = [
-    (app.EXIT_OK, "version", lambda at: ["version"]),
-    (app.EXIT_OK, "validate", lambda at: ["validate", f"{at}/good.yaml"]),
-    (app.EXIT_OK, "explain", lambda at: ["explain", "GET", "http://a/api", "-c", f"{at}/good.yaml"]),
-    (app.EXIT_OK, "diff", lambda at: ["diff", f"{at}/good.yaml", f"{at}/good.yaml"]),
-    (app.EXIT_FAILED, "explain", lambda at: ["explain", "GET", "http://a/no", "-c", f"{at}/good.yaml"]),
-    (app.EXIT_FAILED, "run", lambda at: ["run", "-c", f"{at}/good.yaml", "--state-dir", f"{at}/good.yaml"]),
-    (app.EXIT_FAILED, "doctor", lambda at: ["doctor", "--state-dir", f"{at}/good.yaml"]),
-    (app.EXIT_USAGE, "no command", lambda at: ["serve"]),
-    (app.EXIT_USAGE, "run", lambda at: ["run"]),
-    (app.EXIT_USAGE, "run --grace", lambda at: ["run", "-c", f"{at}/good.yaml", "--grace", "soon"]),
-    (app.EXIT_USAGE, "validate", lambda at: ["validate", f"{at}/good.yaml", "--strict"]),
-    (app.EXIT_INVALID, "validate", lambda at: ["validate", f"{at}/bad.yaml"]),
-    (app.EXIT_INVALID, "run", lambda at: ["run", "-c", f"{at}/bad.yaml"]),
-    (app.EXIT_INVALID, "explain", lambda at: ["explain", "GET", "http://a/", "-c", f"{at}/bad.yaml"]),
-    (app.EXIT_INVALID, "diff", lambda at: ["diff", f"{at}/good.yaml", f"{at}/bad.yaml"]),
-    (app.EXIT_DIFFERENT, "diff", lambda at: ["diff", f"{at}/good.yaml", f"{at}/other.yaml"]),
-    (app.EXIT_DIFFERENT, "fmt", lambda at: ["fmt", "--check", f"{at}/good.yaml"]),
-    (app.EXIT_REFUSED, "validate", lambda at: ["validate", f"{at}/refused.yaml"]),
-    (app.EXIT_REFUSED, "run", lambda at: ["run", "-c", f"{at}/refused.yaml"]),
-    (app.EXIT_REFUSED, "filter inspect", lambda at: ["filter", "inspect", f"{at}/empty.wasm"]),
-    (app.EXIT_UNREACHABLE, "status", lambda at: ["status", "--admin", f"127.0.0.1:{free_port()}"]),
+    (exits.EXIT_OK, "version", lambda at: ["version"]),
+    (exits.EXIT_OK, "validate", lambda at: ["validate", f"{at}/good.yaml"]),
+    (exits.EXIT_OK, "explain", lambda at: ["explain", "GET", "http://a/api", "-c", f"{at}/good.yaml"]),
+    (exits.EXIT_OK, "diff", lambda at: ["diff", f"{at}/good.yaml", f"{at}/good.yaml"]),
+    (exits.EXIT_FAILED, "explain", lambda at: ["explain", "GET", "http://a/no", "-c", f"{at}/good.yaml"]),
+    (exits.EXIT_FAILED, "run", lambda at: ["run", "-c", f"{at}/good.yaml", "--state-dir", f"{at}/good.yaml"]),
+    (exits.EXIT_FAILED, "doctor", lambda at: ["doctor", "--state-dir", f"{at}/good.yaml"]),
+    (exits.EXIT_USAGE, "no command", lambda at: ["serve"]),
+    (exits.EXIT_USAGE, "run", lambda at: ["run"]),
+    (exits.EXIT_USAGE, "run --grace", lambda at: ["run", "-c", f"{at}/good.yaml", "--grace", "soon"]),
+    (exits.EXIT_USAGE, "validate", lambda at: ["validate", f"{at}/good.yaml", "--strict"]),
+    (exits.EXIT_INVALID, "validate", lambda at: ["validate", f"{at}/bad.yaml"]),
+    (exits.EXIT_INVALID, "run", lambda at: ["run", "-c", f"{at}/bad.yaml"]),
+    (exits.EXIT_INVALID, "explain", lambda at: ["explain", "GET", "http://a/", "-c", f"{at}/bad.yaml"]),
+    (exits.EXIT_INVALID, "diff", lambda at: ["diff", f"{at}/good.yaml", f"{at}/bad.yaml"]),
+    (exits.EXIT_DIFFERENT, "diff", lambda at: ["diff", f"{at}/good.yaml", f"{at}/other.yaml"]),
+    (exits.EXIT_DIFFERENT, "fmt", lambda at: ["fmt", "--check", f"{at}/good.yaml"]),
+    (exits.EXIT_REFUSED, "validate", lambda at: ["validate", f"{at}/refused.yaml"]),
+    (exits.EXIT_REFUSED, "run", lambda at: ["run", "-c", f"{at}/refused.yaml"]),
+    (exits.EXIT_REFUSED, "filter inspect", lambda at: ["filter", "inspect", f"{at}/empty.wasm"]),
+    (exits.EXIT_UNREACHABLE, "status", lambda at: ["status", "--admin", f"127.0.0.1:{free_port()}"]),
     (
-        app.EXIT_UNREACHABLE,
+        exits.EXIT_UNREACHABLE,
         "diff",
         lambda at: ["diff", f"{at}/good.yaml", "--admin", f"127.0.0.1:{free_port()}"],
     ),
@@ -106,7 +106,7 @@ def test_each_exit_code_means_one_thing_in_every_command(
         out, errors = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == code, out + errors
     assert "Traceback" not in errors
-    if code not in (app.EXIT_OK, app.EXIT_DIFFERENT):
+    if code not in (exits.EXIT_OK, exits.EXIT_DIFFERENT):
         assert out + errors, "it is said why"
 
 
@@ -117,7 +117,7 @@ def test_an_interrupted_command_is_130(files: Path) -> None:
                 break
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == app.EXIT_INTERRUPTED
+    assert process.returncode == exits.EXIT_INTERRUPTED
     assert "Traceback" not in errors
 
 
