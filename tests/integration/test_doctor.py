@@ -103,7 +103,7 @@ def test_few_descriptors_are_a_warning_with_what_to_do(tmp_path: Path) -> None:
 
 def test_a_clock_that_starts_at_zero_fails(tmp_path: Path) -> None:
     clock = FakeClock(tmp_path)
-    clock.set(-round(datetime.now(UTC).timestamp()) + 86_400)
+    clock.set(-round(datetime.now(UTC).timestamp()) + 86_400 + 3_600)
     code, said = examined("-o", "json", "--state-dir", str(tmp_path), launcher=clock.launcher)
     finding = by_name(said)["clock"]
     assert (code, finding["state"]) == (1, "fail")

@@ -47,7 +47,7 @@ COMMANDS: Final[dict[str, tuple[Command, str]]] = {
     "explain": (lambda file: ["explain", "GET", "http://a/", "-c", file], "checking"),
     "diff": (lambda file: ["diff", file, file], "comparing"),
     "fmt": (lambda file: ["fmt", "--check", file], "formatting"),
-    "doctor": (lambda file: ["doctor", "--state-dir", f"{file}.state"], "/12 examining: "),
+    "doctor": (lambda file: ["doctor", "--state-dir", f"{file}.state"], "examining"),
     "filter call": (lambda file: ["filter", "call", "builtin:ab-split", "--config", "{}"], "compiling"),
 }
 WITH_JSON: Final = ("validate --compile", "explain", "diff", "doctor", "filter call")
