@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import types
 from collections.abc import Iterator
-from importlib.metadata import version
 from typing import Any
 
 import hypercorn.asyncio.run as hypercorn_run
 from hypercorn.config import Config
 
 from edge.codec.h3 import selftest
+from edge.installed import version
 from edge.listen.quic_host import QuicHost
 from edge.listen.seam import EXPECTED_HYPERCORN, SeamError
 

@@ -13,10 +13,10 @@ import socket
 import ssl
 import types
 from collections.abc import Callable
-from importlib.metadata import version
 
 import hypercorn.asyncio.run as hypercorn_run
 
+from edge.installed import version
 from edge.listen import secured_selftest
 
 EXPECTED_HYPERCORN = "0.18.0"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from importlib.metadata import version
 from typing import Any, Final
 
 import uvloop
 from uvloop.loop import SSLProtocol  # type: ignore[attr-defined]
+
+from edge.installed import version
 
 EXPECTED_UVLOOP: Final = "0.23.0"
 _TIMEOUT_S: Final = 10.0

@@ -24,11 +24,12 @@ from ctypes import (
     c_void_p,
 )
 from functools import partial
-from importlib.metadata import version
 from typing import Any, Final
 
 from wasmtime import _bindings as bindings
 from wasmtime import _ffi
+
+from edge.installed import version
 
 EXPECTED_VERSION: Final = "50.0.1"
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Final
 
 from edge.codec.h2.native import NativeEngine
 from edge.head import Field
+from edge.installed import version
 from edge.model import Limits
 
 EXPECTED_NGH2: Final = "0.3.0"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Final
 
 from aioquic._crypto import AEAD, HeaderProtection
@@ -14,6 +13,8 @@ from aioquic.quic.rangeset import RangeSet
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 from aioquic.tls import Context
+
+from edge.installed import version
 
 EXPECTED_AIOQUIC: Final = "1.7.2"
 
