@@ -114,6 +114,10 @@ def test_f17_an_access_log_that_takes_nothing_costs_no_request_and_is_said(
         until_lost(edge, 3 * ROUNDS)
         said, *_ = until_complaints(edge, 1)
         assert said.startswith("access log /dev/full: ") and said.endswith(f"lines lost so far: {NO_SPACE}")
+        line = json.loads(next(line for line in edge.errors.splitlines() if said in line))
+        assert (line["process"], line["logger"]) == ("worker-0", "edge.worker"), (
+            "a worker's line, bounded in rate"
+        )
 
 
 def test_f17_an_access_log_goes_on_where_it_was_cut_when_there_is_room_again(
