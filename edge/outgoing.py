@@ -38,12 +38,12 @@ class Outgoing(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """`data` must not change afterwards."""
         pieces = self._pieces
-        if pieces or len(data) > SMALL_BYTES:
-            pieces.append(data)  # type: ignore[arg-type]
+        waits = bool(pieces)
+        pieces.append(data)  # type: ignore[arg-type]
+        if waits or len(data) > SMALL_BYTES:
             if len(data) > SMALL_BYTES or len(pieces) > PIECES:
                 self.leave()
             return
-        pieces.append(data)  # type: ignore[arg-type]
         together = self._together
         waiting = together.waiting
         if together.due and len(waiting) < together.limit:

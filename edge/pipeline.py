@@ -224,12 +224,7 @@ class Exchange(Ending):
         if candidate is not None and candidate.rule.inbound is not None:
             candidate.rule.inbound(self, head)
         try:
-            self.response = head
-            self.status = head.status
-            self.response_out = True
-            alt_svc = self.services.alt_svc
-            if alt_svc:
-                self._tell_alt_svc(head, alt_svc)
+            self._settle_on(head)
             self.bytes_out += len(body)
             self.downstream.send_whole(head, body)
             self._finish()

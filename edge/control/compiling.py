@@ -6,9 +6,9 @@ import asyncio
 import sys
 
 from edge.control.artefacts import Progress
+from edge.control.waiting import bar
 
 PATIENCE_S = 1.0
-WIDTH = 24
 
 
 def compile_progress() -> Progress | None:
@@ -35,10 +35,8 @@ class _Bar:
 
     def _draw(self) -> None:
         done, total, name = self._state
-        filled = WIDTH * done // total
-        bar = "█" * filled + "░" * (WIDTH - filled)
         text = f"compiling {name}" if name else "compiled"
         self._drawn = True
         end = "\n" if done == total else ""
-        sys.stderr.write(f"\r\x1b[Kedge: {bar} {done}/{total} {text}{end}")
+        sys.stderr.write(f"{bar(done, total)} {text}{end}")
         sys.stderr.flush()

@@ -49,9 +49,8 @@ class DraftingRoom:
                 self._send(file, theirs)
             except OSError:  # it ended while nobody looked
                 self.close()
-                with suppress(
-                    ConnectionError
-                ):  # it does not live at all: the draft is told so, as of its end
+                # When even a new one does not live, the draft is told so, as of its end.
+                with suppress(ConnectionError):
                     self._send(file, theirs)
         return Drafter(self, end)
 

@@ -36,6 +36,12 @@ def waiting(what: str, output: str = "text") -> Iterator[Step]:
         thread.join()
 
 
+def bar(done: int, total: int) -> str:
+    """The begin of the line, in the place of what stood there."""
+    filled = WIDTH * done // total
+    return f"{_CLEAR}edge: {'█' * filled}{'░' * (WIDTH - filled)} {done}/{total}"
+
+
 class _Line:
     def __init__(self, what: str) -> None:
         self._what = what
@@ -58,12 +64,11 @@ class _Line:
     def _drawn(self) -> str:
         done, total, name = self._state
         if total:
-            filled = WIDTH * done // total
-            return f"{_CLEAR}edge: {'█' * filled}{'░' * (WIDTH - filled)} {done}/{total} {self._what}: {name}"
+            return f"{bar(done, total)} {self._what}: {name}"
         seconds = time.monotonic() - self._began
         at = int(seconds / REDRAWN_S) % (WIDTH - _BLOCK + 1)
-        bar = "░" * at + "█" * _BLOCK + "░" * (WIDTH - _BLOCK - at)
-        return f"{_CLEAR}edge: {bar} {seconds:.0f} s {self._what}"
+        block = "░" * at + "█" * _BLOCK + "░" * (WIDTH - _BLOCK - at)
+        return f"{_CLEAR}edge: {block} {seconds:.0f} s {self._what}"
 
     def _write(self, text: str) -> None:
         try:

@@ -8,7 +8,7 @@ from typing import Final
 from edge.chain.filter import LocalReply
 from edge.errors import EdgeError, UpstreamTimeout
 from edge.exchange.flow import Flow
-from edge.head import Field, Fields, ResponseHead
+from edge.head import Fields, ResponseHead
 
 SWITCHING: Final = 101
 
@@ -34,12 +34,7 @@ class Ending(Flow):
 
     def forward_response_head(self, head: ResponseHead, end: bool) -> None:
         """The head has passed every filter: out to the client."""
-        self.response = head
-        self.status = head.status
-        self.response_out = True
-        alt_svc = self.services.alt_svc
-        if alt_svc:
-            self._tell_alt_svc(head, alt_svc)
+        self._settle_on(head)
         if head.status == SWITCHING:
             self.tunnel = True
             self.request_timeout_at = inf
@@ -50,10 +45,16 @@ class Ending(Flow):
         if end:
             self._finish()
 
-    def _tell_alt_svc(self, head: ResponseHead, alt_svc: dict[str, Field]) -> None:
-        field = alt_svc.get(self.listener)
-        if field is not None:
-            head.fields.append(field)
+    def _settle_on(self, head: ResponseHead) -> None:
+        """It is what the client gets."""
+        self.response = head
+        self.status = head.status
+        self.response_out = True
+        alt_svc = self.services.alt_svc
+        if alt_svc:
+            field = alt_svc.get(self.listener)
+            if field is not None:
+                head.fields.append(field)
 
     def forward_response_data(self, data: bytes, end: bool) -> None:
         self.bytes_out += len(data)

@@ -82,11 +82,16 @@ class _Packed(dict[tuple[object, ...], _Passed]):
             form += b"%ds18s8s11sQBQ%dsd" % (len(pieces[-1]), len(_GUEST))
             rest = fixed
         template = Struct(b"<%b%ds" % (form, len(rest))).pack, (*pieces, rest)
-        if sum(len(name) for shape in shapes for name in shape[5]) <= KEPT_BYTES:
+        if _is_short(shapes):
             if len(self) >= self._limit:
                 self.clear()
             self[key] = template
         return template
+
+
+def _is_short(shapes: Sequence[Shape]) -> bool:
+    """Whether the names of edited fields, which strangers may choose, are worth being kept."""
+    return sum(len(name) for shape in shapes for name in shape[5]) <= KEPT_BYTES
 
 
 _singles: Final = _Packed(CACHED_VALUES)
@@ -125,7 +130,7 @@ def _chain(key: tuple[object, ...], shapes: list[Shape], filters: tuple[FilterIn
     if key in _seen:
         _seen.discard(key)
         return _chains.made(key, shapes, filters)
-    if sum(len(name) for shape in shapes for name in shape[5]) <= KEPT_BYTES:
+    if _is_short(shapes):
         if len(_seen) >= KEPT_CHAINS:
             _seen.clear()
         _seen.add(key)

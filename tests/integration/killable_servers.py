@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
+from tests.integration.real_upstreams import envoy_address, envoy_resources
 from tests.integration.running_edge import within
 from tests.tools import envoy, free_port, nginx, require
 
@@ -118,7 +119,7 @@ def _envoy(port: int, health: int) -> dict[str, Any]:
         "type": "STATIC",
         "load_assignment": {
             "cluster_name": "health",
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(health)}}]}],
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": envoy_address(health)}}]}],
         },
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
@@ -127,12 +128,4 @@ def _envoy(port: int, health: int) -> dict[str, Any]:
             }
         },
     }
-    listener = {
-        "address": _address(port),
-        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
-    }
-    return {"static_resources": {"listeners": [listener], "clusters": [cluster]}}
-
-
-def _address(port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+    return envoy_resources(port, manager, cluster)

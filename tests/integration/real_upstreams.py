@@ -105,21 +105,26 @@ def _envoy(port: int, origin: int) -> dict[str, Any]:
         "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
         "http_filters": [{"name": "router", "typed_config": {"@type": f"{types}.http.router.v3.Router"}}],
     }
-    endpoint = {"endpoint": {"address": _address(origin)}}
+    endpoint = {"endpoint": {"address": envoy_address(origin)}}
     cluster = {
         "name": "origin",
         "type": "STATIC",
         "connect_timeout": "5s",
         "load_assignment": {"cluster_name": "origin", "endpoints": [{"lb_endpoints": [endpoint]}]},
     }
+    return envoy_resources(port, manager, cluster)
+
+
+def envoy_resources(port: int, manager: dict[str, Any], cluster: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with one listener, whose HTTP `manager` knows one cluster."""
     listener = {
-        "address": _address(port),
+        "address": envoy_address(port),
         "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
     }
     return {"static_resources": {"listeners": [listener], "clusters": [cluster]}}
 
 
-def _address(port: int) -> dict[str, Any]:
+def envoy_address(port: int) -> dict[str, Any]:
     return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
 
 

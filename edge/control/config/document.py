@@ -8,7 +8,6 @@ what a reader sees, and an alias bomb has nothing to expand.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import yaml
@@ -39,14 +38,16 @@ class Mark:
     width: int
 
 
-class Marks(Mapping[Path, Mark]):
+class Marks:
     """Where values stood, or keys. Looked for when asked: few places of a large file ever are."""
 
-    def __init__(self, root: yaml.Node, of_keys: bool) -> None:
+    def __init__(self, root: yaml.Node | None = None, of_keys: bool = False) -> None:
+        """Without `root` nothing stood anywhere."""
         self._root = root
         self._of_keys = of_keys
 
     def __getitem__(self, path: Path) -> Mark:
+        """Raises KeyError where there is none."""
         key, value = None, self._root
         for part in path:
             key, value = _entry(value, part)
@@ -55,20 +56,15 @@ class Marks(Mapping[Path, Mark]):
             raise KeyError(path)
         return _mark(node)
 
-    def __iter__(self) -> Iterator[Path]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-    def __contains__(self, path: object) -> bool:
+    def __contains__(self, path: Path) -> bool:
         try:
-            return isinstance(path, tuple) and self[path] is not None
+            self[path]
         except KeyError:
             return False
+        return True
 
 
-def _entry(node: yaml.Node, part: str | int) -> tuple[yaml.Node | None, yaml.Node]:
+def _entry(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node | None, yaml.Node]:
     """Key and value of `part` in `node`; raises KeyError. Of a key that is given twice, the first."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
@@ -89,8 +85,8 @@ class Document:
     name: str
     lines: list[str]
     data: object = None
-    keys: Mapping[Path, Mark] = field(default_factory=dict)
-    values: Mapping[Path, Mark] = field(default_factory=dict)
+    keys: Marks = field(default_factory=Marks)
+    values: Marks = field(default_factory=Marks)
     files: Files = field(default_factory=dict)
     """What was read for it so far, this file first."""
     problems: list[Problem] = field(default_factory=list)
@@ -110,7 +106,7 @@ class Document:
         marks = self.keys if at_key and path in self.keys else self.values
         while known and known not in marks:
             known, marks = known[:-1], self.values
-        mark = marks.get(known, Mark(0, 0, 1))
+        mark = marks[known] if known in marks else Mark(0, 0, 1)
         return self.problem_at(mark, path, code, message, hint, severity)
 
     def problem_at(
