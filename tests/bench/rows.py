@@ -16,11 +16,23 @@ GRPC = Setting(tls=True, protocol="h2", grpc=True)
 
 
 def _h2(connections: int, streams: int, path: str = Load.path, upload_bytes: int = 0) -> Load:
-    return Load("upload" if upload_bytes else "twelve", path, connections, upload_bytes, True, "h2", streams)
+    return _streams("h2", connections, streams, path, upload_bytes)
 
 
 def _h3(connections: int, streams: int, path: str = Load.path, upload_bytes: int = 0) -> Load:
-    return Load("upload" if upload_bytes else "twelve", path, connections, upload_bytes, True, "h3", streams)
+    return _streams("h3", connections, streams, path, upload_bytes)
+
+
+def _streams(protocol: str, connections: int, streams: int, path: str, upload_bytes: int) -> Load:
+    return Load(
+        "upload" if upload_bytes else "twelve",
+        path,
+        connections,
+        upload_bytes,
+        tls=True,
+        protocol=protocol,
+        streams=streams,
+    )
 
 
 class Figure(Enum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 from tests.tools import wrk
@@ -21,6 +21,7 @@ class Load:
     path: str = "/catalogue/items/42"
     connections: int = 32
     upload_bytes: int = 0
+    _: KW_ONLY
     tls: bool = False
     protocol: str = "h1"
     paths: int = 0
