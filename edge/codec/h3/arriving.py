@@ -255,7 +255,7 @@ class Arriving(QuicConnection):
         if not at or at + 1 >= end or plain[at] or not self._loss.peer_completed_address_validation:
             return 0
         more, at = _integer(plain, at + 1, end)
-        if not at or more > largest:
+        if not at or more > largest or largest >= self._packet_number:
             return 0
         seconds = (delay << self._remote_ack_delay_exponent) / 1_000_000
         if acknowledged(self._loss, self._one, largest - more, largest, seconds, now):

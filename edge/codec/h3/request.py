@@ -169,7 +169,7 @@ def _request_line(line: tuple[Field, ...], limits: Limits) -> Line:
         raise BadRequest("TRACE is not served", 405)
     authority = None if named is None else canonical_authority(named)
     parsed = (method, authority, path if path == b"*" else canonical_path(path), protocol)
-    if len(path) + len(authority or b"") <= CACHE_LINE_BYTES:
+    if sum(map(len, _FLAT(line))) <= CACHE_LINE_BYTES:
         if len(_request_lines) >= CACHE_ENTRIES:
             _request_lines.clear()
         _request_lines[line] = parsed

@@ -35,6 +35,7 @@ LINGER_S: Final = 2.0
 """For acknowledgements of the last answer: a close on its heels would cut it off."""
 HANDSHAKE_S: Final = 10.0
 """A client that has not finished its handshake by then is forgotten."""
+_FROM_CLIENT: Final = (StreamDataReceived, StreamReset)
 
 
 class Host(Protocol):
@@ -257,6 +258,8 @@ class H3Server(Accounts):
             self.urgent = True
 
     def _stream_reset(self, stream_id: int) -> None:
+        if self._closing:
+            return
         quic = self.transport._streams.get(stream_id)
         if quic is not None:
             receiver = quic.receiver
@@ -316,12 +319,19 @@ class H3Server(Accounts):
         """`stream` is over; what may still come on it is dropped."""
         self._streams.pop(stream.id, None)
         self.slow.discard(stream)
-        if not stream.quic.receiver.is_finished:
+        if not stream.quic.receiver.is_finished or self._more_of(stream.id):
             self._dead.add(stream.id)
         if stream.filed != inf:
             self.context.deadlines.forget(stream)
         if self._going is not None and not self._streams and not self._closing:
             self.soon(self._close_if_idle)
+
+    def _more_of(self, stream_id: int) -> bool:
+        """Whether the end of the stream is here and not told: it came in the datagram that we are at."""
+        events: deque[Any] = self.transport._events
+        return bool(events) and any(
+            type(event) in _FROM_CLIENT and event.stream_id == stream_id for event in events
+        )
 
     # ---- endings
 

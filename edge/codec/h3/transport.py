@@ -231,6 +231,18 @@ class Transport(Leaving):
 
     # ---- receiving
 
+    def _handle_ack_frame(self, context: Any, frame_type: int, buf: Buffer) -> None:
+        start = buf.tell()
+        if buf.pull_uint_var() >= self._packet_number:
+            # aioquic lets it pass, and takes all it sends from then on for lost. Spec: RFC 9000 §13.1.
+            raise QuicConnectionError(
+                error_code=QuicErrorCode.PROTOCOL_VIOLATION,
+                frame_type=frame_type,
+                reason_phrase="Acknowledgement of a packet that was never sent",
+            )
+        buf.seek(start)
+        super()._handle_ack_frame(context, frame_type, buf)
+
     def _find_network_path(self, addr: Any) -> QuicNetworkPath:
         path = super()._find_network_path(addr)
         if not self._network_paths and self._retry_source_connection_id is not None:
