@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Final
 
@@ -60,6 +61,7 @@ class Admission:
         return -(-limit // self._workers)
 
 
+@lru_cache(maxsize=1024)
 def network(host: str) -> str:
     """What counts as one address: an IPv4 address, or the /64 that one IPv6 customer has at least."""
     if ":" not in host:

@@ -19,6 +19,7 @@ from edge.upstream.pool import H1Pool, Pool, ProxiedPool, Settings
 from edge.upstream.queue import Queue
 from edge.upstream.request import PooledRequest
 from edge.upstream.shared_pool import SharedPool
+from edge.upstream.shares import Shares
 
 
 class Verdict(Enum):
@@ -74,7 +75,9 @@ class Cluster:
         self.retry_budget = RetryBudget(cluster.retry_percent, part(cluster.min_retries_per_s, share), clock)
         self._retries_max = part(cluster.max_retries, share)
         self._connections_max = part(cluster.max_connections, share)
-        self.queue = Queue(self._admit, deadlines, clock, part(cluster.max_pending, share), self.rejected)
+        self.queue = Queue(
+            self._admit, self._sated, deadlines, clock, part(cluster.max_pending, share), self.rejected
+        )
         settings = Settings(cluster, dialer, deadlines, clock, limits, call_soon)
         make = _pools(cluster)
         self.shared = make.shared
@@ -82,6 +85,7 @@ class Cluster:
             cluster, lambda index, endpoint: make(index, endpoint, settings, self.queue), deadlines, clock
         )
         self.pools: list[Pool] = endpoints.pools
+        self.shares = Shares(self.pools, self._connections_max, clock)
         endpoints.on_change = self._changed
         self._pick = endpoints.balancer.pick
 
@@ -124,6 +128,11 @@ class Cluster:
 
     def assign(self, request: PooledRequest, fresh: bool = False) -> None:
         """Start an attempt of `request`, or let it wait, or fail it."""
+        if self.shares.near:
+            client = self.shares.sated(request.receiver)
+            if client:
+                self._set_aside(request, client)
+                return
         verdict, pool = self.decide(request.tried, fresh, request.key)
         if pool is None:
             self._no_pool(request, verdict)
@@ -146,6 +155,7 @@ class Cluster:
         request.tried |= 1 << pool.index
         start = pool.join if verdict is Verdict.JOIN else pool.dial
         request.dialling(start(request, timeout_s), pool)
+        self.shares.grown()
 
     def _no_pool(self, request: PooledRequest, verdict: Verdict) -> None:
         if verdict is Verdict.WAIT:
@@ -156,6 +166,17 @@ class Cluster:
         else:
             self.rejected["no_endpoint"] += 1
             request.give_up(NoEndpoint("no endpoint"))
+
+    def _set_aside(self, request: PooledRequest, client: str) -> None:
+        """`client` has its share of the connections: its requests wait for one of its own."""
+        if self.queue.has_place_aside:
+            self.queue.join(request, client)
+        else:
+            self.rejected["client_share"] += 1
+            request.give_up(Overloaded("the client has its share of the cluster's connections"))
+
+    def _sated(self, request: PooledRequest) -> str:
+        return self.shares.sated(request.receiver) if self.shares.near else ""
 
     def _admit(self, request: PooledRequest) -> bool:
         """Start a request that waits, if that is possible now."""

@@ -139,6 +139,11 @@ class Connection(asyncio.Protocol):
         elif self._state == TUNNEL and not self._sent_all:
             self.deadline = inf
 
+    @property
+    def receiver(self) -> ExchangeResponse | None:
+        """Of the request that has it, or waits for it."""
+        return self._caller.receiver if self._caller is not None else None
+
     @abstractmethod
     def begin(self, caller: Caller, head: RequestHead, end: bool, deadline: float) -> None:
         """Send `head` on this connection, which is idle or just made.

@@ -87,6 +87,10 @@ class H2Stream:
         self.write_paused = False
         self.deadline = self.filed = inf
 
+    @property
+    def receiver(self) -> ExchangeResponse | None:
+        return self._caller.receiver if self._caller is not None else self._receiver
+
     # -- the request's way ---------------------------------------------------------------
 
     def wait(self, caller: Caller, deadline: float) -> None:

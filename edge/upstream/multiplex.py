@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from math import inf
 from typing import Final, Protocol
@@ -27,6 +27,7 @@ from edge import model
 from edge.codec.h2.codes import Code, Setting
 from edge.errors import EdgeError, UpstreamClosed, UpstreamError, UpstreamRefused
 from edge.exchange.deadlines import Deadlines
+from edge.exchange.seams import ExchangeResponse
 from edge.head import Field, Fields, RequestHead
 from edge.upstream.h2_head import Repeat, connect_fields, request_fields
 from edge.upstream.h2_stream import H2Stream
@@ -144,6 +145,12 @@ class Multiplex:
         """A stream on a connection that has room; `begin` follows at once."""
         self.active += 1
         return H2Stream(self)
+
+    def receivers(self) -> Iterator[ExchangeResponse | None]:
+        """Of all its requests."""
+        for streams in (self._waiting, self._unsettled, self._streams.values()):
+            for stream in streams:
+                yield stream.receiver
 
     # -- what streams ask ------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address
 from math import inf
 from typing import Protocol
@@ -11,6 +11,7 @@ from typing import Protocol
 from edge import model
 from edge.exchange.deadlines import Deadlines
 from edge.exchange.seams import Connection as ClientConnection
+from edge.exchange.seams import ExchangeResponse
 from edge.upstream.carrier import Caller, Carrier
 from edge.upstream.connection import Connection
 from edge.upstream.dialer import Dialer
@@ -91,6 +92,15 @@ class Pool:
         return self.open - len(self.idle)
 
     @property
+    def streams(self) -> int:
+        """Requests that one connection carries at once."""
+        return 1
+
+    @abstractmethod
+    def receivers(self) -> Iterable[ExchangeResponse | None]:
+        """Of the requests that have a connection here, or wait for one that is being made."""
+
+    @property
     def joinable(self) -> bool:
         """Whether a connection is being made that has room for one more request."""
         return False
@@ -115,7 +125,7 @@ class Pool:
 class H1Pool(Pool):
     """Idle connections last in, first out: the ones not needed age and are closed."""
 
-    __slots__ = ()
+    __slots__ = ("_all",)
 
     idle: list[Connection]
 
@@ -123,11 +133,16 @@ class H1Pool(Pool):
         super().__init__(index, endpoint, settings, queue)
         self.idle = []
         self.take = self.idle.pop
+        self._all: set[Connection] = set()
+
+    def receivers(self) -> Iterable[ExchangeResponse | None]:
+        return [client.receiver for client in self._all]
 
     def dial(self, caller: Caller, timeout_s: float) -> Connection:
         settings = self._settings
         self.open += 1
         client = H1Client(self, settings.deadlines, settings.clock, settings.limits)
+        self._all.add(client)
         connect_s = settings.model.connect_timeout_s or inf
         tls = settings.tls.at(self.endpoint) if settings.tls is not None else None
         preamble = self._preamble(caller)
@@ -153,6 +168,7 @@ class H1Pool(Pool):
     def gone(self, client: Connection, was_idle: bool) -> None:
         """A connection ended, whatever it was doing."""
         self.open -= 1
+        self._all.discard(client)
         if was_idle and client in self.idle:
             self.idle.remove(client)
         if self._queue:

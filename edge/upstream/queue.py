@@ -1,4 +1,4 @@
-"""Requests that wait for a connection because their cluster is at its cap."""
+"""Requests that wait for a connection because their cluster is at its cap, or their client at its share."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ WAITING_MAX_S: Final = 10.0
 
 
 class _Waiter:
-    """One request that waits, with its deadline."""
+    """One request that waits, in which line, with its deadline."""
 
-    __slots__ = ("_queue", "_request", "deadline", "filed")
+    __slots__ = ("_queue", "_request", "deadline", "filed", "line")
 
-    def __init__(self, queue: Queue, request: PooledRequest, deadline: float) -> None:
+    def __init__(self, queue: Queue, request: PooledRequest, deadline: float, line: str) -> None:
         self._queue = queue
         self._request = request
         self.deadline = deadline
+        self.line = line
         self.filed = inf
 
     def expired(self) -> None:
@@ -33,47 +34,67 @@ class _Waiter:
 class Queue:
     """First in, first out. `admit(request)` starts a request and says whether that was possible.
 
-    `rejected` counts those that waited in vain.
+    `sated(request)` names its client if that has its share already: then it waits aside, in the line
+    of its client, until nobody else waits. `rejected` counts those that waited in vain.
     """
 
     def __init__(
         self,
         admit: Callable[[PooledRequest], bool],
+        sated: Callable[[PooledRequest], str],
         deadlines: Deadlines,
         clock: Callable[[], float],
         places: int,
         rejected: Counter[str],
     ) -> None:
         self._admit = admit
+        self._sated = sated
         self._deadlines = deadlines
         self._clock = clock
         self._places = places
         self._rejected = rejected
-        self._waiting: dict[PooledRequest, _Waiter] = {}
+        self._waiters: dict[PooledRequest, _Waiter] = {}
+        self._line: dict[PooledRequest, None] = {}
+        self._aside: dict[str, dict[PooledRequest, None]] = {}
         self._making_room = False
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiters)
 
     @property
     def has_place(self) -> bool:
-        return len(self._waiting) < self._places
+        return len(self._line) < self._places
 
-    def join(self, request: PooledRequest) -> None:
-        waiter = _Waiter(self, request, self._clock() + min(request.timeout_s or inf, WAITING_MAX_S))
-        self._waiting[request] = waiter
+    @property
+    def has_place_aside(self) -> bool:
+        return len(self._waiters) - len(self._line) < self._places
+
+    def join(self, request: PooledRequest, client: str = "") -> None:
+        """`client` = whose share is used up, so that `request` waits aside."""
+        waiter = _Waiter(self, request, self._clock() + min(request.timeout_s or inf, WAITING_MAX_S), client)
+        self._waiters[request] = waiter
+        self._line_of(client)[request] = None
         self._deadlines.watch(waiter)
+
+    def _line_of(self, client: str) -> dict[PooledRequest, None]:
+        return self._aside.setdefault(client, {}) if client else self._line
 
     def leave(self, request: PooledRequest) -> None:
         """`request` was started, was cancelled, or has waited long enough."""
-        waiter = self._waiting.pop(request, None)
-        if waiter is not None:
-            self._deadlines.forget(waiter)
+        waiter = self._waiters.pop(request, None)
+        if waiter is None:
+            return
+        line = self._line_of(waiter.line)
+        del line[request]
+        if waiter.line and not line:
+            del self._aside[waiter.line]
+        self._deadlines.forget(waiter)
 
     def late(self, request: PooledRequest) -> None:
         """`request` has waited long enough."""
+        aside = bool(self._waiters[request].line)
         self.leave(request)
-        self._rejected["max_connections"] += 1
+        self._rejected["client_share" if aside else "max_connections"] += 1
         request.give_up(Overloaded("no connection came free in time"))
 
     def room(self) -> None:
@@ -82,7 +103,24 @@ class Queue:
             return
         self._making_room = True
         try:
-            while self._waiting and self._admit(next(iter(self._waiting))):
+            while self._line and self._forward(next(iter(self._line))):
                 pass
+            if not self._line:
+                for line in list(self._aside.values()):
+                    while line and self._forward(next(iter(line))):
+                        pass
         finally:
             self._making_room = False
+
+    def _forward(self, request: PooledRequest) -> bool:
+        """Whether `request`, the first of its line, has left it: started, or gone aside."""
+        client = self._sated(request)
+        if not client:
+            return self._admit(request)
+        waiter = self._waiters[request]
+        if waiter.line:
+            return False
+        del self._line[request]
+        waiter.line = client
+        self._line_of(client)[request] = None
+        return True

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import inf
 
 from edge import model
+from edge.exchange.seams import ExchangeResponse
 from edge.upstream.carrier import Caller
 from edge.upstream.h2 import H2Client
 from edge.upstream.h2_stream import H2Stream
@@ -38,6 +40,14 @@ class SharedPool(Pool):
     @property
     def active(self) -> int:
         return sum(client.active for client in self._all)
+
+    @property
+    def streams(self) -> int:
+        return max((client.room for client in self._all), default=1)
+
+    def receivers(self) -> Iterator[ExchangeResponse | None]:
+        for client in self._all:
+            yield from client.receivers()
 
     @property
     def joinable(self) -> bool:

@@ -96,8 +96,9 @@ class RetryBudget(Section):
 class CircuitBreaker(Section):
     """Over a limit a request gets 503 with `retry-after`. Each worker has its share, rounded up.
 
-    `maxConnections`: to all endpoints together. `maxPendingRequests`: requests that wait because all
-    of them are busy. `maxParallelRequests`, `maxParallelRetries`: no limit unless given.
+    `maxConnections`: to all endpoints together. One client (an address, or an IPv6 /64) may have three times
+    as many as are left free; past that its requests wait for one of its own. `maxPendingRequests`: requests
+    that wait as all are busy. `maxParallelRequests`, `maxParallelRetries`: no limit unless given.
     """
 
     max_connections: Count = 1024

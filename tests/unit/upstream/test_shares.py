@@ -1,0 +1,167 @@
+"""One client cannot have all connections of a cluster: who has its share waits, others go on."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from edge.upstream.request import PooledRequest
+from edge.upstream.shares import RECOUNT_S
+from tests.unit.upstream.fakes import OK, OK_CALLS, Bench, Recorder, get
+
+GREEDY = "203.0.113.1"
+HONEST = "203.0.113.2"
+
+
+def ask(bench: Bench, client: str, timeout_s: float = 0.0) -> tuple[PooledRequest, Recorder]:
+    recorder: Any = Recorder()
+    recorder.connection = SimpleNamespace(peer=(client, 4711))
+    return bench.cluster.dispatch(recorder, get(), True, timeout_s), recorder
+
+
+def flood(bench: Bench, client: str, times: int) -> list[tuple[PooledRequest, Recorder]]:
+    return [ask(bench, client) for _ in range(times)]
+
+
+def started(requests: list[tuple[PooledRequest, Recorder]]) -> int:
+    return sum(request.attempts for request, _ in requests)
+
+
+def test_alone_a_client_may_have_three_quarters_of_the_connections() -> None:
+    bench = Bench(max_connections=1024)
+    assert started(flood(bench, GREEDY, 1100)) == 768
+    assert bench.open == 768
+
+
+def test_the_next_client_is_served_while_the_first_holds_all_it_may() -> None:
+    bench = Bench(max_connections=16)
+    flood(bench, GREEDY, 50)
+    _, exchange = ask(bench, HONEST)
+    bench.connect()
+    bench.dialer.dials[-1].protocol.data_received(OK)
+    assert exchange.calls == OK_CALLS
+
+
+def test_a_connection_that_came_free_is_not_for_who_has_its_share() -> None:
+    bench = Bench(max_connections=16)
+    flood(bench, GREEDY, 50)
+    ask(bench, HONEST)
+    bench.connect()
+    bench.dialer.dials[-1].protocol.data_received(OK)
+    assert (bench.open, bench.idle) == (13, 1)
+    refused, _ = ask(bench, GREEDY)
+    served, _ = ask(bench, HONEST)
+    assert (refused.attempts, served.attempts) == (0, 1)
+
+
+def test_each_client_that_comes_finds_something_free() -> None:
+    bench = Bench(max_connections=1024)
+    shares = [started(flood(bench, f"203.0.113.{number}", 1000)) for number in range(1, 6)]
+    assert shares == [768, 192, 48, 12, 3]
+
+
+def test_many_clients_with_little_each_may_use_every_connection() -> None:
+    bench = Bench(max_connections=64)
+    assert all(ask(bench, f"203.0.113.{number}")[0].attempts for number in range(64))
+    assert ask(bench, "203.0.113.64")[0].attempts == 0, "there are no more"
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_of_so_few_connections_one_client_may_have_all(most: int) -> None:
+    bench = Bench(max_connections=most)
+    assert started(flood(bench, GREEDY, 5)) == most
+    assert not bench.cluster.shares.near
+
+
+def test_who_waits_for_its_own_connections_goes_on_when_one_ends() -> None:
+    bench = Bench(max_connections=16)
+    requests = flood(bench, GREEDY, 13)
+    assert (started(requests), len(bench.cluster.queue)) == (12, 1)
+    bench.connect(0)
+    bench.time.pass_by(RECOUNT_S)
+    bench.dialer.dials[0].protocol.data_received(OK)
+    assert (started(requests), len(bench.cluster.queue)) == (13, 0)
+    assert requests[12][0].reused
+
+
+def test_who_waits_for_its_own_connections_holds_up_nobody() -> None:
+    """The second client waits as well, in a line of its own, and is not kept by the first one's."""
+    bench = Bench(max_connections=16)
+    first = flood(bench, GREEDY, 20)
+    second = flood(bench, HONEST, 4)
+    assert (started(first), started(second)) == (12, 3)
+    bench.time.pass_by(RECOUNT_S)
+    second[0][0].cancel()
+    assert (started(first), started(second)) == (12, 4)
+
+
+def test_who_waited_in_the_common_line_steps_aside_when_its_share_is_used_up() -> None:
+    bench = Bench(max_connections=4)
+    clients = [ask(bench, f"203.0.113.{number}") for number in range(1, 5)]
+    common = [ask(bench, GREEDY) for _ in range(5)]
+    honest, _ = ask(bench, "203.0.113.9")
+    assert bench.open == 4
+    for request, _ in clients:
+        request.cancel()
+        bench.time.pass_by(RECOUNT_S)
+    assert [request.attempts for request, _ in common] == [1, 1, 1, 0, 0]
+    assert honest.attempts == 1
+
+
+def test_waiting_in_vain_is_counted_with_its_reason() -> None:
+    bench = Bench(max_connections=4, max_pending=1)
+    flood(bench, GREEDY, 3)
+    for index in range(3):
+        bench.connect(index)
+    _, waiting = ask(bench, GREEDY, timeout_s=2.0)
+    _, turned_away = ask(bench, GREEDY)
+    assert turned_away.calls == [("failed", "Overloaded", 503)]
+    assert bench.cluster.rejected == {"client_share": 1}
+    bench.time.pass_by(2.5)
+    assert waiting.calls == [("failed", "Overloaded", 503)]
+    assert bench.cluster.rejected == {"client_share": 2}
+    assert not bench.cluster.queue
+
+
+def test_one_network_of_ipv6_is_one_client() -> None:
+    bench = Bench(max_connections=16)
+    assert sum(ask(bench, f"2001:db8::{number:x}")[0].attempts for number in range(16)) == 12
+    assert ask(bench, "2001:db8:0:1::1")[0].attempts == 1
+
+
+def test_what_is_nobodys_is_never_held_back() -> None:
+    bench = Bench(max_connections=16)
+    assert sum(bench.send(get())[0].attempts for _ in range(20)) == 16
+
+
+def test_idle_connections_are_nobodys() -> None:
+    """All are open, none is used: one client may use three quarters of them."""
+    bench = Bench(max_connections=16)
+    for number in range(16):
+        ask(bench, f"203.0.113.{number}")
+        bench.connect()
+    for dial in list(bench.dialer.dials):
+        dial.protocol.data_received(OK)
+    assert (bench.open, bench.idle) == (16, 16)
+    assert started(flood(bench, GREEDY, 16)) == 12
+
+
+def test_nobody_is_counted_while_enough_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(max_connections=16)
+    counts: list[int] = []
+    pool = bench.cluster.pools[0]
+    genuine = type(pool).receivers
+    monkeypatch.setattr(type(pool), "receivers", lambda self: counts.append(1) or genuine(self))
+    flood(bench, GREEDY, 11)
+    assert not counts
+    assert not bench.cluster.shares.near
+    flood(bench, GREEDY, 100)
+    assert len(counts) == 1, "and then once for all that come at the same time"
+
+
+def test_streams_to_an_http2_endpoint_are_shared_out_too() -> None:
+    bench = Bench(max_connections=4, protocol="h2")
+    assert started(flood(bench, GREEDY, 500)) == 300
+    assert ask(bench, HONEST)[0].attempts == 1
