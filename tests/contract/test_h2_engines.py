@@ -39,6 +39,7 @@ class Client:
     def __init__(self, make: MakeEngine, client_settings: dict[int, int] | None = None) -> None:
         self.calls: list[Call] = []
         self.frames: list[Any] = []
+        self.rests = False
         self.head = Heads()
         self._decoder = Decoder()
         self.engine: Engine = make(self, Limits(), lambda: 0.0)
@@ -60,8 +61,15 @@ class Client:
     def on_ping_answered(self) -> None:
         self.calls.append(("ping answered",))
 
+    def on_rest(self) -> None:
+        self.rests = True
+
     def send(self, piece: bytes) -> None:
-        self.engine.receive(piece)
+        self.rests = True
+        while self.rests:
+            self.rests = False
+            self.engine.receive(piece)
+            piece = b""
         self.take()
 
     def take(self) -> None:

@@ -32,6 +32,12 @@ class EngineSink(Protocol):
     def on_ping_answered(self) -> None:
         """The client has seen everything that was sent before `Engine.ping`."""
 
+    def on_rest(self) -> None:
+        """More came than one turn of the loop bears: call `Engine.receive` with nothing in a later one.
+
+        Said before what is taken now is told. Until then nothing should be read.
+        """
+
 
 class Engine(Protocol):
     """One server side of a connection. Made by `(sink, limits, clock)`; its SETTINGS wait in `take`.
@@ -44,7 +50,10 @@ class Engine(Protocol):
     """Code of the GOAWAY that ended the connection; then only `take` has an effect."""
 
     def receive(self, data: bytes) -> None:
-        """Bytes from the client, in any pieces; the sink is called before this returns."""
+        """Bytes from the client, in any pieces; the sink is called before this returns.
+
+        What goes beyond one turn waits, in its order; see `EngineSink.on_rest`.
+        """
 
     def stirred(self) -> bool:
         """Whether, after `receive`, `take` may have something to give or to tell."""
@@ -111,6 +120,9 @@ class Nobody:
         return
 
     def on_ping_answered(self) -> None:
+        return
+
+    def on_rest(self) -> None:
         return
 
 

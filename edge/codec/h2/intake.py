@@ -313,6 +313,10 @@ class Intake:
         """The client has seen what was sent before our PING."""
         raise NotImplementedError
 
+    def on_rest(self) -> None:
+        """What came goes on in a later turn."""
+        raise NotImplementedError
+
     def idle(self) -> None:
         """No stream is left."""
         raise NotImplementedError

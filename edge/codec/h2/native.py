@@ -93,6 +93,10 @@ class NativeEngine:
 
     def receive(self, data: bytes) -> None:
         tap = self._tap
+        if len(data) > tap.large:
+            data = tap.portion(data)
+            if tap.waits:
+                self._sink.on_rest()
         now = self._clock()
         while self.over is None:
             piece = tap.scan(data, now)
@@ -230,6 +234,7 @@ class NativeEngine:
             self._words += self._connection.data_to_send()
         self._words += goaway_frame(max(self._tap.last, 0), code)
         self.over = code
+        self._tap.forget()
 
     # ---- out
 

@@ -95,6 +95,10 @@ class PureEngine:
                 # h2 takes any frame for the first one. Spec: RFC 9113 §3.4.
                 self._end(Code.PROTOCOL_ERROR)
                 return
+        if len(data) > tap.large:
+            data = tap.portion(data)
+            if tap.waits:
+                self._sink.on_rest()
         while self.over is None:
             piece = tap.scan(data, now)
             if piece:
@@ -190,6 +194,7 @@ class PureEngine:
     def _end(self, code: int) -> None:
         self._last_words = goaway_frame(max(self._tap.last, 0), code)
         self.over = code
+        self._tap.forget()
 
     # ---- out
 

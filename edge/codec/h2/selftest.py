@@ -38,6 +38,9 @@ class _Listener:
     def on_ping_answered(self) -> None:
         self.told.append("ping")
 
+    def on_rest(self) -> None:
+        self.told.append("rest")
+
 
 def check() -> None:
     """Raises RuntimeError with what differs, if anything does. Takes well under a millisecond."""

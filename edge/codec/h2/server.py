@@ -41,7 +41,9 @@ class H2Server(Turn, asyncio.Protocol):
         "_idle_since",
         "_named_last",
         "_read_due",
+        "_reading",
         "_reading_pace",
+        "_resting",
         "_roomy",
         "_transport",
     )
@@ -50,6 +52,9 @@ class H2Server(Turn, asyncio.Protocol):
         super().__init__(context, make_engine)
         self._draining = False
         self._named_last = False
+        self._reading = True
+        self._resting = False
+        """Some of what came waits for its turn."""
         self._reading_pace: Pace | None = None
         self._roomy = False
         self._dropped = 0
@@ -102,6 +107,28 @@ class H2Server(Turn, asyncio.Protocol):
         told = self._opened or self._answered or self._blocked or self._abandoned
         if not self._woken and (told or engine.stirred()):
             self.wake()
+
+    def on_rest(self) -> None:
+        """Others are served, and what was begun is sent, before this connection goes on."""
+        self._resting = True
+        if self._reading and not self._transport.is_closing():
+            self._reading = False
+            self._transport.pause_reading()
+        assert self._call_soon is not None
+        self._call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        # The end of this turn comes before anything else is read, so it goes on at the end of the next.
+        assert self._call_soon is not None
+        self._call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._resting = False
+        if not self._finished:
+            self.data_received(b"")
+        if not self._resting and not self._reading and not self._transport.is_closing():
+            self._reading = True
+            self._transport.resume_reading()
 
     def _expect_head(self, owed: bool) -> None:
         """The client has `head_timeout_s` for what it has begun, whatever else it sends meanwhile."""

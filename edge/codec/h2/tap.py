@@ -11,6 +11,7 @@ from struct import Struct
 from typing import Final
 
 from edge.codec.h2.codes import Code
+from edge.codec.h2.portions import Portions
 
 RESETS: Final = 250
 """Streams ended by a reset, the client's or one it provoked. Spec: CVE-2023-44487, CVE-2025-8671."""
@@ -59,7 +60,7 @@ Fault = tuple[int, int]
 """(0, code): the connection ends with this code. (stream, increment): a WINDOW_UPDATE to be judged."""
 
 
-class Tap:
+class Tap(Portions):
     """One connection's. `block_bytes` bounds a header block before it is decoded."""
 
     __slots__ = (
@@ -69,10 +70,8 @@ class Tap:
         "_continuations",
         "_decay_at",
         "_empty",
-        "_held",
         "_open",
         "_padding",
-        "_skip",
         "_skipped",
         "controls",
         "fault",
@@ -86,9 +85,8 @@ class Tap:
     )
 
     def __init__(self, block_bytes: int) -> None:
+        super().__init__(PREFACE_BYTES)
         self._block_bytes = block_bytes
-        self._skip = PREFACE_BYTES
-        self._held = b""
         self._block = -1
         self._continuations = 0
         self._open: set[int] = set()
