@@ -16,20 +16,64 @@ from edge.telemetry.sink import LineSink
 from edge.telemetry.text import PLAIN, TEXT_LIMIT_BYTES, json_inner, json_string
 
 _LINE: Final = (
-    b'{"time":"%b%03dZ","request_id":"%b","client":"%b","method":"%b","authority":"%b","path":"%b",'
-    b'"protocol":"%b","status":%d,"flags":"%b","bytes_in":%d,"bytes_out":%d,"duration_ms":%.3f,'
-    b'"route":%b,"cluster":%b,"upstream":"%b","attempts":%d,"trace_id":"%b","span_id":"%b",'
-    b'"sampled":%b,"user_agent":"%b","filter":%b}\n'
+    b'{"time":"%b","request_id":"%b","client":"%b","method":"%b","authority":"%b","path":"%b",%b,'
+    b'"bytes_in":%d,"bytes_out":%d,"duration_ms":%b,%b,%b,"user_agent":"%b",%b}\n'
 )
+_ANSWER: Final = b'"protocol":"%b","status":%d,"flags":"%b"'
+_WAY: Final = b'"route":%b,"cluster":%b,"upstream":"%b","attempts":%d'
+_TRACE: Final = b'"trace_id":"%b","span_id":"%b","sampled":%b'
+_FILTER: Final = b'"filter":%b'
 
+UNTRACED: Final = _TRACE % (b"", b"", b"false")
 _EMPTY: Final = b'""'
 _AGENTS: Final = 1024
 _AGENT_BYTES: Final = 512
+_DURATIONS: Final = 1024
 
 
 def ready(name: str) -> bytes:
     """A configured name (route, cluster, filter) as `AccessLog.write` takes it; empty allowed."""
     return json_string(name)
+
+
+def traced(trace_id: bytes, span_id: bytes, sampled: bool) -> bytes:
+    """The context of a request, ids as raw bytes, as `AccessLog.write` takes it."""
+    return _TRACE % (hexlify(trace_id), hexlify(span_id), b"true" if sampled else b"false")
+
+
+class Alike:
+    """What the lines of many requests have in common, made ready once.
+
+    `route`, `cluster` and `filter_name` come from `ready`; `protocol`, `flags` and `upstream`
+    are edge's own words and go as they are.
+    """
+
+    __slots__ = ("answer", "filter", "way")
+
+    def __init__(
+        self,
+        protocol: bytes,
+        status: int,
+        flags: bytes = b"",
+        route: bytes = _EMPTY,
+        cluster: bytes = _EMPTY,
+        upstream: bytes = b"",
+        attempts: int = 0,
+        filter_name: bytes = _EMPTY,
+    ) -> None:
+        self.answer = _ANSWER % (protocol, status, flags)
+        self.way = _WAY % (route, cluster, upstream, attempts)
+        self.filter = _FILTER % filter_name
+
+
+class _Milliseconds(dict[float, bytes]):
+    """Seconds → the number as it is shown. By a clock read once a turn most are one of a few."""
+
+    def __missing__(self, seconds: float) -> bytes:
+        if len(self) >= _DURATIONS:
+            self.clear()
+        shown = self[seconds] = b"%.3f" % (seconds * 1000)
+        return shown
 
 
 class AccessLog:
@@ -39,7 +83,10 @@ class AccessLog:
         """`target`: path, `stdout` or a descriptor. OSError if it cannot be opened."""
         self._sink = LineSink(target, call_later)
         self._line = self._sink.line
+        self._milliseconds = _Milliseconds()
         self._second = -1
+        self._until_second = b""
+        self._time_s = -1.0
         self._stamp = b""
         self._agents: dict[bytes, bytes] = {}
 
@@ -55,72 +102,60 @@ class AccessLog:
 
     def write(
         self,
+        alike: Alike,
         time_s: float,
         request_id: bytes,
         client: bytes,
         method: bytes,
         authority: bytes,
         path: bytes,
-        protocol: bytes,
-        status: int,
-        flags: bytes,
         bytes_in: int,
         bytes_out: int,
         duration_s: float,
-        route: bytes,
-        cluster: bytes,
-        upstream: bytes,
-        attempts: int,
-        trace_id: bytes,
-        span_id: bytes,
-        sampled: bool,
         user_agent: bytes,
-        filter_name: bytes = _EMPTY,
+        trace: bytes = UNTRACED,
     ) -> None:
         """Queue one line.
 
-        `time_s` is the wall clock at the request's start. `route`, `cluster` and `filter_name`
-        come from `ready`. `client` (`ip:port`), `protocol`, `flags`, `upstream` are edge's own
-        words and go as they are; `request_id`, `method`, `authority`, `path` and `user_agent`
-        come from strangers and are escaped. Ids are raw bytes; an empty `trace_id` shows empty.
+        `time_s` is the wall clock at the request's start. `request_id` and `client` (`ip:port`) are
+        edge's own words and go as they are; `method`, `authority`, `path` and `user_agent` come
+        from strangers and are escaped. `trace` comes from `traced`.
         """
         agent = self._agents.get(user_agent)
         if agent is None:
             agent = self._remember(user_agent)
-        if (request_id + method + authority + path).translate(None, PLAIN) or len(path) > TEXT_LIMIT_BYTES:
-            request_id, method, authority = json_inner(request_id), json_inner(method), json_inner(authority)
-            path = json_inner(path[:TEXT_LIMIT_BYTES])
-        second = int(time_s)
-        if second != self._second:
-            self._second = second
-            self._stamp = strftime("%Y-%m-%dT%H:%M:%S.", gmtime(second)).encode()
+        if (method + authority + path).translate(None, PLAIN) or len(path) > TEXT_LIMIT_BYTES:
+            method, authority, path = map(json_inner, (method, authority, path[:TEXT_LIMIT_BYTES]))
+        if time_s != self._time_s:
+            self._tell_time(time_s)
         self._line(
             _LINE
             % (
                 self._stamp,
-                (time_s - second) * 1000,
                 request_id,
                 client,
                 method,
                 authority,
                 path,
-                protocol,
-                status,
-                flags,
+                alike.answer,
                 bytes_in,
                 bytes_out,
-                duration_s * 1000,
-                route,
-                cluster,
-                upstream,
-                attempts,
-                hexlify(trace_id) if trace_id else b"",
-                hexlify(span_id) if span_id else b"",
-                b"true" if sampled else b"false",
+                self._milliseconds[duration_s],
+                alike.way,
+                trace,
                 agent,
-                filter_name,
+                alike.filter,
             )
         )
+
+    def _tell_time(self, time_s: float) -> None:
+        """All requests of one turn of the loop began at the same time."""
+        self._time_s = time_s
+        second = int(time_s)
+        if second != self._second:
+            self._second = second
+            self._until_second = strftime("%Y-%m-%dT%H:%M:%S.", gmtime(second)).encode()
+        self._stamp = b"%b%03dZ" % (self._until_second, (time_s - second) * 1000)
 
     def _remember(self, user_agent: bytes) -> bytes:
         """Few agents make most requests: their JSON is made once."""

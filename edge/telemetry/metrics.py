@@ -55,38 +55,38 @@ class Histogram:
     at a time. Who appends calls `settle` before that gets long.
     """
 
-    __slots__ = ("_bounds", "_counts", "_sum", "later")
+    __slots__ = ("_bounds", "counts", "later", "sum")
 
     def __init__(self, bounds: tuple[float, ...] = BUCKETS_S) -> None:
         self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
-        self._sum = 0.0
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
         self.later: list[int] = []
 
     def settle(self) -> None:
         """Count what waits in `later`."""
         values = sorted(self.later)
         self.later.clear()
-        self._sum += sum(values) / 1e9
+        self.sum += sum(values) / 1e9
         before = 0
         for index, bound in enumerate(self._bounds):
             upto = bisect_right(values, bound * 1e9)
-            self._counts[index] += upto - before
+            self.counts[index] += upto - before
             before = upto
             if upto == len(values):
                 return
-        self._counts[-1] += len(values) - before
+        self.counts[-1] += len(values) - before
 
     def observe(self, value: float) -> None:
         """Count one value."""
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
+        self.counts[bisect_left(self._bounds, value)] += 1
+        self.sum += value
 
     def read(self) -> list[float]:
         """The wire's values: sum, then the count of each bucket (not cumulative)."""
         if self.later:
             self.settle()
-        return [self._sum, *self._counts]
+        return [self.sum, *self.counts]
 
 
 Metric = Counter | Histogram
@@ -203,60 +203,42 @@ class Registry:
         return samples, [(name, list(labels)) for name, labels in gone]
 
 
+class _ByStatus(dict[int, Histogram]):
+    """Status → the histogram of one rule's or cluster's durations, made when it is asked for."""
+
+    def __init__(self, registry: Registry, name: str, labels: Labels) -> None:
+        super().__init__()
+        self._registry = registry
+        self._name = name
+        self._labels = labels
+
+    def __missing__(self, status: int) -> Histogram:
+        labels = (*self._labels, ("http.response.status_code", str(status)))
+        made = self[status] = self._registry.histogram(self._name, labels)
+        return made
+
+
 class ServerMetrics:
     """Requests of one rule (or of one listener, where no rule matched)."""
 
-    __slots__ = (
-        "_by_status", "_histogram", "_labels", "_registry", "_status", "request_bytes", "response_bytes",
-    )  # fmt: skip
+    __slots__ = ("durations", "request_bytes", "response_bytes")
 
     def __init__(self, registry: Registry, route: str) -> None:
-        self._registry = registry
-        self._labels: Labels = (("edge.route.name", route),)
-        self._by_status: dict[int, Histogram] = {}
-        self._status = -1
-        self._histogram: Histogram
-        """Of the latest status: of thousands of routes none is in the cache, and one look-up less counts."""
-        self.request_bytes = registry.counter("edge.server.request.bytes", self._labels)
-        self.response_bytes = registry.counter("edge.server.response.bytes", self._labels)
-
-    def observe(self, status: int, duration_s: float, bytes_in: int, bytes_out: int) -> None:
-        """One finished request."""
-        if status != self._status:
-            self._turn_to(status)
-        self._histogram.observe(duration_s)
-        if bytes_in:
-            self.request_bytes.value += bytes_in
-        self.response_bytes.value += bytes_out
-
-    def _turn_to(self, status: int) -> None:
-        histogram = self._by_status.get(status)
-        if histogram is None:
-            labels = (*self._labels, ("http.response.status_code", str(status)))
-            histogram = self._registry.histogram("http.server.request.duration", labels)
-            self._by_status[status] = histogram
-        self._status = status
-        self._histogram = histogram
+        labels: Labels = (("edge.route.name", route),)
+        self.durations = _ByStatus(registry, "http.server.request.duration", labels)
+        self.request_bytes = registry.counter("edge.server.request.bytes", labels)
+        self.response_bytes = registry.counter("edge.server.response.bytes", labels)
 
 
 class ClientMetrics:
-    """Requests to one cluster."""
+    """Tries at one cluster; status 0 = no response."""
 
-    __slots__ = ("_by_status", "_labels", "_registry")
+    __slots__ = ("_labels", "_registry", "durations")
 
     def __init__(self, registry: Registry, cluster: str) -> None:
         self._registry = registry
         self._labels: Labels = (("edge.cluster.name", cluster),)
-        self._by_status: dict[int, Histogram] = {}
-
-    def observe(self, status: int, duration_s: float) -> None:
-        """One finished try; `status` 0 = no response."""
-        histogram = self._by_status.get(status)
-        if histogram is None:
-            labels = (*self._labels, ("http.response.status_code", str(status)))
-            histogram = self._registry.histogram("http.client.request.duration", labels)
-            self._by_status[status] = histogram
-        histogram.observe(duration_s)
+        self.durations = _ByStatus(registry, "http.client.request.duration", self._labels)
 
     def rejected(self, reason: str) -> None:
         """A request the cluster did not take; `reason` is one of few words."""

@@ -85,13 +85,12 @@ class LineSink:
         lines, self._lines, self._size = self._lines, [], 0
         self._limit = FLUSH_BYTES
         block = b"".join(lines)
-        count = block.count(b"\n")
         if self._broken_line:
             block = b"\n" + block
         try:
             written = self._write_file(block) if self._regular else self._write_pipe(block)
         except OSError as error:
-            self.dropped += count
+            self.dropped += b"".join(lines).count(b"\n")
             self.fault = _said(error)
             return
         self._broken_line = False

@@ -13,43 +13,23 @@ from edge.errors import EdgeError, FilterError
 from edge.exchange.state import ExchangeState
 from edge.head import RequestHead
 from edge.model import Telemetry
-from edge.telemetry.access_log import AccessLog, ready
+from edge.telemetry.access_log import UNTRACED, AccessLog, Alike, traced
 from edge.telemetry.ids import Ids
-from edge.telemetry.metrics import ClientMetrics, Histogram, Registry, ServerMetrics
+from edge.telemetry.metrics import Histogram, Registry, ServerMetrics
 from edge.telemetry.spans import Attempt, ExchangeTrace, FilterInfo, RouteInfo
 from edge.telemetry.tracer import Tracer
 from edge.telemetry.tracing import Tracing
 from edge.worker.clock_step import CLOCK_STEP_NS, straighten
+from edge.worker.outcomes import Outcomes, RuleReport
 
 _log: Final = logging.getLogger("edge.worker")
-_NONE: Final = b'""'
 UNSETTLED: Final = 256
 """Sampled exchanges whose filters' durations may wait to be counted."""
-_PROTOCOLS: Final = {version: version.encode() for version in ("HTTP/1.0", "HTTP/1.1", "HTTP/2", "HTTP/3")}
-
-
-class RuleReport:
-    """What is the same for every exchange of one rule on one listener."""
-
-    __slots__ = ("info", "metrics", "route_json")
-
-    def __init__(self, metrics: ServerMetrics, info: RouteInfo) -> None:
-        self.metrics = metrics
-        self.info = info
-        self.route_json = ready(info.route)
 
 
 def filter_infos(chain: tuple[BoundFilter, ...]) -> tuple[FilterInfo, ...]:
     """For the filter spans of a chain, in request order."""
     return tuple(FilterInfo(f.name, f.digest, f.abi, f.fail_open) for f in chain)
-
-
-class _ClusterReport:
-    __slots__ = ("json", "metrics")
-
-    def __init__(self, registry: Registry, name: str) -> None:
-        self.metrics = ClientMetrics(registry, name)
-        self.json = ready(name)
 
 
 class _Durations(dict[str, Callable[[int], None]]):
@@ -80,7 +60,7 @@ class Reports:
         self._log = access_log
         self.wall_s = wall_s
         self._no_rule: dict[str, RuleReport] = {}
-        self._clusters: dict[str, _ClusterReport] = {}
+        self._outcomes = Outcomes(registry)
         self._durations = _Durations(registry)
         self._unsettled = 0
 
@@ -109,49 +89,32 @@ class Reports:
             _log.exception("the report of a finished exchange failed")
 
     def _finish(self, exchange: ExchangeState) -> None:
-        report = self.of(exchange)
-        duration_s = exchange.services.clock() - exchange.began
-        status = exchange.status
-        report.metrics.observe(status, duration_s, exchange.bytes_in, exchange.bytes_out)
-        error = exchange.error
-        if isinstance(error, FilterError):
-            self._filter_failed(error)
-        cluster_json = address = b""
-        attempts = 0
-        upstream = exchange.upstream
-        if upstream is not None:
-            cluster = self._clusters.get(exchange.cluster_name) or self._cluster(exchange.cluster_name)
-            answered = exchange.response is not None and exchange.reply_source == "upstream"
-            cluster.metrics.observe(status if answered else 0, duration_s)
-            cluster_json = cluster.json
-            address = upstream.address.encode()
-            attempts = upstream.attempts
+        candidate = exchange.candidate
+        outcome = self._outcomes.of(exchange, self.of(exchange) if candidate is None else candidate.report)
+        began = exchange.began
+        duration_s = exchange.services.clock() - began
+        bytes_in = exchange.bytes_in
+        bytes_out = exchange.bytes_out
+        outcome.count(duration_s, bytes_in, bytes_out)
+        if exchange.error is not None and isinstance(exchange.error, FilterError):
+            self._filter_failed(exchange.error)
         if self._log is None:
             return
         head = exchange.head
         context = exchange.context
         self._log.write(
-            self.wall_s + exchange.began,
+            outcome.alike,
+            self.wall_s + began,
             exchange.request_id,
             exchange.connection.client,
             exchange.method,
             head.authority,
             exchange.path,
-            _PROTOCOLS[head.protocol],
-            status,
-            exchange.flag.encode(),
-            exchange.bytes_in,
-            exchange.bytes_out,
+            bytes_in,
+            bytes_out,
             duration_s,
-            report.route_json,
-            cluster_json or _NONE,
-            address,
-            attempts,
-            context.trace_id if context is not None else b"",
-            context.span_id if context is not None else b"",
-            exchange.sampled,
             head.get(b"user-agent") or b"",
-            ready(exchange.reply_filter) if exchange.reply_filter else _NONE,
+            UNTRACED if context is None else traced(context.trace_id, context.span_id, exchange.sampled),
         )
 
     def refused(self, listener: str, error: EdgeError, client: bytes, protocol: str) -> None:
@@ -164,10 +127,8 @@ class Reports:
         self._registry.counter("edge.server.refused", labels).value += 1
         if self._log is None:
             return
-        self._log.write(
-            time.time(), b"", client, b"", b"", b"", protocol.encode(), error.status, error.flag.encode(),
-            0, 0, 0.0, _NONE, _NONE, b"", 0, b"", b"", False, b"",
-        )  # fmt: skip
+        alike = Alike(protocol.encode(), error.status, error.flag.encode())
+        self._log.write(alike, time.time(), b"", client, b"", b"", b"", 0, 0, 0.0, b"")
 
     def mirrored(self, cluster: str, outcome: str) -> None:
         """Count one copy of a request: `answered`, `failed`, `cut` or `skipped`."""
@@ -192,10 +153,6 @@ class Reports:
         kind = error.code or type(error).__name__
         labels = (("edge.filter.name", error.filter_name), ("error.type", kind))
         self._registry.counter("edge.filter.errors", labels).value += 1
-
-    def _cluster(self, name: str) -> _ClusterReport:
-        report = self._clusters[name] = _ClusterReport(self._registry, name)
-        return report
 
 
 class Traces:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.telemetry.access_log import AccessLog, ready
+from edge.telemetry.access_log import AccessLog, Alike, ready, traced
 from edge.telemetry.logs import GUEST_LINES_S, Log, LogHandler
 from edge.telemetry.sink import BACKLOG_BYTES, FLUSH_BYTES, FLUSH_S, LineSink
 from edge.telemetry.text import json_inner, json_string
@@ -49,27 +49,18 @@ def write(
     log: AccessLog, path: bytes = b"/api?x=1", user_agent: bytes = b"curl/8.9", authority: bytes = b"a"
 ) -> None:
     log.write(
+        Alike(b"HTTP/1.1", 200, b"-", ready("api"), ready("shop"), b"127.0.0.1:9000", 1, ready("api-key")),
         1_790_000_000.25,
         b"req-1",
         b"192.0.2.7:50123",
         b"GET",
         authority,
         path,
-        b"HTTP/1.1",
-        200,
-        b"-",
         5,
         23,
         0.0012345,
-        ready("api"),
-        ready("shop"),
-        b"127.0.0.1:9000",
-        1,
-        b"\x01" * 16,
-        b"\x02" * 8,
-        True,
         user_agent,
-        ready("api-key"),
+        traced(b"\x01" * 16, b"\x02" * 8, True),
     )
 
 

@@ -106,10 +106,10 @@ def test_workers_are_summed_and_a_dead_worker_keeps_its_counts() -> None:
 def test_a_request_is_a_duration_and_bytes() -> None:
     registry, merged = Registry(), Merged()
     metrics = ServerMetrics(registry, "api")
-    metrics.observe(200, 0.003, 5, 23)
-    metrics.observe(200, 0.02, 5, 23)
-    metrics.observe(503, 99, 0, 0)
-    ClientMetrics(registry, "shop").observe(0, 0.5)
+    for status, duration_s in ((200, 0.003), (200, 0.02), (503, 99)):
+        metrics.durations[status].observe(duration_s)
+    metrics.response_bytes.value += 46
+    ClientMetrics(registry, "shop").durations[0].observe(0.5)
     ClientMetrics(registry, "shop").rejected("connections")
     merged.update(message(0, registry))
     shown = page(merged)

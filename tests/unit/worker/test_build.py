@@ -12,7 +12,8 @@ from edge.route import RouteTable
 from edge.telemetry.metrics import Registry
 from edge.upstream import Clusters
 from edge.worker.build import tables
-from edge.worker.reporting import Reports, RuleReport
+from edge.worker.outcomes import RuleReport
+from edge.worker.reporting import Reports
 from edge.worker.slices import Slices
 from tests.unit.route.heads import FakeExchange, get
 
