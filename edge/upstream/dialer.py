@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
-from typing import Protocol
+from collections import deque
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Final, Protocol
 
 from edge.upstream.tls import ClientTls
+
+PER_TURN: Final = 8
+"""Connections begun in one turn of the loop; each costs as much as a few requests."""
 
 
 class Dialer(Protocol):
@@ -31,11 +36,31 @@ class Dialer(Protocol):
         """
 
 
+class _Attempt:
+    """From being asked for until it is connected, has failed or is given up."""
+
+    __slots__ = ("connecting", "task")
+
+    def __init__(self, connecting: Callable[[], Coroutine[None, None, None]]) -> None:
+        self.connecting: Callable[[], Coroutine[None, None, None]] | None = connecting
+        self.task: asyncio.Task[None] | None = None
+
+    def give_up(self) -> None:
+        self.connecting = None
+        if self.task is not None:
+            self.task.cancel()
+
+
 class TcpDialer:
-    """`loop.create_connection` in a task per attempt; names are resolved at each attempt."""
+    """`loop.create_connection` in a task per attempt; names are resolved at each attempt.
+
+    Attempts begin after the turn in which they were asked for, a few a turn: a crowd of them would be
+    a long turn for everybody, and who asks and thinks better of it in the same turn costs no socket.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._waiting: deque[_Attempt] = deque()
         self.tasks: set[asyncio.Task[None]] = set()
 
     def dial(
@@ -47,14 +72,25 @@ class TcpDialer:
         tls: ClientTls | None = None,
         preamble: bytes = b"",
     ) -> Callable[[], None]:
-        task = self._loop.create_task(self._connect(host, port, protocol, failed, tls, preamble))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        if not self._waiting:
+            self._loop.call_soon(self._begin)
+        attempt = _Attempt(partial(self._connect, host, port, protocol, failed, tls, preamble))
+        self._waiting.append(attempt)
+        return attempt.give_up
 
-        def give_up() -> None:
-            task.cancel()
-
-        return give_up
+    def _begin(self) -> None:
+        """The first of those that wait; their tasks run in the next turn."""
+        waiting = self._waiting
+        left = PER_TURN
+        while waiting and left:
+            attempt = waiting.popleft()
+            if attempt.connecting is not None:
+                left -= 1
+                attempt.task = task = self._loop.create_task(attempt.connecting())
+                self.tasks.add(task)
+                task.add_done_callback(self.tasks.discard)
+        if waiting:
+            self._loop.call_soon(self._begin)
 
     async def _connect(
         self,
