@@ -163,6 +163,7 @@ _SYNTAX: Final = [
                 for name in (b"connection", b"keep-alive", b"proxy-connection", b"upgrade")
             ),
             ("te-gzip", get((b"te", b"gzip"))),
+            ("nothing-at-all", []),
             ("no-method", get(method=None)),
             ("no-scheme", get(scheme=None)),
             ("no-path", get(path=None)),
@@ -176,6 +177,7 @@ _SYNTAX: Final = [
             ("empty-authority", get(authority=b"")),
         ],
     ),
+    Case(81, "trailers-without-fields", _trailers([]), status=200, forwarded=b"/"),
     Case(81, "pseudo-in-trailers", _trailers([(b":path", b"/")]), reset=MALFORMED),
     Case(81, "connection-in-trailers", _trailers([(b"connection", b"x")]), reset=MALFORMED),
     Case(81, "upper-in-trailers", _trailers([(b"X-A", b"x")]), reset=MALFORMED),

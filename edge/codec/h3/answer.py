@@ -142,9 +142,9 @@ class Answer:
             self._finish()
 
     def send_trailers(self, fields: Fields) -> None:
-        """Ends the answer."""
+        """Ends the answer. None are no section: some decoders take an empty one for a broken one."""
         form = self._form
-        if form is Form.STREAM or (form is Form.LENGTH and not self._left):
+        if fields and (form is Form.STREAM or (form is Form.LENGTH and not self._left)):
             self._write(headers_frame(encode_trailers(fields)), True)
             self._finish()
         else:

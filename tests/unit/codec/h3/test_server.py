@@ -92,6 +92,18 @@ def test_an_end_that_comes_alone_makes_no_body() -> None:
     assert exchange.ended and exchange.upstream == b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
 
 
+def test_trailers_without_fields_are_no_section() -> None:
+    """A filter may have taken the last one away; ls-qpack takes an empty section for a broken one."""
+    world, client, stream_id, exchange = _opened()
+    down = exchange.downstream
+    down.send_head(ResponseHead(200, []), False)
+    down.send_data(b"hello", False)
+    down.send_trailers([])
+    world.settle()
+    assert client.body(stream_id) == b"hello" and client.ended(stream_id)
+    assert (len(client.heads(stream_id)), client.closed) == (1, None)
+
+
 def test_an_answer_with_informational_heads_body_and_trailers() -> None:
     world, client, stream_id, exchange = _opened()
     down = exchange.downstream
