@@ -68,6 +68,13 @@ class BadRequest(DownstreamError):
         self.status = status
 
 
+class Flooded(DownstreamError):
+    """The client asked again and again for work that leads to nothing: its connection was cut."""
+
+    status = 0
+    flag = "DF"
+
+
 class Misdirected(DownstreamError):
     """The request came on a connection that is not good for its host. Spec: RFC 9110 §15.5.20."""
 

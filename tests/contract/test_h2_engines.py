@@ -39,6 +39,7 @@ class Client:
     def __init__(self, make: MakeEngine, client_settings: dict[int, int] | None = None) -> None:
         self.calls: list[Call] = []
         self.frames: list[Any] = []
+        self.refused: list[tuple[int, int]] = []
         self.rests = False
         self.head = Heads()
         self._decoder = Decoder()
@@ -57,6 +58,9 @@ class Client:
 
     def on_closed(self, stream_id: int, code: int, by_peer: bool) -> None:
         self.calls.append(("closed", stream_id, code, by_peer))
+
+    def on_refused(self, count: int, code: int) -> None:
+        self.refused.append((count, code))
 
     def on_ping_answered(self) -> None:
         self.calls.append(("ping answered",))
@@ -319,6 +323,7 @@ def test_streams_over_the_limit_are_refused_alone(client: Client) -> None:
     client.send(b"".join(client.head(1 + 2 * i) for i in range(102)))
     assert len([call for call in client.told() if call[0] == "request"]) == 100
     assert client.seen() == [("rst", 201, 7), ("rst", 203, 7)]
+    assert client.refused == [(1, 7), (1, 7)]
 
 
 def test_pings_and_settings_are_answered(client: Client) -> None:

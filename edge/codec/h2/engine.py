@@ -29,6 +29,9 @@ class EngineSink(Protocol):
     def on_closed(self, stream_id: int, code: int, by_peer: bool) -> None:
         """The stream is over: both sides ended, or one reset it; `by_peer` = the client did."""
 
+    def on_refused(self, count: int, code: int) -> None:
+        """So many streams were reset with `code` and nothing is told of them: malformed, or too many."""
+
     def on_ping_answered(self) -> None:
         """The client has seen everything that was sent before `Engine.ping`."""
 
@@ -117,6 +120,9 @@ class Nobody:
         return
 
     def on_closed(self, stream_id: int, code: int, by_peer: bool) -> None:
+        return
+
+    def on_refused(self, count: int, code: int) -> None:
         return
 
     def on_ping_answered(self) -> None:

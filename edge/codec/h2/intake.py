@@ -12,7 +12,7 @@ from edge.codec.h2.engine import Engine, MakeEngine
 from edge.codec.h2.fields import Malformed, parse_trailers, response_fields
 from edge.codec.h2.head import Repeat, parse_request
 from edge.codec.h2.stream import Form, Stream
-from edge.errors import BadRequest, DownstreamClosed, EdgeError
+from edge.errors import BadRequest, DownstreamClosed, EdgeError, LimitExceeded
 from edge.exchange.identity import ClientIdentity
 from edge.head import Field, Fields, ResponseHead
 
@@ -177,6 +177,12 @@ class Intake:
         if not self._streams:
             self.idle()
 
+    def on_refused(self, count: int, code: int) -> None:
+        many = code == Code.REFUSED_STREAM
+        error: EdgeError = LimitExceeded("too many streams", 0) if many else Malformed("not told why")
+        for _ in range(count):
+            self._note_refused(error)
+
     def _cut_short(self, stream: Stream, code: int, by_peer: bool) -> None:
         """The stream is over and its exchange is not."""
         if by_peer:
@@ -225,7 +231,7 @@ class Intake:
 
     def _note_refused(self, error: EdgeError) -> None:
         if self._context.refused is not None:
-            self._context.refused(error)
+            self._context.refused(error, self.client, "HTTP/2")
 
     def _fail(self, stream: Stream, error: EdgeError) -> None:
         """Tell the exchange, if it still is one, that its client is gone."""

@@ -49,6 +49,7 @@ class NativeEngine:
         "_accepted",
         "_clock",
         "_connection",
+        "_leaving",
         "_live",
         "_most_streams",
         "_own",
@@ -83,6 +84,7 @@ class NativeEngine:
         self._words = settings_frame(settings)
         connection.set_local_window_size(CONNECTION_WINDOW_BYTES)
         self._accepted = 0
+        self._leaving = False
         self._live: set[int] = set()
         self._own: set[int] = set()
         self._parts: dict[int, list[bytes]] = {}
@@ -151,6 +153,8 @@ class NativeEngine:
         if not tap.receiving_head():
             refused = tap.opened - self._accepted
             self._accepted = tap.opened
+            if not self._leaving:  # or they came after the last one we said we would serve
+                self._sink.on_refused(refused, Code.PROTOCOL_ERROR)
             self._charge(refused)
 
     def _charge(self, count: int) -> None:
@@ -173,6 +177,7 @@ class NativeEngine:
                 live = self._live
                 if len(live) >= self._most_streams:
                     self.refuse(stream_id, Code.REFUSED_STREAM)
+                    sink.on_refused(1, Code.REFUSED_STREAM)
                     continue
                 live.add(stream_id)
                 if not peers or stream_id not in peers:
@@ -332,6 +337,7 @@ class NativeEngine:
             self._connection.ping(_PING)
 
     def goaway(self, code: int) -> None:
+        self._leaving = True
         with suppress(ngh2.NGH2Error):
             self._connection.send_goaway(code)
 

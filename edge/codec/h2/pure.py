@@ -177,6 +177,7 @@ class PureEngine:
             self._end(Code.ENHANCE_YOUR_CALM)
         elif len(self._out) >= self._most_streams:
             self.refuse(stream_id, Code.REFUSED_STREAM)
+            self._sink.on_refused(1, Code.REFUSED_STREAM)
         else:
             end = event.stream_ended is not None
             self._out[stream_id] = _Outgoing(end)

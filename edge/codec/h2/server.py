@@ -13,7 +13,7 @@ from edge.codec.h2.native import NativeEngine
 from edge.codec.h2.stream import Form, Stream
 from edge.codec.h2.turn import Turn
 from edge.codec.pace import Pace, ReadingPace
-from edge.errors import BadRequest, DownstreamClosed, DownstreamTimeout, EdgeError
+from edge.errors import BadRequest, DownstreamClosed, DownstreamTimeout, EdgeError, Flooded
 from edge.outgoing import end_of_turn, outgoing, unsent
 from edge.room import HIGH_BYTES, widen
 
@@ -217,7 +217,8 @@ class H2Server(Turn, asyncio.Protocol):
         self._finished = True
         code = self.engine.over
         if code:
-            error: EdgeError = BadRequest(f"the connection broke HTTP/2, code {code}")
+            flood = code == Code.ENHANCE_YOUR_CALM
+            error: EdgeError = Flooded() if flood else BadRequest(f"the connection broke HTTP/2, code {code}")
             self._note_refused(error)
         else:
             error = DownstreamClosed("the connection is closed")

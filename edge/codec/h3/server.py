@@ -23,7 +23,7 @@ from edge.codec.h3.session import ALL_STREAMS, Session
 from edge.codec.h3.stream import H3Stream
 from edge.codec.h3.transport import Transport
 from edge.codec.h3.wire import Code, ConnectionFault
-from edge.errors import DownstreamClosed
+from edge.errors import BadRequest, DownstreamClosed, Flooded
 from edge.exchange.identity import ClientIdentity
 
 Address = tuple[str, int]
@@ -129,6 +129,8 @@ class H3Server(Accounts):
                 for stream in list(self.slow):
                     stream.acknowledged()
         except ConnectionFault as fault:
+            flood = fault.code == Code.EXCESSIVE_LOAD
+            self.refused(Flooded(fault.reason) if flood else BadRequest(fault.reason))
             self.close(fault.code, fault.reason)
         except Exception as error:
             self.crashed(error)
