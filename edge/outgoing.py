@@ -28,28 +28,36 @@ TOGETHER: Final = 32
 class Outgoing(asyncio.Transport):
     """Stands for the transport it was made of; the order of all it is asked for is kept."""
 
-    __slots__ = ("_made", "_pieces", "_together")
+    __slots__ = ("_first", "_made", "_more", "_together")
 
     def __init__(self, made: asyncio.Transport, together: _Together) -> None:
         self._made = made
         self._together = together
-        self._pieces: list[bytes] = []
+        self._first: bytes | None = None
+        """The only piece that waits, mostly."""
+        self._more: list[bytes] = []
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """`data` must not change afterwards."""
-        pieces = self._pieces
-        waits = bool(pieces)
-        pieces.append(data)  # type: ignore[arg-type]
-        if waits or len(data) > SMALL_BYTES:
-            if len(data) > SMALL_BYTES or len(pieces) > PIECES:
-                self.leave()
+        if self._first is not None or len(data) > SMALL_BYTES:
+            self._add(data)
             return
+        self._first = data  # type: ignore[assignment]
         together = self._together
         waiting = together.waiting
         if together.due and len(waiting) < together.limit:
             waiting.append(self)
         else:
             together.add(self)
+
+    def _add(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        """Behind what waits, or large."""
+        if self._first is None:
+            self._first = data  # type: ignore[assignment]
+        else:
+            self._more.append(data)  # type: ignore[arg-type]
+        if len(data) > SMALL_BYTES or len(self._more) >= PIECES:
+            self.leave()
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]]) -> None:
         for data in list_of_data:
@@ -61,18 +69,24 @@ class Outgoing(asyncio.Transport):
 
     def leave(self) -> None:
         """Write now what waits. A connection that is lost takes it along."""
-        pieces, made = self._pieces, self._made
-        if not pieces:
+        first, made = self._first, self._made
+        if first is None:
             return
-        self._pieces = []
-        if made.is_closing():
+        self._first = None
+        if self._more:
+            self._leave_joined(first)
+        elif not made.is_closing():
+            made.write(first)
+
+    def _leave_joined(self, first: bytes) -> None:
+        pieces = [first, *self._more]
+        self._more.clear()
+        if self._made.is_closing():
             return
-        if len(pieces) == 1:
-            made.write(pieces[0])
-        elif len(pieces[-1]) > SMALL_BYTES:
-            made.writelines(pieces)
+        if len(pieces[-1]) > SMALL_BYTES:
+            self._made.writelines(pieces)
         else:
-            made.write(b"".join(pieces))
+            self._made.write(b"".join(pieces))
 
     def is_light(self) -> bool:
         """Whether what waits leaves without its writer being told to pause."""
@@ -83,19 +97,24 @@ class Outgoing(asyncio.Transport):
         self._made.write_eof()
 
     def close(self) -> None:
-        made, pieces = self._made, self._pieces
-        if pieces and not made.is_closing():
+        made, first = self._made, self._first
+        if first is not None and not made.is_closing():
             # The last bytes of a TLS connection and its goodbye leave in one piece.
             write_last = getattr(made.get_extra_info("ssl_object"), "write_last", None)
             if write_last is not None:
-                self._pieces = []
-                write_last(b"".join(pieces))
+                last = b"".join((first, *self._more))
+                self._forget()
+                write_last(last)
         self.leave()
         made.close()
 
     def abort(self) -> None:
-        self._pieces = []
+        self._forget()
         self._made.abort()
+
+    def _forget(self) -> None:
+        self._first = None
+        self._more.clear()
 
     # ---- what is asked of the transport itself
 
@@ -127,7 +146,8 @@ class Outgoing(asyncio.Transport):
         self._made.set_write_buffer_limits(high, low)
 
     def get_write_buffer_size(self) -> int:
-        return self._made.get_write_buffer_size() + sum(map(len, self._pieces))
+        waiting = 0 if self._first is None else len(self._first) + sum(map(len, self._more))
+        return self._made.get_write_buffer_size() + waiting
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
         return self._made.get_write_buffer_limits()

@@ -36,12 +36,16 @@ _PSEUDO_NAMES: Final = (b":method", b":scheme", b":authority", b":path", b":prot
 
 
 class Repeat:
-    """The fields of a connection's last plain head; as for HTTP/1 they never leave it."""
+    """A connection's last plain head; as for HTTP/1 it never leaves it."""
 
-    __slots__ = ("known", "limits", "tail")
+    __slots__ = ("known", "limits", "listed", "start", "tail")
+
+    start: _Start
 
     def __init__(self) -> None:
+        self.listed: tuple[Field, ...] = ()
         self.tail: tuple[Field, ...] = ()
+        """Of `listed`, what followed the pseudo fields: often that alone comes again."""
         self.known: Known | None = None
         self.limits: Limits | None = None
 
@@ -59,15 +63,14 @@ def parse_request(
     A WebSocket's extended CONNECT becomes the GET of an HTTP/1 upgrade, still without its key.
     Raises Malformed, or BadRequest with 400, 405, 414, 417, 431 or 501.
     """
+    if listed == repeat.listed and limits is repeat.limits:
+        return _again(repeat, repeat.start, scheme)
     tail = listed[_PSEUDO:]
     start = _known_start(listed[:_PSEUDO])
     if start is not None and tail == repeat.tail and limits is repeat.limits:
-        method, authority, path, _ = start
-        known = repeat.known
-        fields = [] if known is None else known.fields.copy()
-        head = RequestHead(method, scheme, authority or b"", path, fields, None, PROTOCOL)
-        head.known = known
-        return head
+        repeat.listed = listed
+        repeat.start = start
+        return _again(repeat, start, scheme)
     if start is None:
         start, tail = _parse_start(listed, limits)
     if sum(map(len, _flat(listed))) + _FIELD_OVERHEAD * len(listed) > limits.head_bytes:
@@ -95,9 +98,20 @@ def parse_request(
         _frame(head, found, end)
     elif host is None:
         # With an authority of its own and no protocol the start has exactly four fields.
+        repeat.listed = listed
+        repeat.start = start
         repeat.tail = tail
         repeat.known = Known(kept.copy()) if kept else None
         repeat.limits = limits
+    return head
+
+
+def _again(repeat: Repeat, start: _Start, scheme: bytes) -> RequestHead:
+    method, authority, path, _ = start
+    known = repeat.known
+    fields = [] if known is None else known.fields.copy()
+    head = RequestHead(method, scheme, authority or b"", path, fields, None, PROTOCOL)
+    head.known = known
     return head
 
 

@@ -109,9 +109,11 @@ class Turn(Intake):
         if data:
             self._write(data)
         again = False
-        if self._answered or self._blocked:
+        streams = self._streams
+        if not streams:
+            self._answered.clear()
+        elif self._answered or self._blocked:
             answered, self._answered = self._answered, []
-            streams = self._streams
             for stream in answered:
                 # Most were closed by what has just left.
                 if stream.id in streams and not stream.blocked:
