@@ -15,6 +15,7 @@ from edge.codec.h3.server import H3Server
 from edge.codec.h3.transport import Transport
 from edge.codec.h3.wire import Code
 from edge.listen.quic_door import Door
+from edge.listen.segments import Outlet
 
 LEAST_TIMER_S: Final = 0.001
 """aioquic's pacer asks for a timer per packet; nothing here needs a finer one."""
@@ -56,6 +57,7 @@ class QuicHost(asyncio.DatagramProtocol):
         self._scheduled = False
         self.local: tuple[str, int] = ("", 0)
         self._transport: asyncio.DatagramTransport | None = None
+        self._outlet: Outlet | None = None
 
     # ---- asyncio
 
@@ -68,9 +70,13 @@ class QuicHost(asyncio.DatagramProtocol):
         if raw is not None:
             for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 raw.setsockopt(socket.SOL_SOCKET, option, SOCKET_BYTES)
+        self._outlet = Outlet(made)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        if self._outlet is not None:
+            self._outlet.close()
+            self._outlet = None
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         """One datagram; its first bytes say whose."""
@@ -153,13 +159,12 @@ class QuicHost(asyncio.DatagramProtocol):
         self._scheduled = False
         awake, self._awake = self._awake, []
         now = self._loop.time()
-        transport = self._transport
+        outlet = self._outlet
         for seat in awake:
             try:
                 seat.turn()
-                if not seat.terminated and transport is not None:
-                    for data, addr in seat.transmit(now):
-                        transport.sendto(data, addr)
+                if not seat.terminated and outlet is not None:
+                    outlet.send(seat.transmit(now))
                 if seat.terminated:
                     self._remove(seat)
                 else:

@@ -1,18 +1,25 @@
-"""What an ACK of one range means for what was sent: aioquic's recovery, without its sets of ranges.
+"""What an ACK means for what was sent: aioquic's recovery and its Reno, for many packets at a time.
 
-Spec: RFC 9002 §5, §6, appendix A.7.
+Spec: RFC 9002 §5, §6, §7.3, appendix A.7.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
+from aioquic import tls
+from aioquic.quic.packet import QuicPacketType
 from aioquic.quic.packet_builder import QuicDeliveryState
 from aioquic.quic.recovery import QuicPacketRecovery, QuicPacketSpace
+from aioquic.quic.stream import QuicStreamSender
+from msgspec import Struct
 
 _ACKED: Final = QuicDeliveryState.ACKED
 _LEAST_RTT_S: Final = 0.001
+
+Ranges = list[tuple[int, int]]
+"""(lowest, largest) packet numbers, ascending, none touching the next."""
 
 
 class SentPacket:
@@ -36,41 +43,130 @@ class SentPacket:
         self.delivery_handlers = handlers
 
 
-def acknowledged(
-    loss: QuicPacketRecovery, space: QuicPacketSpace, lowest: int, largest: int, delay: float, now: float
-) -> bool:
-    """The peer has `lowest` to `largest`, and waited `delay` seconds before it said so.
+class SentData(Struct, gc=False):
+    """A 1-RTT packet of nothing but bytes of one stream, not the last; duck of aioquic's QuicSentPacket."""
 
-    True when other packets may have been declared lost.
+    epoch: ClassVar = tls.Epoch.ONE_RTT
+    packet_type: ClassVar = QuicPacketType.ONE_RTT
+    in_flight: ClassVar[bool] = True
+    is_ack_eliciting: ClassVar[bool] = True
+    is_crypto_packet: ClassVar[bool] = False
+
+    packet_number: int
+    sent_time: float
+    sent_bytes: int
+    sender: QuicStreamSender
+    start: int
+    stop: int
+
+    @property
+    def delivery_handlers(self) -> tuple[tuple[Any, tuple[int, int, bool]]]:
+        return ((self.sender.on_data_delivery, (self.start, self.stop, False)),)
+
+
+def acknowledged(
+    loss: QuicPacketRecovery, space: QuicPacketSpace, ranges: Ranges, delay: float, now: float
+) -> bool:
+    """The peer has `ranges`, and waited `delay` seconds before it said so.
+
+    True when packets were declared lost.
     """
+    largest = ranges[-1][1]
     space.largest_acked_packet = max(space.largest_acked_packet, largest)
     sent = space.sent_packets
-    numbers = list(sent)
-    stop = bisect_left(numbers, largest + 1)
-    start = bisect_left(numbers, lowest, 0, stop)
-    if start == stop:
+    packets = _taken(sent, ranges)
+    if not packets:
         return False
-    eliciting = False
-    congestion = loss._cc
-    packet: Any = None
-    for number in numbers[start:stop]:
-        packet = sent.pop(number)
-        if packet.is_ack_eliciting:
-            eliciting = True
-            space.ack_eliciting_in_flight -= 1
-        if packet.in_flight:
-            congestion.on_packet_acked(packet=packet, now=now)
-        for handler, arguments in packet.delivery_handlers:
-            handler(_ACKED, *arguments)
-    if eliciting and packet.packet_number == largest:
-        _measure(loss, now - packet.sent_time, delay, now)
+    eliciting = _delivered(packets, space)
+    _grow(loss._cc, packets)
+    last = packets[-1]
+    if eliciting and last.packet_number == largest:
+        _measure(loss, now - last.sent_time, delay, now)
     loss._pto_count = 0
-    if stop - start == len(numbers) or numbers[0 if start else stop] > space.largest_acked_packet:
+    if not sent or next(iter(sent)) > space.largest_acked_packet:
         # All that is left was sent later, so nothing can be lost yet.
         space.loss_time = None
         return False
+    left = len(sent)
     loss._detect_loss(now=now, space=space)
-    return True
+    return len(sent) != left
+
+
+def _taken(sent: dict[int, Any], ranges: Ranges) -> list[Any]:
+    """The packets of `sent`, which is ascending, that are in `ranges`; they are taken out of it."""
+    packets: list[Any] = []
+    if not sent:
+        return packets
+    lowest, largest = ranges[-1]
+    first = next(iter(sent))
+    if lowest <= first:
+        # Nothing is missing, as nearly always.
+        for number, packet in sent.items():
+            if number > largest:
+                break
+            packets.append(packet)
+        for packet in packets:
+            del sent[packet.packet_number]
+        return packets
+    numbers = list(sent)
+    start = 0
+    for lowest, largest in ranges:
+        if largest >= first:
+            start = bisect_left(numbers, lowest, start)
+            stop = bisect_left(numbers, largest + 1, start)
+            packets += [sent.pop(number) for number in numbers[start:stop]]
+            start = stop
+    return packets
+
+
+def _delivered(packets: list[Any], space: QuicPacketSpace) -> bool:
+    """Tell who sent what is in `packets`, neighbouring bytes of a stream at once; whether any asked."""
+    eliciting = 0
+    sender: QuicStreamSender | None = None
+    start = stop = 0
+    for packet in packets:
+        if type(packet) is SentData:
+            eliciting += 1
+            if packet.start == stop and packet.sender is sender:
+                stop = packet.stop
+                continue
+            if sender is not None:
+                sender.on_data_delivery(_ACKED, start, stop, False)
+            sender, start, stop = packet.sender, packet.start, packet.stop
+            continue
+        if packet.is_ack_eliciting:
+            eliciting += 1
+        if sender is not None:
+            sender.on_data_delivery(_ACKED, start, stop, False)
+            sender = None
+        for handler, arguments in packet.delivery_handlers:
+            handler(_ACKED, *arguments)
+    if sender is not None:
+        sender.on_data_delivery(_ACKED, start, stop, False)
+    space.ack_eliciting_in_flight -= eliciting
+    return eliciting > 0
+
+
+def _grow(congestion: Any, packets: list[Any]) -> None:
+    """As `on_packet_acked` of aioquic's Reno for each packet in flight. Spec: RFC 9002 §7.3."""
+    flight, window, threshold = congestion.bytes_in_flight, congestion.congestion_window, congestion.ssthresh
+    recovery = congestion._congestion_recovery_start_time
+    for packet in packets:
+        if not packet.in_flight:
+            continue
+        size = packet.sent_bytes
+        flight -= size
+        if packet.sent_time <= recovery:
+            continue
+        if threshold is None or window < threshold:
+            window += size
+        else:
+            stash = congestion._congestion_stash + size
+            count = stash // window
+            congestion._congestion_stash = stash - count * window
+            window += count * congestion._max_datagram_size
+    congestion.bytes_in_flight = flight
+    congestion.congestion_window = window
 
 
 def _measure(loss: QuicPacketRecovery, latest: float, delay: float, now: float) -> None:

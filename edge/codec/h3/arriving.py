@@ -258,7 +258,7 @@ class Arriving(QuicConnection):
         if not at or more > largest or largest >= self._packet_number:
             return 0
         seconds = (delay << self._remote_ack_delay_exponent) / 1_000_000
-        if acknowledged(self._loss, self._one, largest - more, largest, seconds, now):
+        if acknowledged(self._loss, self._one, [(largest - more, largest)], seconds, now):
             self._look_at_all = True
         return at
 

@@ -16,7 +16,7 @@ from aioquic.quic.recovery import QuicPacketPacer, QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 
 from edge.codec.h3.acked import SentPacket
-from edge.codec.h3.arriving import Arriving
+from edge.codec.h3.trains import LONGEST, SHARED, SHORTEST, Datagrams, Trains
 from edge.codec.h3.wire import varint
 
 _CONNECTED: Final = QuicConnectionState.CONNECTED
@@ -31,8 +31,6 @@ _HEADER_AND_TAG: Final = 1 + 2 + 16
 _JOIN: Final = b"".join
 _allowed_at: Final = QuicPacketPacer.next_send_time
 
-Datagrams = list[tuple[bytes, Any]]
-
 
 def _ack_delivered(
     delivery: QuicDeliveryState, space: QuicPacketSpace, acks: list[range], highest: int
@@ -45,7 +43,7 @@ def _ack_delivered(
             space.ack_queue.subtract(0, highest + 1)
 
 
-class Leaving(Arriving):
+class Leaving(Trains):
     """The sending half of a `Transport`."""
 
     _unsent_cids = True
@@ -190,9 +188,15 @@ class Leaving(Arriving):
         self._pacing_at = None
         while ready or (space.ack_at is not None and space.ack_at <= now):
             if space.ack_at is None or space.ack_at >= now:
-                self._pacing_at = _allowed_at(pacer, now)
-                if self._pacing_at is not None:
+                later: Any = _allowed_at(pacer, now)
+                if later is not None:
+                    self._pacing_at = later
                     break
+                went = self._long_answer(ready, served, now, made) if space.ack_at is None else 0
+                if went < 0:
+                    break
+                if went:
+                    continue
             data = self._datagram(ready, served, now)
             if not data:
                 break
@@ -206,6 +210,23 @@ class Leaving(Arriving):
                 self._touched[stream.stream_id] = None
             self._streams_queue = [each for each in self._streams_queue if each not in served] + served
         return made
+
+    def _long_answer(
+        self, ready: list[QuicStream], served: list[QuicStream], now: float, made: Datagrams
+    ) -> int:
+        """As `_train`, for the stream whose turn it is."""
+        stream = ready[0]
+        sender = stream.sender
+        if sender._buffer_stop - sender._buffer_start < SHORTEST * self._max_datagram_size:
+            return 0
+        went = self._train(stream, SHARED if len(ready) > 1 else LONGEST, now, made)
+        if went > 0:
+            del ready[0]
+            if not sender.buffer_is_empty:
+                ready.append(stream)
+                if stream not in served:
+                    served.append(stream)
+        return went
 
     def _datagram(self, ready: list[QuicStream], served: list[QuicStream], now: float) -> bytes:
         """One packet. What has nothing more to send leaves `ready`, the others take turns."""

@@ -68,17 +68,16 @@ class _Sender(QuicStreamSender):
         super().reset(error_code)
 
     def on_data_delivery(self, delivery: QuicDeliveryState, start: int, stop: int, fin: bool) -> None:
-        if (
-            delivery is _ACKED
-            and fin
-            and start == self._buffer_start
-            and stop == self._buffer_fin
-            and self._reset_error_code is None
-        ):
+        if delivery is not _ACKED or start != self._buffer_start or self._reset_error_code is not None:
+            super().on_data_delivery(delivery, start, stop, fin)
+        elif fin and stop == self._buffer_fin:
             # All that was left, as nearly always.
             self._buffer_start = stop
             self._buffer.clear()
             self._acked_fin = self.is_finished = True
+        elif not fin and stop != self._buffer_fin and not len(self._acked):
+            self._buffer_start = stop
+            del self._buffer[: stop - start]
         else:
             super().on_data_delivery(delivery, start, stop, fin)
         self._touched[self._id] = None

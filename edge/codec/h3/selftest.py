@@ -118,6 +118,13 @@ _SPACE: Final = (
 )
 _KEYS: Final = ("_update_key_requested", "recv", "send")
 _KEY: Final = ("aead", "hp", "key_phase")
+_CONGESTION: Final = (
+    "_congestion_recovery_start_time",
+    "_congestion_stash",
+    "_max_datagram_size",
+    "ssthresh",
+)
+_PACER: Final = ("bucket_time", "packet_time")
 _RECEIVER: Final = (
     "_buffer",
     "_buffer_start",
@@ -163,6 +170,10 @@ def check() -> None:
     for thing, names in (
         (quic, _ATTRIBUTES),
         (quic._loss, _RECOVERY),
+        (quic._loss._cc, _CONGESTION),
+        (quic._loss._pacer, _PACER),
+        (AEAD(b"aes-128-gcm", bytes(16), bytes(12)), ("_aead", "_iv")),
+        (HeaderProtection(b"aes-128-ecb", bytes(16)), ("_encryptor", "_is_chacha20")),
         (QuicPacketSpace(), _SPACE),
         (RangeSet(), ("_RangeSet__ranges",)),
         (CryptoPair(), _KEYS),
