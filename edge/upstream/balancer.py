@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from heapq import heapify, heappop, heappush, heapreplace
-from itertools import accumulate
+from itertools import accumulate, cycle, islice
 from typing import Final, NamedTuple, Protocol
 
 SAMPLES_MAX: Final = 4
@@ -33,24 +33,18 @@ class Balancer(Protocol):
 class RoundRobin:
     """One after the other; a host already tried is passed over."""
 
-    __slots__ = ("_indices", "_next")
+    __slots__ = ("_count", "_round")
 
     def __init__(self, hosts: Sequence[Host]) -> None:
-        self._indices = [host.slot for host in hosts]
-        self._next = 0
+        self._count = len(hosts)
+        self._round = cycle([host.slot for host in hosts])
 
     def pick(self, tried: int, key: int) -> int:
-        indices = self._indices
-        count = len(indices)
-        at = self._next
-        for _ in range(count):
-            index = indices[at]
-            at += 1
-            if at == count:
-                at = 0
-            if not tried >> index & 1:
-                self._next = at
-                return index
+        if not tried:
+            return next(self._round, -1)
+        for slot in islice(self._round, self._count):
+            if not tried >> slot & 1:
+                return slot
         return -1
 
 
