@@ -23,11 +23,9 @@ from edge.codec.h2.codes import CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES
 from edge.codec.h2.engine import Engine, MakeEngine
 from edge.codec.h2.native import NativeEngine
 from edge.codec.h2.pure import PureEngine
-from edge.errors import BadRequest
 from edge.head import Field
 from edge.model import Limits
-from tests.hostile.fake_h1 import FakeExchange
-from tests.hostile.fake_h2 import GET, POST, PREFACE, H2Edge, Heads, data, frame, rst, settings, window
+from tests.hostile.fake_h2 import GET, POST, PREFACE, Heads, data, frame, rst, settings, window
 
 OK: list[Field] = [(b":status", b"200"), (b"x-a", b"b")]
 Call = tuple[Any, ...]
@@ -442,22 +440,6 @@ def test_a_body_other_than_its_length_is_never_complete(client: Client, body: by
     client.send(client.head(1, [*POST, (b"content-length", b"3")], False) + body)
     assert [call for call in client.told() if call[0] == "data" and call[4]] == []
     assert client.seen()[-1][0::2] in (("rst", 1), ("goaway", 1))
-
-
-@pytest.mark.parametrize(
-    "body",
-    [data(1, b"ab"), data(1, b"ab", True), data(1, b"abcd", True)],
-    ids=["less-then-trailers", "less", "more"],
-)
-def test_the_server_counts_for_itself_whatever_the_engine_says(make: MakeEngine, body: bytes) -> None:
-    edge = H2Edge(FakeExchange, engine=make)
-    edge.send(edge.head(1, [*POST, (b"content-length", b"3")], False))
-    edge.send(body)
-    if not edge.ended and not edge.resets:
-        edge.send(edge.head(1, [(b"x-a", b"b")]))
-    (exchange,) = edge.exchanges
-    assert (exchange.ended, edge.unhandled) == (False, [])
-    assert isinstance(exchange.failed, BadRequest)
 
 
 def test_what_a_client_owes_is_known(client: Client) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from edge.codec.h1.fields import CACHE_LINE_BYTES, FieldLines, Kind, Special
 from edge.codec.h1.request_line import RequestLine, known_request_line, parse_request_line
+from edge.codec.hops import MAX_FORWARDS, one_hop_less
 from edge.errors import BadRequest, BadResponse
 from edge.head import Fields, Known, RequestHead, ResponseHead
 from edge.model import Limits
@@ -61,6 +62,7 @@ _REQUEST_KINDS: Final = {
     **_FRAMING_KINDS,
     b"host": Kind.FRAME,
     b"expect": Kind.FRAME,
+    MAX_FORWARDS: Kind.FRAME,
     b"te": Kind.LIST,
     b"http2-settings": Kind.DROP,
 }
@@ -223,6 +225,9 @@ def _frame_request(head: RequestHead, found: _Found, http10: bool) -> RequestPar
         if expect != b"100-continue":
             raise BadRequest("unknown expectation", 417)
         head.expect_continue = not http10 and framing in (Framing.LENGTH, Framing.CHUNKED)
+    hops = found.get(MAX_FORWARDS)
+    if hops is not None:
+        one_hop_less(head, hops)
     return RequestParse(head, framing, keep_alive)
 
 

@@ -10,6 +10,7 @@ from edge.codec.context import ListenerContext
 from edge.codec.h1.answer import Form
 from edge.codec.h1.intake import DRAIN_BYTES, HELD_BYTES, Intake, Mode
 from edge.codec.h1.render import render_response
+from edge.codec.hops import ALLOW, TELLS_METHODS
 from edge.codec.pace import Pace, ReadingPace
 from edge.errors import DownstreamClosed, DownstreamError, DownstreamTimeout, EdgeError
 from edge.head import Field, ResponseHead
@@ -23,8 +24,6 @@ LINGER_S: Final = 1.0
 FIRST_REQUEST_S: Final = 1.0
 """While we drain: how long a client that has asked nothing yet has, for a request on its way."""
 
-_ALLOW: Final[Field] = (b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-_NOT_ALLOWED: Final = 405
 _CUT_SHORT: Final = (Mode.LENGTH, Mode.CHUNKED, Mode.HOLD)
 """Of what the client was to send next; after its end nothing will come."""
 
@@ -301,8 +300,8 @@ class H1Server(Intake, asyncio.Protocol):
     def _write_refusal(self, status: int) -> None:
         body = b"%d %b\n" % (status, HTTPStatus(status).phrase.encode())
         fields: list[Field] = [(b"content-type", b"text/plain")]
-        if status == _NOT_ALLOWED:
-            fields.append(_ALLOW)
+        if status in TELLS_METHODS:
+            fields.append(ALLOW)
         head = ResponseHead(status, fields, len(body))
         rendered = render_response(head, False, True, False, self._to_head)
         self._transport.write(rendered if self._to_head else rendered + body)

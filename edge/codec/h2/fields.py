@@ -11,6 +11,7 @@ from enum import IntEnum
 from itertools import chain
 from typing import Any, Final
 
+from edge.codec.hops import MAX_FORWARDS
 from edge.errors import BadRequest
 from edge.head import Field, Fields, ResponseHead
 from edge.syntax import (
@@ -41,6 +42,7 @@ class Kind(IntEnum):
     FRAME = 3
     """Leaves the fields; a second one is an error."""
     CRUMB = 4
+    HOPS = 5
 
 
 _CONNECTION_FIELDS: Final = frozenset(
@@ -53,6 +55,7 @@ _KINDS: Final = {
     b"expect": Kind.FRAME,
     b"te": Kind.SINGLE,
     b"cookie": Kind.CRUMB,
+    MAX_FORWARDS: Kind.HOPS,
     b"http2-settings": Kind.DROP,
 }
 _FRAMING_NAMES: Final = _CONNECTION_FIELDS | set(_KINDS)

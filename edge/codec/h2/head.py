@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from edge.codec.h2.fields import CACHE_ENTRIES, CACHE_FIELD_BYTES, KnownFields, Malformed, framing_fields
 from edge.codec.h2.fields import authority as authority_of
+from edge.codec.hops import MAX_FORWARDS, one_hop_less
 from edge.errors import BadRequest
 from edge.head import Field, Fields, Known, RequestHead
 from edge.model import Limits
@@ -161,6 +162,9 @@ def _path(method: bytes, target: bytes, limits: Limits) -> bytes:
 
 def _upgrade(head: RequestHead, found: dict[bytes, Any]) -> None:
     """Spec: RFC 8441 §5."""
+    hops = found.pop(MAX_FORWARDS, None)
+    if hops is not None:
+        one_hop_less(head, hops)
     if found:
         raise Malformed("content-length or expect in an extended CONNECT")
     head.method = b"GET"
@@ -179,3 +183,6 @@ def _frame(head: RequestHead, found: dict[bytes, Any], end: bool) -> None:
         if expect.lower() != b"100-continue":
             raise BadRequest("unknown expectation", 417)
         head.expect_continue = not end
+    hops = found.get(MAX_FORWARDS)
+    if hops is not None:
+        one_hop_less(head, hops)

@@ -12,13 +12,12 @@ from edge.codec.h2.engine import Engine, MakeEngine
 from edge.codec.h2.fields import Malformed, parse_trailers, response_fields
 from edge.codec.h2.head import Repeat, parse_request
 from edge.codec.h2.stream import Form, Stream
+from edge.codec.hops import ALLOW, TELLS_METHODS
 from edge.errors import BadRequest, DownstreamClosed, EdgeError, LimitExceeded
 from edge.exchange.identity import ClientIdentity
 from edge.head import Field, Fields, ResponseHead
 
 _GONE: Final = Form.GONE
-_NOT_ALLOWED: Final = 405
-_ALLOW: Final[Field] = (b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 _TO_HEAD: Final[Field] = (b":method", b"HEAD")
 
 
@@ -220,8 +219,8 @@ class Intake:
         """A refusal of ours; no exchange knows of it."""
         body = b"%d %b\n" % (status, HTTPStatus(status).phrase.encode())
         fields: Fields = [(b"content-type", b"text/plain")]
-        if status == _NOT_ALLOWED:
-            fields.append(_ALLOW)
+        if status in TELLS_METHODS:
+            fields.append(ALLOW)
         head = response_fields(ResponseHead(status, fields, len(body)), True)
         self.engine.send_head(stream.id, head, to_head)
         if not to_head:

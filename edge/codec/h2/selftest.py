@@ -35,6 +35,9 @@ class _Listener:
     def on_closed(self, stream_id: int, code: int, by_peer: bool) -> None:
         self.told.append((stream_id, code, by_peer))
 
+    def on_refused(self, count: int, code: int) -> None:
+        self.told.append((count, code))
+
     def on_ping_answered(self) -> None:
         self.told.append("ping")
 

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Final
 
 from edge.codec.h1.fields import CACHE_ENTRIES, CACHE_LINE_BYTES, UNKEPT
+from edge.codec.hops import MAX_FORWARDS, one_hop_less
 from edge.codec.websocket import KEY, new_key
 from edge.errors import BadRequest
 from edge.head import Field, Fields, RequestHead
@@ -44,6 +45,7 @@ class _Kind(IntEnum):
     EXPECT = 4
     TE = 5
     COOKIE = 6
+    HOPS = 7
 
 
 _KINDS: Final = {
@@ -53,6 +55,7 @@ _KINDS: Final = {
     b"expect": _Kind.EXPECT,
     b"te": _Kind.TE,
     b"cookie": _Kind.COOKIE,
+    MAX_FORWARDS: _Kind.HOPS,
     b"http2-settings": _Kind.DROP,
 }
 _CONNECTION: Final = HOP_BY_HOP - {b"te"}
@@ -185,7 +188,7 @@ def _apply(head: RequestHead, noted: list[tuple[_Kind, bytes, bytes]]) -> None:
             crumbs.append(value)
             continue
         if name in seen and kind is not _Kind.DROP:
-            fault = BadRequest if kind is _Kind.SINGLE else MalformedMessage
+            fault = BadRequest if kind in (_Kind.SINGLE, _Kind.HOPS) else MalformedMessage
             raise fault(f"two {name.decode()} fields")
         seen.add(name)
         if kind is _Kind.LENGTH:
@@ -205,6 +208,8 @@ def _apply(head: RequestHead, noted: list[tuple[_Kind, bytes, bytes]]) -> None:
             if value.lower() != b"trailers":
                 raise MalformedMessage("te other than trailers")
             head.fields.append((b"te", b"trailers"))
+        elif kind is _Kind.HOPS:
+            one_hop_less(head, value)
     if len(crumbs) > CRUMBS:
         raise BadRequest("too many cookie fields", 431)
     if crumbs:

@@ -20,10 +20,11 @@ from edge.codec.h3.wire import (
     headers_frame,
     read_frame_head,
 )
+from edge.codec.hops import ALLOW, TELLS_METHODS
 from edge.codec.pace import Pace
 from edge.codec.websocket import ACCEPT, KEY, accept_of
 from edge.errors import BadRequest, DownstreamClosed, DownstreamError, DownstreamTimeout
-from edge.head import Field, Fields, RequestHead, ResponseHead
+from edge.head import Fields, RequestHead, ResponseHead
 
 if TYPE_CHECKING:
     from edge.codec.h3.server import H3Server
@@ -35,8 +36,6 @@ IDLE_FRAMES: Final = 100
 """Empty or unknown frames of a stream: some are sent to keep us tolerant, many are an attack."""
 COUNTED_SECTION_BYTES: Final = 1 << 10
 """Longer field sections are counted before they are decoded."""
-_NOT_ALLOWED: Final = 405
-_ALLOW: Final[Field] = (b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 _HEADERS: Final = Frame.HEADERS
 _DATA: Final = Frame.DATA
 
@@ -402,8 +401,8 @@ class H3Stream(Answer):
         status = error.status
         body = b"%d %b\n" % (status, HTTPStatus(status).phrase.encode())
         fields: Fields = [(b"content-type", b"text/plain")]
-        if status == _NOT_ALLOWED:
-            fields.append(_ALLOW)
+        if status in TELLS_METHODS:
+            fields.append(ALLOW)
         self.send_whole(ResponseHead(status, fields, len(body)), body)
         if exchange is not None:
             exchange.downstream_failed(error)

@@ -1,13 +1,15 @@
-"""What no exchange ever saw is told of, with its reason, its client and its protocol."""
+"""What no exchange ever saw is told of: its reason, its client, its protocol. Who is cut short knows."""
 
 from __future__ import annotations
 
 import pytest
 
+from edge.codec.h2.engine import MakeEngine
 from edge.codec.h2.native import NativeEngine
-from edge.errors import EdgeError
+from edge.codec.h2.pure import PureEngine
+from edge.errors import BadRequest, EdgeError
 from tests.hostile.fake_h1 import FakeExchange
-from tests.hostile.fake_h2 import GET, H2Edge, frame, rst, window
+from tests.hostile.fake_h2 import GET, POST, H2Edge, data, frame, rst, window
 
 Told = list[tuple[str, int, str]]
 
@@ -76,3 +78,20 @@ def test_what_comes_after_our_goodbye_was_not_refused() -> None:
     edge.send(edge.head(3))
     assert told(edge) == []
     assert len(edge.exchanges) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [data(1, b"ab"), data(1, b"ab", True), data(1, b"abcd", True)],
+    ids=["less-then-trailers", "less", "more"],
+)
+@pytest.mark.parametrize("make", [NativeEngine, PureEngine])
+def test_the_server_counts_for_itself_whatever_the_engine_says(make: MakeEngine, body: bytes) -> None:
+    edge = H2Edge(FakeExchange, engine=make)
+    edge.send(edge.head(1, [*POST, (b"content-length", b"3")], False))
+    edge.send(body)
+    if not edge.ended and not edge.resets:
+        edge.send(edge.head(1, [(b"x-a", b"b")]))
+    (exchange,) = edge.exchanges
+    assert (exchange.ended, edge.unhandled) == (False, [])
+    assert isinstance(exchange.failed, BadRequest)
