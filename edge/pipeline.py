@@ -206,8 +206,9 @@ class Exchange(Ending):
 
     def response_whole(self, head: ResponseHead, body: bytes) -> None:
         """Head and body came at once, and leave in one write if the filters let both pass at once."""
-        if self.chain is None and not (self.closing or self.sampled):
-            self._answer_whole(head, body)
+        if self.chain is None and not self.sampled:
+            if not self.closing:
+                self._answer_whole(head, body)
             return
         self.joining = True
         if self.sampled:

@@ -79,10 +79,12 @@ class _Host:
     def match(self, head: RequestHead) -> Candidate | None:
         if self.only_root:
             return first(self.prefix.get(b""), head)
-        path = head.path.partition(b"?")[0]
-        here = self.exact.get(path)
-        if here is not None:
-            found = first(here, head)
+        path = head.path
+        query = path.find(b"?")
+        if query >= 0:
+            path = path[:query]
+        if self.exact:
+            found = first(self.exact.get(path), head)
             if found is not None:
                 return found
         if self.segments is not None:
@@ -105,7 +107,8 @@ class _Host:
                     return found
             if not prefix:
                 return None
-            prefix = prefix.rpartition(b"/")[0]
+            end = prefix.rfind(b"/")
+            prefix = prefix[:end] if end > 0 else b""
 
     def _match_pattern(
         self, segments: dict[bytes, list[tuple[Whole, Candidate]]], path: bytes, head: RequestHead

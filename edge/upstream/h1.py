@@ -14,7 +14,7 @@ from edge.codec.h1.render import chunk, last_chunk, render_request
 from edge.errors import BadResponse, EdgeError, StrayBytes
 from edge.exchange.deadlines import Deadlines
 from edge.exchange.seams import ExchangeResponse
-from edge.head import Fields, RequestHead
+from edge.head import Fields, RequestHead, ResponseHead
 from edge.upstream.carrier import Caller
 from edge.upstream.connection import CHUNKED, CLOSE, HEAD, IDLE, LENGTH, TUNNEL, Connection, Owner
 from edge.upstream.portions import PORTION_BYTES, Portions
@@ -130,11 +130,20 @@ class H1Client(Connection):
             self.close()
 
     def _on_head(self, data: bytes) -> None:
+        receiver = self._receiver
+        if not self._buffer and receiver is not None:
+            last = self._last_head
+            head = last.again(data, self._request_head.method, self._limits)
+            if head is not None:
+                self._final(receiver, head, last.framing, last.keep_alive, data[last.size :])
+                return
+        self._on_new_head(receiver, data)
+
+    def _on_new_head(self, receiver: ExchangeResponse | None, data: bytes) -> None:
         fresh = len(data)
         if self._buffer:
             data = self._buffer + data
         caller = self._caller
-        receiver = self._receiver
         while receiver is not None:
             at = data.find(b"\r\n\r\n")
             if at < 0:
@@ -150,7 +159,7 @@ class H1Client(Connection):
             data = data[at + 4 :]
             if parsed.head.status >= 200 or parsed.framing is _BY_TUNNEL:
                 self._buffer = b""
-                self._final(receiver, parsed, data)
+                self._final(receiver, parsed.head, parsed.framing, parsed.keep_alive, data)
                 return
             receiver.response_informational(parsed.head)
             if self._caller is not caller:
@@ -182,12 +191,12 @@ class H1Client(Connection):
             if self._informational > INFORMATIONAL_MAX:
                 raise BadResponse("too many 1xx responses")
 
-    def _final(self, receiver: ExchangeResponse, parsed: ResponseParse, rest: bytes) -> None:
+    def _final(
+        self, receiver: ExchangeResponse, head: ResponseHead, framing: Framing, keep_alive: bool, rest: bytes
+    ) -> None:
         """The final head, and what came with it."""
-        head = parsed.head
-        framing = parsed.framing
         length = head.length
-        self._keep_alive = parsed.keep_alive and self._request_head.upgrade is None
+        self._keep_alive = keep_alive and self._request_head.upgrade is None
         if framing is _NO_BODY or (framing is _BY_LENGTH and not length):
             # An upstream that sends a body all the same may do so a moment later.
             self._doubtful = framing is _NO_BODY

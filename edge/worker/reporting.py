@@ -84,38 +84,35 @@ class Reports:
     def finish(self, exchange: ExchangeState) -> None:
         """Count and log. A fault here is ours and must not reach the exchange."""
         try:
-            self._finish(exchange)
+            candidate = exchange.candidate
+            outcome = self._outcomes.of(exchange, self.of(exchange) if candidate is None else candidate.report)
+            began = exchange.began
+            duration_s = exchange.services.clock() - began
+            bytes_in = exchange.bytes_in
+            bytes_out = exchange.bytes_out
+            outcome.count(duration_s, bytes_in, bytes_out)
+            if exchange.error is not None and isinstance(exchange.error, FilterError):
+                self._filter_failed(exchange.error)
+            if self._log is None:
+                return
+            head = exchange.head
+            context = exchange.context
+            self._log.write(
+                outcome.alike,
+                self.wall_s + began,
+                exchange.request_id,
+                exchange.connection.client,
+                exchange.method,
+                head.authority,
+                exchange.path,
+                bytes_in,
+                bytes_out,
+                duration_s,
+                head.get(b"user-agent") or b"",
+                UNTRACED if context is None else traced(context.trace_id, context.span_id, exchange.sampled),
+            )
         except Exception:
             _log.exception("the report of a finished exchange failed")
-
-    def _finish(self, exchange: ExchangeState) -> None:
-        candidate = exchange.candidate
-        outcome = self._outcomes.of(exchange, self.of(exchange) if candidate is None else candidate.report)
-        began = exchange.began
-        duration_s = exchange.services.clock() - began
-        bytes_in = exchange.bytes_in
-        bytes_out = exchange.bytes_out
-        outcome.count(duration_s, bytes_in, bytes_out)
-        if exchange.error is not None and isinstance(exchange.error, FilterError):
-            self._filter_failed(exchange.error)
-        if self._log is None:
-            return
-        head = exchange.head
-        context = exchange.context
-        self._log.write(
-            outcome.alike,
-            self.wall_s + began,
-            exchange.request_id,
-            exchange.connection.client,
-            exchange.method,
-            head.authority,
-            exchange.path,
-            bytes_in,
-            bytes_out,
-            duration_s,
-            head.get(b"user-agent") or b"",
-            UNTRACED if context is None else traced(context.trace_id, context.span_id, exchange.sampled),
-        )
 
     def refused(self, listener: str, error: EdgeError, client: bytes, protocol: str) -> None:
         """A request that no exchange saw, or a connection turned away: count and log."""

@@ -11,11 +11,25 @@ from edge.model import Limits
 KEPT_BYTES: Final = 1024
 """Longer heads are parsed each time."""
 
+_END: Final = b"\r\n\r\n"
+_FIRST_FINAL: Final = 200
+
 
 class LastHead:
     """The last head of one upstream connection; it never leaves it, and is used for equal bytes only."""
 
-    __slots__ = ("_block", "_fields", "_framing", "_keep_alive", "_length", "_limits", "_method", "_status")
+    __slots__ = (
+        "_block",
+        "_fields",
+        "_final",
+        "_length",
+        "_limits",
+        "_method",
+        "_status",
+        "framing",
+        "keep_alive",
+        "size",
+    )
 
     def __init__(self) -> None:
         self._block = b""
@@ -25,8 +39,19 @@ class LastHead:
         self._limits: Limits | None = None
         self._status = 0
         self._length: int | None = None
-        self._framing = Framing.NONE
-        self._keep_alive = False
+        self._final = b""
+        """The head with its end, where it is no 1xx and has come a second time."""
+        self.size = 0
+        """Of `_final`."""
+        self.framing = Framing.NONE
+        self.keep_alive = False
+
+    def again(self, data: bytes, method: bytes, limits: Limits) -> ResponseHead | None:
+        """The final head with which `data` begins, if it is the last one; the rest stands in the attributes."""
+        final = self._final
+        if final and data.startswith(final) and method == self._method and limits is self._limits:
+            return ResponseHead(self._status, self._fields.copy(), self._length)  # type: ignore[union-attr]
+        return None
 
     def parse(self, block: bytes, method: bytes, limits: Limits) -> ResponseParse:
         """As `parse_response`."""
@@ -35,11 +60,12 @@ class LastHead:
             if len(block) <= KEPT_BYTES:
                 self._block = block
                 self._fields = None
+                self._final = b""
             return parsed
         fields = self._fields
         if fields is not None and method == self._method and limits is self._limits:
             head = ResponseHead(self._status, fields.copy(), self._length)
-            return ResponseParse(head, self._framing, self._keep_alive)
+            return ResponseParse(head, self.framing, self.keep_alive)
         parsed = parse_response(block, method, limits)
         head = parsed.head
         self._fields = head.fields.copy()
@@ -47,6 +73,9 @@ class LastHead:
         self._limits = limits
         self._status = head.status
         self._length = head.length
-        self._framing = parsed.framing
-        self._keep_alive = parsed.keep_alive
+        self.framing = parsed.framing
+        self.keep_alive = parsed.keep_alive
+        if head.status >= _FIRST_FINAL:
+            self._final = block + _END
+            self.size = len(self._final)
         return parsed

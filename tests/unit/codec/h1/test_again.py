@@ -42,6 +42,35 @@ def test_in_any_order_heads_are_what_the_parser_says(asked: list[tuple[bytes, by
         parsed.head.length = 99
 
 
+@given(st.lists(st.tuples(st.sampled_from(HEADS), st.sampled_from((b"GET", b"HEAD"))), min_size=1))
+def test_what_is_told_at_once_is_what_the_parser_says(asked: list[tuple[bytes, bytes]]) -> None:
+    last = LastHead()
+    for block, method in [each for each in asked for _ in range(3)]:
+        data = block + b"\r\n\r\nbody"
+        head = last.again(data, method, LIMITS)
+        if head is None:
+            last.parse(block, method, LIMITS)
+            continue
+        told = ResponseParse(head, last.framing, last.keep_alive)
+        assert seen(told) == seen(parse_response(block, method, LIMITS)) and data[last.size :] == b"body"
+        assert head.status >= 200
+        assert last.again(data[: last.size - 1], method, LIMITS) is None
+        assert last.again(data, method, Limits(head_fields=2)) is None
+        head.set(b"x-one", b"edited")
+
+
+def test_a_head_is_told_at_once_when_it_comes_the_third_time() -> None:
+    last = LastHead()
+    block, longer = HEADS[1], HEADS[1] + b"\r\nx-one: 1"
+    for _ in range(2):
+        assert last.again(block + b"\r\n\r\n", b"GET", LIMITS) is None
+        last.parse(block, b"GET", LIMITS)
+    assert last.again(block + b"\r\n\r\nbody", b"GET", LIMITS) is not None
+    assert last.again(longer + b"\r\n\r\nbody", b"GET", LIMITS) is None
+    last.parse(longer, b"GET", LIMITS)
+    assert last.again(block + b"\r\n\r\nbody", b"GET", LIMITS) is None
+
+
 def test_a_malformed_head_is_refused_each_time() -> None:
     last = LastHead()
     for _ in range(3):
