@@ -85,7 +85,8 @@ class Reports:
         """Count and log. A fault here is ours and must not reach the exchange."""
         try:
             candidate = exchange.candidate
-            outcome = self._outcomes.of(exchange, self.of(exchange) if candidate is None else candidate.report)
+            report = self.of(exchange) if candidate is None else candidate.report
+            outcome = self._outcomes.of(exchange, report)
             began = exchange.began
             duration_s = exchange.services.clock() - began
             bytes_in = exchange.bytes_in

@@ -47,7 +47,7 @@ class LastHead:
         self.keep_alive = False
 
     def again(self, data: bytes, method: bytes, limits: Limits) -> ResponseHead | None:
-        """The final head with which `data` begins, if it is the last one; the rest stands in the attributes."""
+        """The final head with which `data` begins, if it is the last one; attributes say the rest."""
         final = self._final
         if final and data.startswith(final) and method == self._method and limits is self._limits:
             return ResponseHead(self._status, self._fields.copy(), self._length)  # type: ignore[union-attr]
