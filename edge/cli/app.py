@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
-from edge.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
+from edge.cli.exits import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, told
 from edge.cli.state import CannotKeepState
 
 _UNWRITABLE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO))
@@ -18,6 +18,7 @@ _UNWRITABLE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO))
 app = App(
     name="edge",
     help="A sidecar-less edge plugin host: HTTP edge, sandboxed WASM filters, OpenTelemetry.",
+    help_epilogue=told(),
     version_flags=[],
     help_format="plaintext",
     result_action="return_value",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from edge.cli.admin_client import NotReachable, ask, tell
-from edge.cli.exits import EXIT_DIFFERENT, EXIT_INVALID, EXIT_OK, EXIT_UNREACHABLE, EXIT_USAGE
+from edge.cli.exits import EXIT_DIFFERENT, EXIT_OK, EXIT_UNREACHABLE, EXIT_USAGE, exit_of
 from edge.control.admin.redact import redacted
 from edge.control.config.load import Loaded, load
 from edge.control.config.schema import Root
@@ -29,7 +29,11 @@ class Change(NamedTuple):
 
 
 class _Refused(Exception):
-    """The file is invalid; all that is to say was said."""
+    """The file is not taken; all that is to say was said."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 def diff_files(file: Path, other: Path | None, admin: str, output: str) -> int:
@@ -38,8 +42,8 @@ def diff_files(file: Path, other: Path | None, admin: str, output: str) -> int:
         with waiting("comparing", output):
             after = _of_file(file if other is None else other)
             before = _of_running(admin) if other is None else _of_file(file)
-    except _Refused:
-        return EXIT_INVALID
+    except _Refused as refused:
+        return refused.code
     except NotReachable as error:
         tell(error)
         return EXIT_UNREACHABLE
@@ -121,7 +125,7 @@ def _of_file(file: Path) -> dict[str, Any]:
     if not isinstance(loaded, Loaded):
         for problem in loaded:
             print(problem.text(), file=sys.stderr)
-        raise _Refused
+        raise _Refused(exit_of(loaded))
     digests = {name: f"sha256:{source.digest}" for name, source in loaded.modules.items()}
     return normal(redacted(loaded.document.data), digests)
 

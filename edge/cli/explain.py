@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from edge import model
-from edge.cli.exits import EXIT_FAILED, EXIT_INVALID, EXIT_OK, EXIT_USAGE
+from edge.cli.exits import EXIT_FAILED, EXIT_OK, EXIT_USAGE, exit_of
 from edge.cli.filter.message import BadMessage, read_request
 from edge.control.config.build import Artefacts, build, used_modules
 from edge.control.config.load import Loaded, load
@@ -45,7 +45,7 @@ def explain_request(asked: Asked) -> int:
     if not isinstance(loaded, Loaded):
         for problem in loaded:
             print(problem.text(), file=sys.stderr)
-        return EXIT_INVALID
+        return exit_of(loaded)
     made = _model(loaded)
     try:
         listener = _listener(made, asked)

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.cli.exits import EXIT_FAILED, EXIT_INVALID, EXIT_REFUSED, EXIT_USAGE
+from edge.cli.exits import EXIT_FAILED, EXIT_REFUSED, EXIT_USAGE, exit_of
 from edge.cli.state import state_directory
 from edge.control.config.quantity import duration_s
 from edge.control.draft import Draft, Failed, Invalid, Outcome, Uncompiled
@@ -66,7 +66,7 @@ def refused(outcome: Invalid | Uncompiled | Failed, config: Path) -> int:
             print(problem.text(), file=sys.stderr)
         errors = sum(problem.severity == "error" for problem in outcome.problems)
         print(f"edge: {config} has {errors} error{'s' * (errors != 1)}; nothing is served", file=sys.stderr)
-        return EXIT_INVALID
+        return exit_of(outcome.problems)
     lines = outcome.errors if isinstance(outcome, Uncompiled) else [outcome.reason]
     for line in lines:
         print(f"edge: {line}", file=sys.stderr)

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from edge.cli.exits import EXIT_INVALID, EXIT_OK, EXIT_REFUSED
+from edge.cli.exits import EXIT_OK, EXIT_REFUSED, exit_of
 from edge.cli.state import cannot_keep, state_directory
 from edge.control.artefacts import CannotCompile, Progress, prepare_artefacts
 from edge.control.compiling import compile_progress
@@ -21,7 +21,7 @@ SCHEMA_VERSION = 1
 
 
 def validate_file(file: str, output: str, form: str, state_dir: Path | None, compiled: bool) -> int:
-    """The exit code: 0, 3 (invalid), 5 (a module is refused by the compiler)."""
+    """The exit code: 0, 3 (invalid), 5 (nothing is wrong but that a module is refused)."""
     content = sys.stdin.buffer.read() if file == "-" else None
     with waiting(f"checking {file}", output):
         loaded = load(file) if content is None else load("<stdin>", content)
@@ -31,7 +31,7 @@ def validate_file(file: str, output: str, form: str, state_dir: Path | None, com
         refusals = _compile(loaded, state_dir, None if output == "json" else compile_progress())
     _tell(problems, refusals, output, form)
     if not isinstance(loaded, Loaded):
-        return EXIT_INVALID
+        return exit_of(problems)
     if refusals:
         return EXIT_REFUSED
     if output == "text" and form == "plain":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import signal
@@ -44,7 +45,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`good`, `other`, `bad` and `refused` configurations, and a `state` folder."""
+    """Configurations by what is wrong with them, and a `state` folder."""
     folder = tmp_path_factory.mktemp("exit-codes")
     good = configuration({"up": [9]}, [rule("up", "/api")])
     other = configuration({"up": [10]}, [rule("up")])
@@ -56,9 +57,24 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         modules={"unsound": {"url": "unsound.wasm"}},
         filterChains={"chain": [{"name": "it", "module": "unsound"}]},
     )
+    no_abi, digest = copy.deepcopy(refused), copy.deepcopy(refused)
+    no_abi["modules"]["unsound"] = {"url": "empty.wasm"}
+    digest["modules"]["unsound"] |= {"sha256": "0" * 64}
+    both = copy.deepcopy(no_abi) | {"clusters": []}
+    missing = copy.deepcopy(refused)
+    missing["modules"]["unsound"] = {"url": "nowhere.wasm"}
     (folder / "empty.wasm").write_bytes(NO_ABI)
     (folder / "unsound.wasm").write_bytes(assemble(UNSOUND))
-    for name, made in (("good", good), ("other", other), ("bad", bad), ("refused", refused)):
+    for name, made in {
+        "good": good,
+        "other": other,
+        "bad": bad,
+        "refused": refused,
+        "no-abi": no_abi,
+        "digest": digest,
+        "both": both,
+        "missing": missing,
+    }.items():
         (folder / f"{name}.yaml").write_text(json.dumps(made))
     return folder
 
@@ -85,6 +101,17 @@ TABLE: list[tuple[int, str, Arguments]] = [
     (exits.EXIT_DIFFERENT, "fmt", lambda at: ["fmt", "--check", f"{at}/good.yaml"]),
     (exits.EXIT_REFUSED, "validate", lambda at: ["validate", f"{at}/refused.yaml"]),
     (exits.EXIT_REFUSED, "run", lambda at: ["run", "-c", f"{at}/refused.yaml"]),
+    (exits.EXIT_REFUSED, "validate: no ABI", lambda at: ["validate", f"{at}/no-abi.yaml"]),
+    (exits.EXIT_REFUSED, "run: no ABI", lambda at: ["run", "-c", f"{at}/no-abi.yaml"]),
+    (
+        exits.EXIT_REFUSED,
+        "explain: no ABI",
+        lambda at: ["explain", "GET", "http://a/", "-c", f"{at}/no-abi.yaml"],
+    ),
+    (exits.EXIT_REFUSED, "diff: no ABI", lambda at: ["diff", f"{at}/good.yaml", f"{at}/no-abi.yaml"]),
+    (exits.EXIT_REFUSED, "validate: digest", lambda at: ["validate", f"{at}/digest.yaml"]),
+    (exits.EXIT_INVALID, "validate: no ABI and more", lambda at: ["validate", f"{at}/both.yaml"]),
+    (exits.EXIT_INVALID, "validate: no file", lambda at: ["validate", f"{at}/missing.yaml"]),
     (exits.EXIT_REFUSED, "filter inspect", lambda at: ["filter", "inspect", f"{at}/empty.wasm"]),
     (exits.EXIT_UNREACHABLE, "status", lambda at: ["status", "--admin", f"127.0.0.1:{free_port()}"]),
     (
@@ -108,6 +135,14 @@ def test_each_exit_code_means_one_thing_in_every_command(
     assert "Traceback" not in errors
     if code not in (exits.EXIT_OK, exits.EXIT_DIFFERENT):
         assert out + errors, "it is said why"
+
+
+def test_help_readme_and_table_say_the_same() -> None:
+    with start("--help") as process:
+        out, _ = process.communicate(timeout=DEADLINE_S)
+    assert exits.told() in " ".join(out.split())
+    assert exits.told() in " ".join((REPOSITORY / "README.md").read_text().split())
+    assert {code for code, _, _ in TABLE} | {exits.EXIT_INTERRUPTED} == exits.MEANINGS.keys()
 
 
 def test_an_interrupted_command_is_130(files: Path) -> None:

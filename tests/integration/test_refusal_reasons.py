@@ -88,6 +88,17 @@ def test_a_connection_that_is_cut_for_a_flood(site: Site) -> None:
     becomes(site, before + 1, 0, "Flooded")
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_options_at_its_last_hop_is_answered_here(site: Site, protocol: str) -> None:
+    before = counted(site, 200, "LastHop")
+    last = site.ask(protocol, "/", (b"max-forwards", b"0"), method="OPTIONS")
+    assert (last.status, last.body) == (200, b"200 OK\n")
+    (allowed,) = last.values(b"allow")
+    assert b"OPTIONS" in allowed
+    becomes(site, before + 1, 200, "LastHop")
+    assert site.ask(protocol, "/", (b"max-forwards", b"1"), method="OPTIONS").values(b"allow") == []
+
+
 def test_who_is_served_is_counted_nowhere(site: Site) -> None:
     before = site.edge.metric("edge_server_refused_total")
     assert [site.ask(protocol, "/").status for protocol in PROTOCOLS] == [200] * len(PROTOCOLS)
