@@ -212,7 +212,8 @@ class Connection(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
         self._state = IDLE
-        self.deadline = deadline = self._clock() + self._owner.idle_timeout_s
+        clock = self._clock
+        self.deadline = deadline = clock() + self._owner.idle_timeout_s
         if deadline < self.filed:
             self._deadlines.watch(self)
         self._owner.idle_again(self)

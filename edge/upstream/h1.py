@@ -15,6 +15,7 @@ from edge.errors import BadResponse, EdgeError, StrayBytes
 from edge.exchange.deadlines import Deadlines
 from edge.exchange.seams import ExchangeResponse
 from edge.head import Fields, RequestHead, ResponseHead
+from edge.outgoing import Outgoing
 from edge.upstream.carrier import Caller
 from edge.upstream.connection import CHUNKED, CLOSE, HEAD, IDLE, LENGTH, TUNNEL, Connection, Owner
 from edge.upstream.portions import PORTION_BYTES, Portions
@@ -35,8 +36,19 @@ _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 class H1Client(Connection):
     """The bytes of it: begin, send, receive."""
 
-    __slots__ = ("_chunked_out", "_last_head", "_left", "_left_out", "_portioned", "_reader", "_request_head")
+    __slots__ = (
+        "_chunked_out",
+        "_first_sent",
+        "_last_head",
+        "_left",
+        "_left_out",
+        "_portioned",
+        "_reader",
+        "_request_head",
+    )
 
+    _first_sent: bytes
+    """The head of the request under way, as it was written."""
     _left: int
 
     def __init__(
@@ -57,13 +69,26 @@ class H1Client(Connection):
             self.fail(StrayBytes("bytes came behind an answer that has no body", unsent=True))
             return
         self._sent_all = end
-        self._left_out = head.length
-        self._chunked_out = not end and head.length is None and head.upgrade is None
+        if not end:
+            self._left_out = head.length
+            self._chunked_out = head.length is None and head.upgrade is None
         self.requests += 1
         self.deadline = deadline
         if deadline < self.filed:
             self._deadlines.watch(self)
-        self._transport.write(render_request(head, end))
+        self._first_sent = wire = render_request(head, end)
+        self._transport.write(wire)
+
+    def give_up(self) -> None:
+        """A request of which nothing has left leaves the connection as it was."""
+        transport = self._transport if self._state == HEAD else None
+        if not isinstance(transport, Outgoing) or not transport.take_back(self._first_sent):
+            self.close()
+            return
+        self._caller = self._receiver = None
+        self.requests -= 1
+        self._sent_all = self._keep_alive = True
+        self._finish(True)
 
     def send_data(self, data: bytes, end: bool) -> None:
         if self._sent_all:

@@ -88,7 +88,8 @@ class Reports:
             report = self.of(exchange) if candidate is None else candidate.report
             outcome = self._outcomes.of(exchange, report)
             began = exchange.began
-            duration_s = exchange.services.clock() - began
+            clock = exchange.services.clock
+            duration_s = clock() - began
             bytes_in = exchange.bytes_in
             bytes_out = exchange.bytes_out
             outcome.count(duration_s, bytes_in, bytes_out)
