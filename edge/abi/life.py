@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Never, Protocol, TypeVar
 
 from edge.errors import FilterUnavailable
 
@@ -227,4 +227,21 @@ class Life(Generic[I]):
         """No new exchange will come. Those under way keep their instance while they need it."""
         self._retired = True
         self.current = self._resting = self._spare = None
+        # These lead to whoever has this life: let go, or only the collector would free both.
+        self._make = _no_more
+        self._warm = _NOWHERE
         self._answer(FilterUnavailable("the filter is retired", self.name))
+
+
+def _no_more(inline: bool) -> Never:
+    raise FilterUnavailable("the filter is retired")
+
+
+class _Nowhere:
+    """The warm thread of a life that is over."""
+
+    def submit(self, job: Callable[[], T], done: Callable[[T | Exception], None]) -> None:
+        return
+
+
+_NOWHERE: Final = _Nowhere()

@@ -104,22 +104,30 @@ class ProxyWasmFilter:
 
     def join(self, group: Group) -> None:
         """Once, before anything else."""
-        self.group = group
+        self.group: Group | None = group
         self.life: Life[Cell] = group.life
 
     def prepare(self, done: Callable[[Exception | None], None]) -> None:
         """Start the first instance on `warm`; `done` gets why it could not be started, or None."""
+        assert self.group is not None
         self.group.prepare(done)
 
     def retire(self) -> None:
         """No new exchange will come; instances end with their last one. Holds for the whole group."""
-        self.group.retire()
+        if self.group is not None:
+            self.group.retire()
+
+    def part(self) -> None:
+        """The group is retired. Without this only the collector would free the two."""
+        self.group = None
 
     # Exchanges
 
     def open(self, port: Port) -> StreamContext | FilterError:
         cell = self.life.current
         if cell is None or not cell.attached:
+            if self.group is None:
+                return FilterUnavailable("the filter is retired", self.name)
             found = self.group.acquire(port.request, self.slot)
             if isinstance(found, FilterUnavailable):
                 return found

@@ -127,6 +127,8 @@ class Group:
         self.life.retire()
         for cell in list(self._cells):
             cell.retire()
+        for bound in self.filters:
+            bound.part()
 
 
 class _Attaching:

@@ -122,6 +122,23 @@ def test_a_cell_ends_with_its_last_exchange_and_every_root_context_hears_of_it()
     assert gone() is None
 
 
+def test_a_group_that_is_over_is_freed_by_count() -> None:
+    """A worker freezes what it has: cycles of a revision that is over would stay for hundreds of reloads."""
+    services = FakeServices()
+    group = bound_together(services, {}, {})
+    services.warm.run()
+    on_the_lane(group, NotingHost()).done()
+    gone = [ref(group), ref(group.life), *map(ref, group.filters)]
+    gc.collect()
+    gc.disable()
+    try:
+        group.retire()
+        del group
+        assert [each() for each in gone] == [None] * 4
+    finally:
+        gc.enable()
+
+
 def test_a_root_context_that_puts_off_its_end_is_asked_once() -> None:
     services = FakeServices()
     group = bound_together(services, {"done": Script().call("log", 2, b"done").answer(0)}, {})
