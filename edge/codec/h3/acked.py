@@ -15,11 +15,10 @@ from aioquic.quic.recovery import QuicPacketRecovery, QuicPacketSpace
 from aioquic.quic.stream import QuicStreamSender
 from msgspec import Struct
 
+from edge.codec.h3.ack_frames import Ranges
+
 _ACKED: Final = QuicDeliveryState.ACKED
 _LEAST_RTT_S: Final = 0.001
-
-Ranges = list[tuple[int, int]]
-"""(lowest, largest) packet numbers, ascending, none touching the next."""
 
 
 class SentPacket:

@@ -24,13 +24,16 @@ from aioquic.quic.packet import (
     NON_ACK_ELICITING_FRAME_TYPES,
     QuicErrorCode,
     QuicFrameType,
+    QuicStreamFrame,
     decode_packet_number,
 )
 from aioquic.quic.recovery import MAX_ACK_RANGES, QuicPacketSpace
-from aioquic.quic.stream import QuicStream, StreamFinishedError
+from aioquic.quic.stream import FinalSizeError, QuicStream, StreamFinishedError
 
+from edge.codec.h3.ack_frames import read_ack
 from edge.codec.h3.acked import acknowledged
 from edge.codec.h3.request_stream import RequestStream, Touched
+from edge.codec.h3.wire import integer
 
 CID_BYTES: Final = 8
 FRAMES_A_PACKET: Final = 160
@@ -53,19 +56,6 @@ def too_many(frame_type: int) -> QuicConnectionError:
     )
 
 
-def _integer(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """(value, where it ends); the end is 0 when `data` ends, at `end`, before it does."""
-    if at >= end:
-        return 0, 0
-    first = data[at]
-    if first < 0x40:
-        return first, at + 1
-    stop = at + (1 << (first >> 6))
-    if stop > end:
-        return 0, 0
-    return int.from_bytes(data[at:stop], "big") & ((1 << (8 * (stop - at) - 2)) - 1), stop
-
-
 class Arriving(QuicConnection):
     """The receiving half of a `Transport`."""
 
@@ -75,6 +65,8 @@ class Arriving(QuicConnection):
     _pair: CryptoPair
     _acks: list[range]
     """What the queue of acknowledgements holds."""
+    _news = False
+    """A packet came out of order, which the client wants to know."""
     _probe_s = _idle_s = 0.0
     _look_at_all = True
     """Some stream may have something to send that is not noted in `_touched`."""
@@ -161,6 +153,7 @@ class Arriving(QuicConnection):
         if acks and acks[-1].stop == number:
             acks[-1] = range(acks[-1].start, number + 1)
         else:
+            self._news = True
             space.ack_queue.add(number)
             if len(acks) > MAX_ACK_RANGES:
                 space.ack_queue.shift()
@@ -249,29 +242,25 @@ class Arriving(QuicConnection):
         return buffer.tell(), kind not in NON_ACK_ELICITING_FRAME_TYPES
 
     def _ack(self, plain: bytes, at: int, end: int, now: float) -> int:
-        """Where an ACK frame ends; 0 when it has more than one range, or is wrong."""
-        largest, at = _integer(plain, at, end)
-        delay, at = _integer(plain, at, end) if at else (0, 0)
-        if not at or at + 1 >= end or plain[at] or not self._loss.peer_completed_address_validation:
-            return 0
-        more, at = _integer(plain, at + 1, end)
-        if not at or more > largest or largest >= self._packet_number:
+        """Where an ACK frame ends; 0 when it is wrong."""
+        ranges, delay, at = read_ack(plain, at, end)
+        if not at or ranges[-1][1] >= self._packet_number or not self._loss.peer_completed_address_validation:
             return 0
         seconds = (delay << self._remote_ack_delay_exponent) / 1_000_000
-        if acknowledged(self._loss, self._one, [(largest - more, largest)], seconds, now):
+        if acknowledged(self._loss, self._one, ranges, seconds, now):
             self._look_at_all = True
         return at
 
     def _stream(self, kind: int, plain: bytes, at: int, end: int) -> int:
-        """Where a STREAM frame ends; 0 when it is none of a request in order, or is wrong."""
-        stream_id, at = _integer(plain, at, end)
+        """Where a STREAM frame ends; 0 when it is none of a request, or is wrong."""
+        stream_id, at = integer(plain, at, end)
         offset = 0
         if at and kind & 4:
-            offset, at = _integer(plain, at, end)
+            offset, at = integer(plain, at, end)
         if not at or stream_id & 3:
             return 0
         if kind & 2:
-            size, at = _integer(plain, at, end)
+            size, at = integer(plain, at, end)
         else:
             size = end - at
         top = offset + size
@@ -284,6 +273,7 @@ class Arriving(QuicConnection):
                 return 0
         receiver = stream.receiver
         credit = self._local_max_data
+        ends = kind & 1 != 0
         if (
             offset != receiver._buffer_start
             or receiver._buffer
@@ -292,10 +282,10 @@ class Arriving(QuicConnection):
             or top > stream.max_stream_data_local
             or credit.used + size > credit.value
         ):
-            return 0
+            taken = self._out_of_order(stream, QuicStreamFrame(plain[at : at + size], ends, offset), top)
+            return at + size if taken else 0
         receiver.highest_offset = receiver._buffer_start = top
         credit.used += size
-        ends = kind & 1 != 0
         if ends:
             receiver._final_size = top
             receiver.is_finished = True
@@ -305,6 +295,24 @@ class Arriving(QuicConnection):
             StreamDataReceived(data=plain[at : at + size], end_stream=ends, stream_id=stream_id)
         )
         return at + size
+
+    def _out_of_order(self, stream: QuicStream, frame: QuicStreamFrame, top: int) -> bool:
+        """Take a frame that ends at `top`, behind a gap or known in part; False when it is wrong."""
+        receiver, credit = stream.receiver, self._local_max_data
+        new = max(0, top - receiver.highest_offset)
+        if top > stream.max_stream_data_local or credit.used + new > credit.value:
+            return False
+        try:
+            event = receiver.handle_frame(frame)
+        except FinalSizeError:
+            return False
+        credit.used += new
+        if event is not None:
+            self._events.append(event)
+            if event.end_stream and stream.sender.is_finished:
+                assert stream.stream_id is not None
+                self._touched[stream.stream_id] = None
+        return True
 
     def _opened(self, stream_id: int) -> QuicStream | None:
         """The stream when it is the next one that the peer may open."""

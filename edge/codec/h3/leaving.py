@@ -1,11 +1,12 @@
 """Packets to a connection past its handshake, written without aioquic's builder.
 
-An ACK of one range and what streams have to say is nearly all that is ever sent; those packets are
+An ACK and what streams have to say is nearly all that is ever sent; those packets are
 made here out of the state that aioquic keeps. Whatever else is due, and any doubt, is aioquic's.
 """
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any, Final
 
 from aioquic import tls
@@ -15,8 +16,9 @@ from aioquic.quic.packet_builder import QuicDeliveryState
 from aioquic.quic.recovery import QuicPacketPacer, QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 
+from edge.codec.h3.ack_frames import ack_frame
 from edge.codec.h3.acked import SentPacket
-from edge.codec.h3.trains import LONGEST, SHARED, SHORTEST, Datagrams, Trains
+from edge.codec.h3.trains import LONGEST, SHARED, Datagrams, Trains
 from edge.codec.h3.wire import varint
 
 _CONNECTED: Final = QuicConnectionState.CONNECTED
@@ -26,6 +28,11 @@ _EPOCH: Final = tls.Epoch.ONE_RTT
 _STREAM: Final = 0x0A
 """STREAM with a length, which takes two bytes. Spec: RFC 9000 §19.8."""
 _LENGTH: Final = 0x4000
+_PING: Final = b"\x01"
+MOST_PACE_S: Final = 0.005
+"""What is paced goes in portions; the next is never further away than this."""
+ASK_EVERY: Final = 8
+"""Of packets with nothing but an ACK of several ranges, this part asks for an acknowledgement itself."""
 _HEADER_AND_TAG: Final = 1 + 2 + 16
 """Beside the connection id: first byte, packet number, authentication."""
 _JOIN: Final = b"".join
@@ -84,8 +91,23 @@ class Leaving(Trains):
         return timer
 
     def handle_timer(self, now: float) -> None:
-        self._look_at_all = True
-        super().handle_timer(now)
+        ends: Any = self._close_at
+        lost, paths = self._loss_at, self._network_paths
+        if (
+            not self._steady
+            or now >= ends
+            or (lost is not None and now >= lost)
+            or len(paths) != 1
+            or not paths[0].is_validated
+        ):
+            # Else it was the pacer's, or that of an acknowledgement: what they wait for is known.
+            self._look_at_all = True
+            super().handle_timer(now)
+
+    def held_back(self, now: float) -> bool:
+        """Whether data waits for its pace, and a timer will tell."""
+        at = self._pacing_at
+        return at is not None and now < at < inf
 
     # ---- what
 
@@ -111,7 +133,7 @@ class Leaving(Trains):
             self._close_pending
             or self._state is not _CONNECTED
             or credit.value != credit.sent
-            or (space.ack_at is not None and len(self._acks) != 1)
+            or (space.ack_at is not None and not self._acks)
         ):
             return False
         return not self._look_at_all or not (
@@ -190,7 +212,8 @@ class Leaving(Trains):
             if space.ack_at is None or space.ack_at >= now:
                 later: Any = _allowed_at(pacer, now)
                 if later is not None:
-                    self._pacing_at = later
+                    # Not for each packet: what the pacer lets go at once comes in two halves.
+                    self._pacing_at = max(later, now + min(pacer.bucket_max / 2, MOST_PACE_S))
                     break
                 went = self._long_answer(ready, served, now, made) if space.ack_at is None else 0
                 if went < 0:
@@ -217,7 +240,7 @@ class Leaving(Trains):
         """As `_train`, for the stream whose turn it is."""
         stream = ready[0]
         sender = stream.sender
-        if sender._buffer_stop - sender._buffer_start < SHORTEST * self._max_datagram_size:
+        if sender._buffer_stop - sender._buffer_start < self._max_datagram_size:
             return 0
         went = self._train(stream, SHARED if len(ready) > 1 else LONGEST, now, made)
         if went > 0:
@@ -254,16 +277,18 @@ class Leaving(Trains):
                 if stream not in served:
                     served.append(stream)
                 break
+        if not asks and len(self._acks) > 1 and handlers and self._packet_number % ASK_EVERY == 0:
+            # What the client knows of the older ranges need not be said for ever.
+            pieces.append(_PING)
+            asks = True
         return self._sealed(_JOIN(pieces), asks, handlers, now) if pieces else b""
 
     def _ack_frame(self, now: float) -> bytes:
         """Spec: RFC 9000 §19.3."""
         space: Any = self._one
         space.ack_at = None
-        received = self._acks[0]
-        last = received.stop - 1
         delay = max(0, int((now - space.largest_received_time) * 1_000_000)) >> self._local_ack_delay_exponent
-        return b"\x02%b%b\x00%b" % (varint(last), varint(delay), varint(last - received.start))
+        return ack_frame(self._acks, delay)
 
     def _stream_frame(self, stream: QuicStream, room: int, handlers: list[Any]) -> bytes | None:
         """What fits into `room`; None when nothing does, nothing when the client grants no more."""

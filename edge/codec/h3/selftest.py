@@ -124,7 +124,7 @@ _CONGESTION: Final = (
     "_max_datagram_size",
     "ssthresh",
 )
-_PACER: Final = ("bucket_time", "packet_time")
+_PACER: Final = ("bucket_max", "bucket_time", "packet_time")
 _RECEIVER: Final = (
     "_buffer",
     "_buffer_start",

@@ -17,7 +17,6 @@ LONGEST: Final = 40
 """Packets of one train: what the kernel takes at once is 64 KiB."""
 SHARED: Final = 10
 """The same while other streams wait for their turn."""
-SHORTEST: Final = 2
 _STREAM: Final = 0x0C
 """STREAM with an offset, to the end of its packet."""
 _NEAR: Final = 1 << 30
@@ -35,7 +34,7 @@ class Trains(Arriving):
     def _train(self, stream: QuicStream, most: int, now: float, made: Datagrams) -> int:
         """Append up to `most` full packets of `stream` to `made`: how many; -1 = wait for the client.
 
-        0 when what may be sent makes no train. The end of a stream is left to others.
+        0 when what there is fills no packet. The end of a stream is left to others.
         """
         sender: Any = stream.sender
         ranges = sender._pending._RangeSet__ranges
@@ -52,13 +51,13 @@ class Trains(Arriving):
         count = (limit - start) // room
         if sender._buffer_fin == start + count * room:
             count -= 1
-        if count < SHORTEST:
+        if count < 1:
             return 0
         congestion = self._loss._cc
         free = (congestion.congestion_window - congestion.bytes_in_flight) // size
-        if free < SHORTEST:
+        if free < 1:
             # Less than a packet would be one byte here and three there for ever.
-            return -1 if free < 1 and congestion.bytes_in_flight else 0
+            return -1 if congestion.bytes_in_flight > 0 else 0
         count = self._paced(min(count, free, most))
         end = start + count * room
         self._seal(sender, head, wide, range(start, end, room), now, made)

@@ -50,6 +50,7 @@ ACK_DELAY_S: Final = 0.02
 BIG_DATAGRAM_BYTES: Final = 1000
 ACK_EVERY_BIG: Final = 8
 """Uploads are acknowledged this often, or the client's congestion window starves."""
+SURE_OF_LOSS: Final = 3
 PACER_BURST_S: Final = 0.002
 
 MakeCid = Callable[[], bytes]
@@ -255,10 +256,18 @@ class Transport(Leaving):
         if len(data) > BIG_DATAGRAM_BYTES and self._handshake_complete:
             self._big += 1
             space = self._spaces[tls.Epoch.ONE_RTT]
-            # A gap is news the sender needs at once. Spec: RFC 9000 §13.2.1.
-            if space.ack_at is not None and (self._big >= ACK_EVERY_BIG or len(space.ack_queue) > 1):
+            if space.ack_at is not None and (self._big >= ACK_EVERY_BIG or self._is_news(space)):
                 self._big = 0
+                self._news = False
                 space.ack_at = now
+
+    def _is_news(self, space: QuicPacketSpace) -> bool:
+        """Whether the client should hear at once of a gap, or of one filled. Spec: RFC 9000 §13.2.1.
+
+        So do the first packets after a gap: three make it sure of a loss (RFC 9002 §6.1.1).
+        """
+        queue = space.ack_queue
+        return self._news or (len(queue) > 1 and len(queue[-1]) <= SURE_OF_LOSS)
 
     def _payload_received(self, context: Any, plain: bytes, crypto_frame_required: bool = False) -> Any:
         self._handlers.left = FRAMES_A_PACKET
@@ -281,7 +290,7 @@ class Transport(Leaving):
             or (ack_at is not None and ack_at <= now)
             # aioquic lets go of finished streams, and grants new ones, only while it writes.
             or streams.sent - streams.used < self._settings.max_streams // 2
-            or self.has_data()
+            or (self.has_data() and not self.held_back(now))
         )
 
     # ---- credit

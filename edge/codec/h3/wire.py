@@ -59,6 +59,19 @@ def varint(value: int) -> bytes:
     return (value | 0xC000_0000_0000_0000).to_bytes(8, "big")
 
 
+def integer(data: bytes, at: int, end: int) -> tuple[int, int]:
+    """(value, where it ends); the end is 0 when `data` ends, at `end`, before it does."""
+    if at >= end:
+        return 0, 0
+    first = data[at]
+    if first < 0x40:
+        return first, at + 1
+    stop = at + (1 << (first >> 6))
+    if stop > end:
+        return 0, 0
+    return int.from_bytes(data[at:stop], "big") & ((1 << (8 * (stop - at) - 2)) - 1), stop
+
+
 def read_varint(data: bytes, at: int) -> tuple[int, int] | None:
     """(value, where it ends), or None when `data` ends before it does."""
     if at >= len(data):
