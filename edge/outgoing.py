@@ -8,6 +8,7 @@ serves many. And what one connection writes in several pieces leaves in one.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable
 from fcntl import ioctl
 from functools import lru_cache
@@ -67,6 +68,10 @@ class Outgoing(asyncio.Transport):
         """Have `flush` called when the turn ends, before what waits leaves: what it writes leaves too."""
         self._together.at_end(flush)
 
+    def in_turn(self, portion: Callable[[], None]) -> None:
+        """Have `portion` called after what others wrote has left: one a turn, in the order of asking."""
+        self._together.in_turn(portion)
+
     def leave(self) -> None:
         """Write now what waits. A connection that is lost takes it along."""
         first, made = self._first, self._made
@@ -87,6 +92,13 @@ class Outgoing(asyncio.Transport):
             self._made.writelines(pieces)
         else:
             self._made.write(b"".join(pieces))
+
+    def take_back(self, first: bytes) -> bool:
+        """Forget what waits, if it begins with this very piece: none of it has left then."""
+        if self._first is not first:
+            return False
+        self._forget()
+        return True
 
     def is_light(self) -> bool:
         """Whether what waits leaves without its writer being told to pause."""
@@ -156,13 +168,14 @@ class Outgoing(asyncio.Transport):
 class _Together:
     """Of one loop: the connections that have something to write in this turn."""
 
-    __slots__ = ("_flushes", "due", "limit", "loop", "waiting")
+    __slots__ = ("_flushes", "_portions", "due", "limit", "loop", "waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self.limit = TOGETHER
         self.waiting: list[Outgoing] = []
         self._flushes: list[Callable[[], None]] = []
+        self._portions: deque[Callable[[], None]] = deque()
         self.due = False
         """The end of the turn is called, or under way."""
 
@@ -180,6 +193,12 @@ class _Together:
             self.due = True
             self.loop.call_soon(self._turn)
 
+    def in_turn(self, portion: Callable[[], None]) -> None:
+        self._portions.append(portion)
+        if not self.due:
+            self.due = True
+            self.loop.call_soon(self._turn)
+
     def _make_room(self, waiting: list[Outgoing]) -> None:
         """Inside some connection's callback, so no other may be called back from here."""
         light: list[Outgoing] = []
@@ -192,22 +211,35 @@ class _Together:
     def _turn(self) -> None:
         if self._flushes:
             self._flush()
+        self._leave_all()
+        if self._portions:
+            self._portion()
+        if (self._flushes or self._portions) and not self.due:
+            # Asked for by one that was flushed, or not its turn yet: theirs is the next turn.
+            self.due = True
+            self.loop.call_soon(self._turn)
+
+    def _leave_all(self) -> None:
         waiting, self.waiting = self.waiting, []
         self.limit = TOGETHER
         self.due = False
         self._leave(waiting)
-        if self._flushes and not self.due:
-            # Asked for by one that was flushed: theirs is the next turn.
-            self.due = True
-            self.loop.call_soon(self._turn)
+
+    def _portion(self) -> None:
+        self.due = True
+        self._call(self._portions.popleft())
+        self._leave_all()
 
     def _flush(self) -> None:
         flushes, self._flushes = self._flushes, []
         for flush in flushes:
-            try:
-                flush()
-            except Exception as error:
-                self._failed("a flush failed", error)
+            self._call(flush)
+
+    def _call(self, flush: Callable[[], None]) -> None:
+        try:
+            flush()
+        except Exception as error:
+            self._failed("a flush failed", error)
 
     def _leave(self, waiting: list[Outgoing]) -> None:
         for outgoing in waiting:
@@ -240,6 +272,13 @@ def end_of_turn(transport: asyncio.Transport) -> Callable[[Callable[[], None]], 
     """What to give a callback to that writes to `transport` at the end of this turn of the loop."""
     if isinstance(transport, Outgoing):
         return transport.at_end
+    return asyncio.get_running_loop().call_soon
+
+
+def in_turn(transport: asyncio.Transport) -> Callable[[Callable[[], None]], object]:
+    """What to give a portion of much work to, which is done when it is this connection's turn."""
+    if isinstance(transport, Outgoing):
+        return transport.in_turn
     return asyncio.get_running_loop().call_soon
 
 

@@ -42,5 +42,5 @@ class Carrier(Protocol):
 
     def pause_response(self) -> None: ...
     def resume_response(self) -> None: ...
-    def close(self) -> None:
+    def give_up(self) -> None:
         """The response is not wanted any more; the caller hears nothing."""

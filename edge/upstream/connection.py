@@ -159,6 +159,10 @@ class Connection(asyncio.Protocol):
     def send_trailers(self, fields: Fields) -> None:
         """End of the request; where its framing has no place for trailers they are dropped."""
 
+    @abstractmethod
+    def give_up(self) -> None:
+        """The response is not wanted any more; the caller hears nothing."""
+
     def pause_response(self) -> None:
         if not self._paused and self._state != CLOSED:
             self._paused = True

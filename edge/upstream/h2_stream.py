@@ -355,7 +355,7 @@ class H2Stream:
             self._client.leave(self, Code.CANCEL)
             self.lost(error)
 
-    def close(self) -> None:
+    def give_up(self) -> None:
         if self.state != CLOSED:
             self._client.leave(self, Code.CANCEL)
             self._end()

@@ -248,7 +248,7 @@ class PooledRequest:
         client = self._client
         self._client = None
         if client is not None:
-            client.close()
+            client.give_up()
         else:
             self._cluster.queue.leave(self)
 

@@ -279,3 +279,69 @@ def test_a_flush_that_fails_stops_no_other() -> None:
     sent.write(b"y")
     loop.turn()
     assert made.calls == [b"x", b"y"]
+
+
+def test_portions_of_much_work_are_done_one_a_turn_after_what_others_wrote() -> None:
+    loop, (busy, other), (much, little) = world(2)
+    left: list[bytes] = []
+
+    def portion(name: bytes) -> Callable[[], None]:
+        def work() -> None:
+            left.append(name)
+            much.write(name)
+
+        return work
+
+    for name in (b"a", b"b", b"c"):
+        much.in_turn(portion(name))
+    for turns in (1, 2, 3):
+        little.write(b"x")
+        little.at_end(lambda: left.append(b"flush"))
+        loop.turn()
+        assert busy.calls == [b"a", b"b", b"c"][:turns]
+        assert other.calls == [b"x"] * turns
+    assert left == [b"flush", b"a", b"flush", b"b", b"flush", b"c"]
+    assert loop.soon == []
+
+
+def test_a_portion_that_asks_for_another_gets_it_in_the_next_turn() -> None:
+    loop, _, (sent,) = world(1)
+    done: list[str] = []
+
+    def first() -> None:
+        done.append("first")
+        sent.in_turn(lambda: done.append("second"))
+
+    sent.in_turn(first)
+    loop.turn()
+    assert done == ["first"]
+    loop.turn()
+    assert (done, loop.soon) == (["first", "second"], [])
+
+
+def test_a_portion_that_fails_keeps_nobody_from_theirs() -> None:
+    loop, (made,), (sent,) = world(1)
+    broken = ValueError("broken")
+
+    def fail() -> None:
+        raise broken
+
+    sent.in_turn(fail)
+    sent.in_turn(lambda: sent.write(b"x"))
+    loop.turn()
+    loop.turn()
+    assert (loop.told, made.calls) == ([broken], [b"x"])
+
+
+def test_what_waits_can_be_taken_back_by_its_first_piece_only() -> None:
+    loop, (made,), (sent,) = world(1)
+    first, second = b"".join([b"he", b"ad"]), b"body"
+    sent.write(first)
+    sent.write(second)
+    assert not sent.take_back(second)
+    assert sent.take_back(first)
+    assert not sent.take_back(first)
+    sent.write(b"next")
+    loop.turn()
+    assert made.calls == [b"next"]
+    assert not sent.take_back(b"next")

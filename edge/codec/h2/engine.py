@@ -38,7 +38,8 @@ class EngineSink(Protocol):
     def on_rest(self) -> None:
         """More came than one turn of the loop bears: call `Engine.receive` with nothing in a later one.
 
-        Said before what is taken now is told. Until then nothing should be read.
+        Nothing is taken of what is more; of what waits as much as a turn bears. Until all is taken nothing
+        should be read.
         """
 
 

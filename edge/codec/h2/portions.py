@@ -46,10 +46,12 @@ class Portions:
         return self.large < 0
 
     def portion(self, data: bytes) -> bytes:
-        """What may be taken now of what waited and `data`; it ends between frames, or with the input.
+        """What may be taken now: all of `data` where a turn bears it, else nothing until called without it.
 
+        Called with nothing it gives a portion of what waits, which ends between frames or with the input.
         Resets go with what they reset, so that a request which came with its reset never begins.
         """
+        fresh = bool(data)
         data, start = self._joined(data)
         size = len(data)
         at = start + self._skip
@@ -69,9 +71,9 @@ class Portions:
         else:
             self.forget()
             return data[start:] if start else data
-        self._later, self._at = data, at
         self.large = _NEVER_LARGE
-        return data[start:at]
+        self._later, self._at = data, start if fresh else at
+        return b"" if fresh else data[start:at]
 
     def forget(self) -> None:
         """Nothing waits any more."""

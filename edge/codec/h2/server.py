@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from math import inf
 from typing import Final
 
@@ -14,7 +15,7 @@ from edge.codec.h2.stream import Form, Stream
 from edge.codec.h2.turn import Turn
 from edge.codec.pace import Pace, ReadingPace
 from edge.errors import BadRequest, DownstreamClosed, DownstreamTimeout, EdgeError, Flooded
-from edge.outgoing import end_of_turn, outgoing, unsent
+from edge.outgoing import end_of_turn, in_turn, outgoing, unsent
 from edge.room import HIGH_BYTES, widen
 
 LINGER_S: Final = 1.0
@@ -39,6 +40,7 @@ class H2Server(Turn, asyncio.Protocol):
         "_end_due",
         "_head_due",
         "_idle_since",
+        "_in_turn",
         "_named_last",
         "_read_due",
         "_reading",
@@ -55,6 +57,7 @@ class H2Server(Turn, asyncio.Protocol):
         self._reading = True
         self._resting = False
         """Some of what came waits for its turn."""
+        self._in_turn: Callable[[Callable[[], None]], object] | None = context.call_soon
         self._reading_pace: Pace | None = None
         self._roomy = False
         self._dropped = 0
@@ -84,6 +87,7 @@ class H2Server(Turn, asyncio.Protocol):
         made.set_write_buffer_limits(high=HIGH_BYTES)
         if self._call_soon is None:
             self._call_soon = end_of_turn(made)
+            self._in_turn = in_turn(made)
         if context.draining:
             self._drain_due = context.clock() + FIRST_REQUEST_S
         self._expect_head(True)
@@ -110,22 +114,22 @@ class H2Server(Turn, asyncio.Protocol):
 
     def on_rest(self) -> None:
         """Others are served, and what was begun is sent, before this connection goes on."""
+        if self._resting:
+            return
         self._resting = True
         if self._reading and not self._transport.is_closing():
             self._reading = False
             self._transport.pause_reading()
-        assert self._call_soon is not None
-        self._call_soon(self._next_turn)
-
-    def _next_turn(self) -> None:
-        # The end of this turn comes before anything else is read, so it goes on at the end of the next.
-        assert self._call_soon is not None
-        self._call_soon(self._go_on)
+        assert self._in_turn is not None
+        self._in_turn(self._go_on)
 
     def _go_on(self) -> None:
         self._resting = False
         if not self._finished:
+            self._woken = True
             self.data_received(b"")
+            # At once: a request that the engine resets with this is given up before it has left.
+            self._flush()
         if not self._resting and not self._reading and not self._transport.is_closing():
             self._reading = True
             self._transport.resume_reading()

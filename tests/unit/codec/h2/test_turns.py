@@ -56,12 +56,11 @@ def test_of_many_heads_in_one_read_each_turn_begins_a_few_until_all_are_served(e
 def test_between_two_portions_the_loop_can_serve_others_and_answers_leave(engine: MakeEngine) -> None:
     edge = _edge(engine)
     edge.h2.data_received(_heads(edge, MANY))
-    assert len(edge.exchanges) == AT_MOST
-    _a_turn(edge)
-    edge._parse()
-    assert (len(edge.exchanges), len(edge.ended_streams)) == (AT_MOST, AT_MOST)
-    _a_turn(edge)
-    assert len(edge.exchanges) == 2 * AT_MOST
+    assert edge.exchanges == []
+    for turns in (1, 2):
+        _a_turn(edge)
+        edge._parse()
+        assert (len(edge.exchanges), len(edge.ended_streams)) == (turns * AT_MOST, turns * AT_MOST)
 
 
 def test_nothing_is_read_while_something_waits(engine: MakeEngine) -> None:
@@ -99,7 +98,7 @@ def test_bodies_of_tiny_pieces_come_whole_and_turn_by_turn(engine: MakeEngine) -
     edge = _edge(engine)
     pieces = b"".join(data(1, b"%c" % (number % 256)) for number in range(2000))
     edge.h2.data_received(edge.head(1, POST, False) + pieces + data(1, b"", True))
-    lengths = [len(edge.exchanges[0].body)]
+    lengths = []
     while edge._soon:
         _a_turn(edge)
         lengths.append(len(edge.exchanges[0].body))
@@ -128,6 +127,7 @@ def test_a_small_read_is_taken_whole(engine: MakeEngine) -> None:
 def test_a_connection_lost_in_between_begins_nothing_more(engine: MakeEngine) -> None:
     edge = _edge(engine, FakeExchange)
     edge.h2.data_received(_heads(edge, MANY))
+    _a_turn(edge)
     edge.transport.closed = True
     edge.h2.connection_lost(None)
     edge.settle()
@@ -140,7 +140,8 @@ def test_a_fault_in_what_waits_ends_the_connection_after_what_came_before(engine
     edge.h2.data_received(_heads(edge, 3 * AT_MOST) + frame(0, b"x", 0) + _heads(edge, MANY, 1001))
     assert edge.goaway is None
     edge.settle()
-    assert (edge.goaway, len(edge.exchanges)) == (1, 3 * AT_MOST)
+    assert edge.goaways[-1][1] == 1
+    assert len(edge.exchanges) == 3 * AT_MOST
     assert edge.transport.reading, "or what still comes would make the kernel cut the goodbye off"
 
 
