@@ -57,14 +57,18 @@ def render_request(head: RequestHead, end: bool) -> bytes:
     if known is not None and head.fields[: known.count] == known.fields:
         if not known.lines:
             known.lines = _JOIN(map(_line_of, known.fields))
-        fields = known.lines + _JOIN(map(_line_of, head.fields[known.count :]))
+        begin, rest = known.lines, head.fields[known.count :]
     else:
-        fields = _JOIN(map(_line_of, head.fields))
-    return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%b\r\n" % (
+        begin, rest = b"", head.fields.copy()
+    # The last field is mostly the request's own id, which is never found among lines that are kept.
+    last = b"%b: %b\r\n" % rest.pop() if rest and rest[-1][0] in UNKEPT else b""
+    return b"%b %b HTTP/1.1\r\nhost: %b\r\n%b%b%b%b\r\n" % (
         head.method,
         head.path,
         head.authority,
-        fields,
+        begin,
+        _JOIN(map(_line_of, rest)),
+        last,
         framing,
     )
 
