@@ -5,8 +5,9 @@ An `Ids` belongs to one process: make it after the fork, never share it across o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import chain
 from os import urandom
 from struct import Struct
 from typing import Final
@@ -28,13 +29,13 @@ def _cut(count: int) -> Callable[[bytes], tuple[bytes, ...]]:
 class Ids:
     """Trace ids, span ids and request ids; unguessable, because all bits are the system's."""
 
-    __slots__ = ("_at", "_hex", "_hex_at", "_pool")
+    __slots__ = ("_at", "_pool", "request_id")
 
     def __init__(self) -> None:
         self._pool = urandom(_POOL_BYTES)
         self._at = 0
-        self._hex = urandom(_POOL_BYTES).hex().encode()
-        self._hex_at = 0
+        self.request_id: Callable[[], bytes] = chain.from_iterable(_request_ids()).__next__
+        """32 lower-case hex digits."""
 
     def trace_id(self) -> bytes:
         """16 bytes, not all zero. Spec: W3C Trace Context §3.2.2.3."""
@@ -76,11 +77,9 @@ class Ids:
         self._at = end
         return taken[:16], taken[16:24], taken[24:]
 
-    def request_id(self) -> bytes:
-        """32 lower-case hex digits."""
-        at = self._hex_at
-        if at >= 2 * _POOL_BYTES:
-            self._hex = urandom(_POOL_BYTES).hex().encode()
-            at = 0
-        self._hex_at = at + _REQUEST_HEX
-        return self._hex[at : at + _REQUEST_HEX]
+
+def _request_ids() -> Iterator[tuple[bytes, ...]]:
+    """In batches, each cut from its pool in one step."""
+    cut = Struct(f"{_REQUEST_HEX}s" * (2 * _POOL_BYTES // _REQUEST_HEX)).unpack
+    while True:
+        yield cut(urandom(_POOL_BYTES).hex().encode())
