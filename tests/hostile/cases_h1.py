@@ -208,6 +208,8 @@ _CHUNKS: Final = [
         [
             ("no-crlf-after-data", chunked(b"5\r\nhello0\r\n\r\n")),
             ("data-longer-than-size", chunked(b"5\r\nhello!\r\n0\r\n\r\n")),
+            ("two-octets-for-crlf", chunked(b"5\r\nhelloXX0\r\n\r\n")),
+            ("lf-cr-for-crlf", chunked(b"5\r\nhello\n\r0\r\n\r\n")),
         ],
     ),
     *_refused(
@@ -351,7 +353,7 @@ _HEAD_SYNTAX: Final = [
         ],
     ),
     *_refused(36, [("2.0", get(version=b"HTTP/2.0")), ("9.9", get(version=b"HTTP/9.9"))], frozenset({505})),
-    *_refused(36, [("0.9", get(version=b"HTTP/0.9"))]),
+    *_refused(36, [("0.9", get(version=b"HTTP/0.9")), ("1.2", get(version=b"HTTP/1.2"))]),
     *_refused(
         37,
         [

@@ -352,10 +352,13 @@ def _reset_control(client: Client) -> int:
     return client.h3._local_control_stream_id
 
 
-def _close_qpack(client: Client) -> int:
-    assert client.h3 is not None and client.h3._local_encoder_stream_id is not None
-    client.quic.send_stream_data(client.h3._local_encoder_stream_id, b"", True)
-    return client.h3._local_encoder_stream_id
+def _close_qpack(name: str) -> Callable[[Client], int]:
+    def send(client: Client) -> int:
+        stream_id: int = getattr(client.h3, f"_local_{name}_stream_id")
+        client.quic.send_stream_data(stream_id, b"", True)
+        return stream_id
+
+    return send
 
 
 _FRAMES: Final = [
@@ -370,6 +373,11 @@ _FRAMES: Final = [
         Case(78, f"http2-frame-{kind}", _raw(encode_frame(kind, b"")), close=Code.FRAME_UNEXPECTED)
         for kind in (2, 6, 8, 9)
     ),
+    *(
+        Case(78, f"control-frame-{kind}-on-request", _opened(encode_frame(kind, b"\0")),
+             close=Code.FRAME_UNEXPECTED)
+        for kind in (3, 7, 0xD)
+    ),
     Case(78, "frame-cut-off", _raw(b"\x01\x20abc"), close=Code.FRAME_ERROR),
     Case(78, "frame-header-cut-off", _raw(b"\x01"), close=Code.FRAME_ERROR),
     Case(78, "stream-without-headers", _raw(b""), reset=Code.REQUEST_INCOMPLETE),
@@ -378,10 +386,13 @@ _FRAMES: Final = [
     Case(79, "push-stream", _uni(b"\x01\0"), close=0x103),
     Case(79, "control-closed", _close_control, close=Code.CLOSED_CRITICAL_STREAM),
     Case(79, "control-reset", _reset_control, close=Code.CLOSED_CRITICAL_STREAM),
-    Case(79, "encoder-closed", _close_qpack, close=Code.CLOSED_CRITICAL_STREAM),
+    Case(79, "encoder-closed", _close_qpack("encoder"), close=Code.CLOSED_CRITICAL_STREAM),
+    Case(79, "decoder-closed", _close_qpack("decoder"), close=Code.CLOSED_CRITICAL_STREAM),
     Case(83, "frame-of-2-to-the-40", _raw(b"\x01" + varint(1 << 40) + b"x" * 900, end=False), status=431),
     Case(83, "bomb-of-static-lines", _raw(encode_frame(1, b"\0\0" + b"\xd1" * 50_000)), status=431),
     Case(83, "settings-of-2-to-the-40", _uni(b"\0" + b"\x04" + varint(1 << 40)), close=0x103),
+    Case(83, "push-id-of-8000-bytes", _control(b"\x0d" + varint(8_000) + b"\0" * 5_000),
+         close=Code.EXCESSIVE_LOAD),
     Case(83, "flood-on-control", _control(encode_frame(0x21, b"") * 10_000), close=Code.EXCESSIVE_LOAD),
     Case(84, "static-index", _raw(encode_frame(1, b"\0\0\xff\x24")), close=Code.QPACK_DECOMPRESSION_FAILED),
     Case(84, "dynamic-index", _raw(encode_frame(1, b"\x02\0\x80")), close=Code.QPACK_DECOMPRESSION_FAILED),

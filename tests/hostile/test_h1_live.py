@@ -155,5 +155,5 @@ def test_edge_is_sound_after_all_of_it(site: Site) -> None:
 
 
 def test_every_row_ran_both_ways() -> None:
-    assert len(CASES) == 184
+    assert len(CASES) == 187
     assert len(_ran) == 2 * 184

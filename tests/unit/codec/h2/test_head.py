@@ -125,6 +125,37 @@ def test_malformed_trailers_are_refused(fields: tuple[Field, ...]) -> None:
         parse_trailers(fields)
 
 
+def _start(**changed: bytes | None) -> tuple[Field, ...]:
+    found = ((name, changed.get(name[1:].decode(), value)) for name, value in START)
+    return tuple((name, value) for name, value in found if value is not None)
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        *((*START, (name, b"v")) for name in (b"X", b"x y", b"x:", b"", b"x\0", b"x\xff", b"x\r\n", b":x")),
+        *((*START, (b"x", value)) for value in (b"a\0", b"a\rb", b"a\nb", b"a\x7f", b" a", b"a ", b"a\x07b")),
+        *(
+            (*START, (name, b"v"))
+            for name in (b"connection", b"keep-alive", b"upgrade", b"transfer-encoding")
+        ),
+        (*START, (b"te", b"gzip")),
+        (*START, START[0]),
+        (*START, (b":status", b"200")),
+        (*START[:3], (b"x", b"y"), START[3]),
+        *(_start(method=method) for method in (None, b"", b"G T", b"G\xff", b"G\r\n")),
+        *(_start(scheme=scheme) for scheme in (None, b"", b"ftp", b"https ")),
+        *(_start(path=path) for path in (None, b"", b"a", b"/a b", b"/\xff", b"/a#b", b"*", b"http://a/")),
+        *(_start(authority=name) for name in (None, b"", b"a b", b"u@a", b"a,b", b"a\0")),
+        (*START, (b":protocol", b"websocket")),
+    ],
+)
+def test_malformed_heads_are_refused_whatever_the_engine_lets_pass(listed: tuple[Field, ...]) -> None:
+    """Rows 69 to 72 without an engine, which refuses most of them first."""
+    with pytest.raises(Malformed):
+        parse_request(listed, True, b"https", Limits(), Repeat())
+
+
 def test_a_response_tells_its_length_only_where_it_counts() -> None:
     head = ResponseHead(200, [(b"x", b"y")], 5)
     assert response_fields(head, True) == [(b":status", b"200"), (b"x", b"y"), (b"content-length", b"5")]
