@@ -19,6 +19,7 @@ Fields = list[Field]
 
 _FLAT: Final = chain.from_iterable
 _JOIN: Final = b"\0".join
+_DECIMAL: Final = tuple(b"%d" % number for number in range(1000))
 
 
 class _Head:
@@ -173,9 +174,10 @@ class ResponseHead(_Head):
         cached = self._encoded
         if cached is not None:
             return cached
-        parts = [b":status", b"%d" % self.status]
-        if self.length is not None:
-            parts += (b"content-length", b"%d" % self.length)
+        parts = [b":status", _DECIMAL[self.status]]
+        length = self.length
+        if length is not None:
+            parts += (b"content-length", _DECIMAL[length] if length < 1000 else b"%d" % length)
         parts += _FLAT(self.fields)
         self._encoded = result = (_JOIN(parts), len(parts) >> 1)
         return result

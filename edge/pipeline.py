@@ -206,31 +206,34 @@ class Exchange(Ending):
 
     def response_whole(self, head: ResponseHead, body: bytes) -> None:
         """Head and body came at once, and leave in one write if the filters let both pass at once."""
-        if self.chain is None and not self.sampled:
-            if not self.closing:
-                self._answer_whole(head, body)
+        if self.closing:
             return
-        self.joining = True
         if self.sampled:
             self.upstream_ended_ns = self.services.wall_ns()
-        self.response_head(head, False)
-        if not self.closing:
-            self.response_data(body, True)
-        self._release_head()
-
-    def _answer_whole(self, head: ResponseHead, body: bytes) -> None:
-        """As the general way, where nobody stands on it."""
-        self.upstream_done = True
         candidate = self.candidate
         if candidate is not None and candidate.rule.inbound is not None:
             candidate.rule.inbound(self, head)
         try:
+            chain = self.chain
+            if chain is not None:
+                self.response = head
+                self.joining = True
+                if not chain.response_passes(head):
+                    self._follow_head(body)
+                    return
+            self.upstream_done = True
             self._settle_on(head)
             self.bytes_out += len(body)
             self.downstream.send_whole(head, body)
             self._finish()
         except Exception as error:
             self.fault(error)
+
+    def _follow_head(self, body: bytes) -> None:
+        """The filters were asked about a head whose body is all here."""
+        if not self.closing:
+            self.response_data(body, True)
+        self._release_head()
 
     def response_data(self, data: bytes, end: bool) -> None:
         if self.closing:

@@ -99,7 +99,7 @@ class HostServices(Protocol):
     warm: Warm
 
     def now_ns(self) -> int:
-        """Wall clock, may be coarse (guests get no finer one); any thread."""
+        """Wall clock (guests are shown whole milliseconds of it); any thread."""
 
     def clock(self) -> float:
         """Monotonic seconds, may be coarse."""

@@ -25,10 +25,11 @@ class ExpressRun(ABC):
 
     `request` and `response` are the heads the filters may see; `run` is the general run once it has
     taken over. `gone` = `done` has begun, `gone_for_good` = every filter's `done` has been called.
+    `_busy` = the host is being called, and no general run has taken over meanwhile.
     """
 
     __slots__ = ("_busy", "_clock_ns", "_request_end", "_request_whole", "_response_end", "_response_whole",
-                 "_turned", "gone", "gone_for_good", "host", "plan", "request", "request_left", "response",
+                 "gone", "gone_for_good", "host", "plan", "request", "request_left", "response",
                  "response_left", "run")  # fmt: skip
 
     sampled = False
@@ -41,8 +42,7 @@ class ExpressRun(ABC):
         self.request: RequestHead | None = None
         self.response: ResponseHead | None = None
         self.request_left = self.response_left = self.gone = self.gone_for_good = False
-        self._busy = self._turned = self._request_end = self._request_whole = False
-        self._response_end = self._response_whole = False
+        self._busy = self._request_whole = False
 
     # ---- what the host may ask
 
@@ -82,8 +82,9 @@ class ExpressRun(ABC):
             return
         self._busy = self.request_left = True
         self.host.forward_request_head(head, end)
-        self._busy = False
-        if self._turned:
+        if self._busy:
+            self._busy = False
+        else:
             self._go_on()
 
     def request_data(self, data: bytes, end: bool) -> None:
@@ -120,9 +121,27 @@ class ExpressRun(ABC):
             return
         self._busy = self.response_left = True
         self.host.forward_response_head(head, end)
-        self._busy = False
-        if self._turned:
+        if self._busy:
+            self._busy = False
+        else:
             self._go_on()
+
+    def response_passes(self, head: ResponseHead) -> bool:
+        """See `ChainRun.response_passes`."""
+        if (
+            self.run is not None
+            or self._busy
+            or self.response is not None
+            or self.gone
+            or not self.request_left
+        ):
+            self.response_head(head, False)
+            return False
+        self._response_end = self._response_whole = False
+        if self._ask_response(head, False):
+            self.response_left = self._response_whole = True
+            return True
+        return False
 
     def response_data(self, data: bytes, end: bool) -> None:
         if self.run is not None:
@@ -176,7 +195,7 @@ class ExpressRun(ABC):
             if self.response is not None and self.response_left:
                 run.adopt_response(self.response, self._response_end, self._response_whole)
             run.begin(self._busy)
-            self._turned = self._busy
+            self._busy = False
         assert self.run is not None
         return self.run
 
@@ -194,7 +213,6 @@ class ExpressRun(ABC):
 
     def _go_on(self) -> None:
         """The general run took over while the host was being called."""
-        self._turned = False
         if isinstance(self.run, AdoptedRun) and not self.gone:
             self.run.go_on()
 

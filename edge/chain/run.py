@@ -85,6 +85,15 @@ class ChainRun(Course):
             self._settle()
         self._busy = False
 
+    def response_passes(self, head: ResponseHead) -> bool:
+        """As `response_head`, of a response whose body is at hand.
+
+        True = every filter has let it pass and wants nothing of what follows: the host sends both, and
+        calls nothing but `done` any more. False = the host goes on with `response_data`.
+        """
+        self.response_head(head, False)
+        return False
+
     def response_data(self, data: bytes, end: bool) -> None:
         if self._busy or self._asked:
             self._queue(self._take_response_data, data, end)

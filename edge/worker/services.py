@@ -41,13 +41,10 @@ class WorkerServices:
         self.queues: services.Queues = self.sharing
         self.warm: services.Warm = WarmThread(loop.call_soon_threadsafe)
         self.clock: Callable[[], float] = loop.time
+        self.now_ns: Callable[[], int] = time.time_ns
         self.call_later = loop.call_later
         self.call_soon = loop.call_soon
         self._log = log
-
-    def now_ns(self) -> int:
-        """Wall clock, cut to milliseconds: guests get no finer one."""
-        return time.time_ns() // 1_000_000 * 1_000_000
 
     def log(self, filter_name: str, level: int, text: str, port: Port | None) -> None:
         """A guest's line, with the ids of the exchange it belongs to."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import count
+from struct import Struct
 from typing import TYPE_CHECKING, Final, Protocol
 from weakref import ref
 
@@ -11,6 +13,7 @@ from edge.abi.proxy_wasm import world
 from edge.abi.proxy_wasm.instance import DRIVERS, Instance
 from edge.abi.proxy_wasm.layout import GUEST_SHIFT, RETURNED, Area, Control, Flag
 from edge.errors import FilterTrap, FilterUnavailable
+from edge.head import Fields
 from edge.wasm.budget import START_CPU_NS, START_WALL_NS, Budget
 from edge.wasm.store import RawInstance, Store, StoreLimits
 from edge.wasm.trap import Trap
@@ -19,7 +22,12 @@ if TYPE_CHECKING:
     from edge.abi.proxy_wasm.exchange import StreamContext
     from edge.abi.proxy_wasm.group import Group
 
-_GROUP_DRIVERS: Final = (("group_request_head", 5), ("group_response_head", 6), ("group_end", 2))
+Added = tuple[Fields, tuple[bytes, ...]]
+"""Fields that guests added, and their names."""
+_ADDED_KEPT: Final = 256
+_ADDED_BYTES: Final = 1024
+
+_GROUP_DRIVERS: Final = (("group_request_head", 0), ("group_response_head", 0), ("group_end", 0))
 _NUMBERS: Final = count(1)
 _GUEST_TABLES: Final = 4
 _INNER_MEMORY_BYTES: Final = 2304 << 10
@@ -40,11 +48,12 @@ class Cell:
     """Lives on one thread at a time: on `warm` until it has started, then on the loop.
 
     `lane` is the express run whose driver call is under way, `lanes` are those that are open.
-    `closing` says that it ends with its last user.
+    `closing` says that it ends with its last user. `added` is kept by what a driver left, see `note_added`.
     """
 
     __slots__ = (
-        *("__weakref__", "addresses", "allowance", "args", "attached", "budget", "closing", "control"),
+        *("__weakref__", "added", "addresses", "allowances", "args", "attached", "budget", "came"),
+        *("closing", "control"),
         *(
             "dead",
             "ends",
@@ -55,7 +64,8 @@ class Cell:
             "group_response_head",
             "inline",
         ),
-        *("instances", "lane", "lanes", "last", "left_words", "memory", "next_id", "now_ns", "plain_words"),
+        *("instances", "lane", "lanes", "last", "memory", "next_id", "now_ns", "passed_down", "passed_up"),
+        "plain_words",
         *(
             "number",
             "op_words",
@@ -68,7 +78,7 @@ class Cell:
             "ran_up_plain",
             "start_ns",
         ),
-        *("starting", "store", "wide"),
+        *("starting", "store", "tell", "wide"),
     )
 
     group_request_head: Callable[[], int]
@@ -86,10 +96,11 @@ class Cell:
         self.lane: Lane | None = None
         self.lanes: dict[int, Lane] = {}
         self.instances: tuple[Instance, ...] = ()
+        self.added: dict[bytes, Added] = {}
         self._know_words(len(group.filters) - 1)
         world.LIVE[self.number] = ref(self)
         filters = group.filters
-        self.allowance = filters[0].allowance
+        self.allowances = filters[0].allowance.to_bytes(8, "little") * len(filters)
         self.now_ns = filters[0].services.now_ns
         self.ends = any(bound.ends for bound in filters)
         limits = filters[0].limits
@@ -117,6 +128,8 @@ class Cell:
         self.ran_up_plain, self.ran_down_plain = RETURNED | last << GUEST_SHIFT, RETURNED
         self.plain_words = tuple(RETURNED | slot << GUEST_SHIFT for slot in range(last + 1))
         self.ran_up, self.ran_down = self.ran_up_plain | int(Flag.OPS), RETURNED | int(Flag.OPS)
+        self.passed_up = (self.ran_up, self.ran_up_plain)
+        self.passed_down = (self.ran_down, self.ran_down_plain)
 
     def __del__(self) -> None:
         world.LIVE.pop(self.number, None)
@@ -133,8 +146,7 @@ class Cell:
         self.control = block.cast("I")
         self.wide = block.cast("Q")
         self.args = store.args
-        left_at = at[Area.CONTROL] + 4 * Control.LEFT
-        self.left_words = memory[left_at : left_at + 8 * len(filters)]
+        self._know_block(memory[at[Area.CONTROL] + 4 * Control.TOLD_NOW :], 8 * len(filters))
         self.ops_at = at[Area.OPS_BYTES]
         self.request_arena = at[Area.MAPS]
         self.response_arena = at[Area.MAPS + 2]
@@ -152,6 +164,26 @@ class Cell:
                 reason = instance.explain(trap)
                 instance.last_words(instance.root)
                 raise FilterUnavailable(f"start: {reason}", instance.owner.name, trap.code) from None
+
+    def _know_block(self, block: memoryview, left_bytes: int) -> None:
+        """`tell` a group driver: now, context, first guest, length, count, end, fresh map, what is left.
+
+        After it, `came` gives its word (0 when a guest trapped), bytes of edits, last guest, what is left.
+        """
+        told, came = Struct(f"<Q6I16x{left_bytes}s"), Struct(f"<QII{left_bytes}s")
+        self.tell = partial(told.pack_into, block, 0)
+        self.came = partial(came.unpack_from, block, 4 * (Control.CAME_WORD - Control.TOLD_NOW))
+
+    def note_added(self, written: bytes) -> Added:
+        """What a driver left where all that guests wrote were additions; requests repeat them."""
+        parts = written.split(b"\0")
+        names = tuple(parts[::2])
+        noted = (list(zip(names, parts[1::2], strict=True)), names)
+        if len(written) <= _ADDED_BYTES:
+            if len(self.added) >= _ADDED_KEPT:
+                self.added.clear()
+            self.added[written] = noted
+        return noted
 
     def _bound(
         self, inner: RawInstance, drivers: tuple[tuple[str, int], ...]

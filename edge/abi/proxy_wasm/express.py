@@ -45,63 +45,88 @@ _QUIET: Final = frozenset(
 
 
 class ProxyWasmExpress(ExpressRun):
-    """`_made`: contexts and their ports by slot, as far as needed. `_left`: what each guest may still use."""
+    """`_made`: contexts and their ports by slot, as far as needed. `_left`: what each guest may still use.
+
+    The plain way of each phase is written out in one function: every frame and every name looked up
+    counts here. What is not plain goes on in `_go_on_*`.
+    """
 
     __slots__ = ("_cell", "_entered", "_error", "_id", "_left", "_made", "_used_ns")
 
     def __init__(self, plan: ChainPlan, host: ChainHost, clock_ns: Callable[[], int], cell: Cell) -> None:
         ExpressRun.__init__(self, plan, host, clock_ns)
         self._cell = cell
-        self._id = 0
-        self._left = b""
+        self._left = cell.allowances
         self._entered = -1
-        self._error = self._used_ns = 0
-        self._made: dict[int, tuple[StreamContext, ExpressPort]] = {}
+        self._id = self._error = self._used_ns = 0
+        self._made: dict[int, tuple[StreamContext, ExpressPort]] | None = None
 
     # What the cell asks
 
     def enter(self, instance: Instance, call: int) -> None:
         """A guest asks the world in a crossing of this exchange."""
-        if self._entered != instance.slot:
-            self._entered = instance.slot
+        turn = self._turn(instance.slot)
+        if self._entered != turn:
+            self._entered = turn
             instance.current = self.context(instance.slot)
         if call not in _QUIET:
             self._cell.control[_STOP] = 1
 
+    def _turn(self, slot: int) -> int:
+        """Of a guest in the crossing under way or just over, another one for each."""
+        return self._cell.budget.call << 8 | slot
+
     def context(self, slot: int) -> StreamContext:
         """The context of a guest in this exchange, made now if there was none."""
+        return self._context(slot)[0]
+
+    def _context(self, slot: int) -> tuple[StreamContext, ExpressPort]:
+        if self._made is None:
+            self._made = {}
         made = self._made.get(slot)
         if made is None:
             assert self.request is not None
             port = ExpressPort(self, self.request)
             made = self._made[slot] = (StreamContext(self._cell.instances[slot], port, self._id), port)
-        return made[0]
+        return made
 
     # The request
 
     def _ask_request(self, head: RequestHead, end: bool) -> bool:
         data, count = head._encoded or head.encoded()
-        if len(data) > MAP_LIMIT_BYTES or not data.isascii():
+        size = len(data)
+        if size > MAP_LIMIT_BYTES or not data.isascii():
             shown = self._shown(data)
             if shown is None:
                 self._start_over(head, end)
                 return False
-            data = shown
+            data, size = shown, len(shown)
         cell = self._cell
         self.request = head
         self._id = number = cell.next_id
         cell.next_id = number + 1
-        cell.lanes[number] = self
-        size, at = len(data), cell.request_arena
-        cell.memory[at : at + size] = data
-        cell.wide[0] = cell.allowance
-        return self._walk_request(head, end, size, count)
+        cell.lanes[number] = cell.lane = self
+        memory, at = cell.memory, cell.request_arena
+        memory[at : at + size] = data
+        cell.tell(cell.now_ns(), number, 0, size, count, end, True, self._left)
+        budget, driver = cell.budget, cell.group_request_head
+        budget.call = call = budget.call + 1
+        error = driver() if call & UNTIMED else budget.timed(driver)
+        cell.lane = None
+        word, written, _, self._left = cell.came()
+        if budget.used_ns or word not in cell.passed_up:
+            self._error = error
+            return self._go_on_request(head, end, size, count, self._charged(word))
+        if written:
+            at = cell.ops_at
+            added = bytes(memory[at : at + written - 1])
+            head.fields += (cell.added.get(added) or cell.note_added(added))[0]
+            head._encoded = None
+        return True
 
-    def _walk_request(self, head: RequestHead, end: bool, size: int, count: int) -> bool:
+    def _go_on_request(self, head: RequestHead, end: bool, size: int, count: int, word: int) -> bool:
+        """Behind the guest after which the driver came back with `word`."""
         cell = self._cell
-        args, driver = cell.args, cell.group_request_head
-        args[0], args[2], args[4], args[6], args[8] = 0, self._id, size, count, end
-        word = self._cross(driver)
         while word & ~_MIXED != cell.ran_up:
             if word == cell.ran_up_plain:
                 return True
@@ -110,32 +135,44 @@ class ProxyWasmExpress(ExpressRun):
             first = cell.control[_GUEST] + 1
             if first > cell.last:
                 return True
-            args[0], args[2], args[4], args[6], args[8] = first, self._id, size, count, end
-            word = self._cross(driver)
+            word = self._cross(cell.group_request_head, first, size, count, end)
         self._edit(head, word)
         return True
 
     def _ask_response(self, head: ResponseHead, end: bool) -> bool:
         data, count = head._encoded or head.encoded()
-        if len(data) > MAP_LIMIT_BYTES or not data.isascii():
+        size = len(data)
+        if size > MAP_LIMIT_BYTES or not data.isascii():
             shown = self._shown(data)
             if shown is None:
                 # No filter can be asked about this response here.
                 self.general().response_head(head, end)
                 return False
-            data = shown
+            data, size = shown, len(shown)
         cell = self._cell
         self.response = head
-        size, at = len(data), cell.response_arena
-        cell.memory[at : at + size] = data
-        cell.left_words[:] = self._left
-        return self._walk_response(head, end, size, count)
+        cell.lane = self
+        memory, at = cell.memory, cell.response_arena
+        memory[at : at + size] = data
+        cell.tell(cell.now_ns(), self._id, cell.last, size, count, end, True, self._left)
+        budget, driver = cell.budget, cell.group_response_head
+        budget.call = call = budget.call + 1
+        error = driver() if call & UNTIMED else budget.timed(driver)
+        cell.lane = None
+        word, written, _, self._left = cell.came()
+        if budget.used_ns or word not in cell.passed_down:
+            self._error = error
+            return self._go_on_response(head, end, size, count, self._charged(word))
+        if written:
+            at = cell.ops_at
+            added = bytes(memory[at : at + written - 1])
+            head.fields += (cell.added.get(added) or cell.note_added(added))[0]
+            head._encoded = None
+        return True
 
-    def _walk_response(self, head: ResponseHead, end: bool, size: int, count: int) -> bool:
+    def _go_on_response(self, head: ResponseHead, end: bool, size: int, count: int, word: int) -> bool:
+        """As `_go_on_request`, backwards."""
         cell = self._cell
-        args, driver = cell.args, cell.group_response_head
-        args[0], args[2], args[4], args[6], args[8], args[10] = cell.last, self._id, size, count, end, True
-        word = self._cross(driver)
         while word & ~_MIXED != cell.ran_down:
             if word == cell.ran_down_plain:
                 return True
@@ -144,8 +181,7 @@ class ProxyWasmExpress(ExpressRun):
             first = cell.control[_GUEST] - 1
             if first < 0:
                 return True
-            args[0], args[2], args[4], args[6], args[8], args[10] = first, self._id, size, count, end, False
-            word = self._cross(driver)
+            word = self._cross(cell.group_response_head, first, size, count, end)
         self._edit(head, word)
         return True
 
@@ -154,44 +190,42 @@ class ProxyWasmExpress(ExpressRun):
         shown = data if data.isascii() else self._cell.group.filters[0].shown(data)
         return None if shown is None or len(shown) > MAP_LIMIT_BYTES else shown
 
-    # One crossing
+    # One crossing, that goes on with the map of the one before
 
-    def _cross(self, bound: Callable[[], int]) -> int:
-        """Arguments are set; gives the driver's word, smaller than RETURNED after a trap."""
+    def _cross(self, driver: Callable[[], int], first: int, size: int, count: int, end: bool) -> int:
+        """Gives the driver's word, smaller than RETURNED after a trap."""
         cell = self._cell
         cell.lane = self
-        self._entered = -1
+        cell.tell(cell.now_ns(), self._id, first, size, count, end, False, self._left)
         budget = cell.budget
         budget.call = call = budget.call + 1
-        cell.wide[1] = cell.now_ns()
-        error = bound() if call & UNTIMED else budget.timed(bound)
+        self._error = driver() if call & UNTIMED else budget.timed(driver)
         cell.lane = None
-        word = cell.args[0]
-        if word < RETURNED:
-            self._error = error
-            return word
-        self._left = bytes(cell.left_words)
-        if budget.used_ns:
+        word, _, _, self._left = cell.came()
+        return self._charged(word)
+
+    def _charged(self, word: int) -> int:
+        """CPU time that a tick saw is for the general run to charge."""
+        budget = self._cell.budget
+        if word >= RETURNED and budget.used_ns:
             self._used_ns = budget.take_used()
             if self._used_ns:
                 return word | STOPPED
         return word
 
-    def _edit(self, head: RequestHead | ResponseHead, word: int) -> list[bytes]:
-        """Take over what all guests wrote; none of it can fail. Gives the names and values in turn."""
+    def _edit(self, head: RequestHead | ResponseHead, word: int) -> tuple[bytes, ...]:
+        """Take over what guests wrote; none of it can fail. Gives the names."""
         cell = self._cell
-        control = cell.control
-        at = cell.ops_at
-        parts = bytes(cell.memory[at : at + control[_OPS_SIZE] - 1]).split(b"\0")
+        control, at = cell.control, cell.ops_at
+        written = bytes(cell.memory[at : at + control[_OPS_SIZE] - 1])
         if word & _MIXED:
+            parts = written.split(b"\0")
             edits.edit_head(head, cell.op_words[: control[_OPS_COUNT]].tolist(), parts)
-        elif len(parts) == 2:
-            head.fields.append((parts[0], parts[1]))
-            head._encoded = None
-        else:
-            head.fields.extend(zip(parts[::2], parts[1::2], strict=True))
-            head._encoded = None
-        return parts
+            return tuple(parts[::2])
+        fields, names = cell.added.get(written) or cell.note_added(written)
+        head.fields += fields
+        head._encoded = None
+        return names
 
     # What is not plain
 
@@ -213,7 +247,7 @@ class ProxyWasmExpress(ExpressRun):
         control = cell.control
         slot = control[_GUEST]
         context = self.context(slot)
-        if self._entered != slot:
+        if self._entered != self._turn(slot):
             context.instance.current = context
         mark, size = control[_MARK], control[_MARK_SIZE]
         at = cell.ops_at
@@ -237,38 +271,47 @@ class ProxyWasmExpress(ExpressRun):
 
     def _adopt(self, run: AdoptedRun, head: RequestHead, reached: int) -> None:
         self._cell.lanes.pop(self._id, None)
-        contexts = [self.context(slot) for slot in range(reached)]
-        ports = [self._made[slot][1] for slot in range(reached)]
-        waits = [port.waits for port in ports]
+        made = [self._context(slot) for slot in range(reached)]
+        waits = [port.waits for _, port in made]
+        contexts = [context for context, _ in made]
         places = run.adopt_request(head, self._request_end, self._request_whole, contexts, waits)
-        for slot, place in enumerate(places):
-            ports[slot].place = place
-            (left,) = _ALLOWANCE.unpack_from(self._left, 8 * slot) if self._left else (self._cell.allowance,)
-            contexts[slot].move(place, left)
-        self._made = {}
+        lefts = _ALLOWANCE.iter_unpack(self._left)
+        for place, left, (context, port) in zip(places, lefts, made, strict=False):
+            port.place = place
+            context.move(place, left[0])
+        self._made = None
+
+    # The end
 
     def _end(self) -> None:
         cell = self._cell
-        cell.lanes.pop(self._id, None)
+        del cell.lanes[self._id]
         if cell.ends:
-            cell.left_words[:] = self._left
-            self._end_guests()
-        if self._made:
+            cell.lane = self
+            cell.tell(cell.now_ns(), self._id, 0, 0, 0, True, True, self._left)
+            budget, driver = cell.budget, cell.group_end
+            budget.call = call = budget.call + 1
+            error = driver() if call & UNTIMED else budget.timed(driver)
+            cell.lane = None
+            word, _, _, self._left = cell.came()
+            if word != cell.ran_up_plain or budget.used_ns:
+                self._error = error
+                self._go_on_ending(self._charged(word))
+        if self._made is not None:
             for context, _ in self._made.values():
                 context.instance.forget(context)
-            self._made = {}
+            self._made = None
         if cell.closing:
             cell.left()
 
-    def _end_guests(self) -> None:
+    def _go_on_ending(self, word: int) -> None:
+        """Behind the guest after whose end the driver came back with `word`."""
         cell = self._cell
-        first = 0
-        while 0 <= first <= cell.last:
-            cell.args[0], cell.args[2] = first, self._id
-            word = self._cross(cell.group_end)
-            if word == cell.ran_up_plain:
-                return
+        while word != cell.ran_up_plain:
             first = self._next_end(word)
+            if not 0 <= first <= cell.last:
+                return
+            word = self._cross(cell.group_end, first, 0, 0, True)
 
     def _next_end(self, word: int) -> int:
         """Take up what the guest that ended last left; gives who is next, negative for nobody."""
@@ -279,7 +322,7 @@ class ProxyWasmExpress(ExpressRun):
         if word < RETURNED:
             instance.trapped(cell.store.trap(self._error), context)
             return -1
-        if self._entered != slot:
+        if self._entered != self._turn(slot):
             instance.current = context
         instance.settle(word, context)
         return slot + 1

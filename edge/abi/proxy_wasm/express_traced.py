@@ -9,9 +9,9 @@ from typing import Final
 
 from edge.abi.proxy_wasm import drain
 from edge.abi.proxy_wasm.cell import Cell
-from edge.abi.proxy_wasm.express import LEFTOVER, OPS, STOPPED, STOPS, ProxyWasmExpress
+from edge.abi.proxy_wasm.express import LEFTOVER, OPS, STOPS, ProxyWasmExpress
 from edge.abi.proxy_wasm.instance import Instance
-from edge.abi.proxy_wasm.layout import ONE_STEP, RETURNED, Control, Flag
+from edge.abi.proxy_wasm.layout import MAP_LIMIT_BYTES, ONE_STEP, RETURNED, Control, Flag
 from edge.chain.adopted import AdoptedRun
 from edge.chain.filter import Direction, FilterRecord
 from edge.chain.host import ChainHost
@@ -21,7 +21,8 @@ from edge.head import RequestHead, ResponseHead
 from edge.wasm.budget import UNTIMED
 
 _REQUEST, _RESPONSE = Direction.REQUEST, Direction.RESPONSE
-_LEFT: Final = Control.LEFT // 2
+_FIRST: Final = int(Control.TOLD_FIRST)
+_CAME, _LEFT = Control.CAME_WORD // 2, Control.LEFT // 2
 _WORD: Final = ~int(Flag.OPS | Flag.MIXED)
 """Of the word, all but whether and how the head was edited."""
 
@@ -53,59 +54,82 @@ class TracedExpress(ProxyWasmExpress):
 
     def enter(self, instance: Instance, call: int) -> None:
         """From its first question on, what the answers to a guest take is told from its own time."""
-        if self._entered == instance.slot or self._direction is None:
+        if self._entered == self._turn(instance.slot) or self._direction is None:
             super().enter(instance, call)
             return
         instance.timed, instance.host_ns = True, 0
         slot = instance.slot
         self._record = FilterRecord(self.plan[slot].name, slot, self._direction, 0)
         super().enter(instance, call)
-        self._made[slot][1].record = self._record
+        self._context(slot)[1].record = self._record
 
     # ---- the walks, guest by guest
 
-    def _walk_request(self, head: RequestHead, end: bool, size: int, count: int) -> bool:
+    def _ask_request(self, head: RequestHead, end: bool) -> bool:
+        data, count = head._encoded or head.encoded()
+        if len(data) > MAP_LIMIT_BYTES or not data.isascii():
+            shown = self._shown(data)
+            if shown is None:
+                self._start_over(head, end)
+                return False
+            data = shown
         cell = self._cell
-        args = cell.args
-        args[2], args[4], args[6], args[8] = self._id, size, count, end
-        cell.wide[_LEFT] = cell.allowance
-        return self._walk(_REQUEST, range(cell.last + 1), cell.group_request_head, head, end)
+        self.request = head
+        self._id = number = cell.next_id
+        cell.next_id = number + 1
+        cell.lanes[number] = self
+        size, at = len(data), cell.request_arena
+        cell.memory[at : at + size] = data
+        slots = range(cell.last + 1)
+        return self._walk(_REQUEST, slots, cell.group_request_head, size, count, head, end)
 
-    def _walk_response(self, head: ResponseHead, end: bool, size: int, count: int) -> bool:
+    def _ask_response(self, head: ResponseHead, end: bool) -> bool:
+        data, count = head._encoded or head.encoded()
+        if len(data) > MAP_LIMIT_BYTES or not data.isascii():
+            shown = self._shown(data)
+            if shown is None:
+                self.general().response_head(head, end)
+                return False
+            data = shown
         cell = self._cell
-        args = cell.args
-        args[2], args[4], args[6], args[8], args[10] = self._id, size, count, end, True
-        return self._walk(_RESPONSE, range(cell.last, -1, -1), cell.group_response_head, head, end)
+        self.response = head
+        size, at = len(data), cell.response_arena
+        cell.memory[at : at + size] = data
+        slots = range(cell.last, -1, -1)
+        return self._walk(_RESPONSE, slots, cell.group_response_head, size, count, head, end)
 
     def _walk(
         self,
         direction: Direction,
         slots: Iterable[int],
         driver: Callable[[], int],
+        size: int,
+        count: int,
         head: RequestHead | ResponseHead,
         end: bool,
     ) -> bool:
-        """As `_cross` for one guest after the other, with figures of each. A driver leaves its arguments."""
+        """As `_cross` for one guest after the other, with figures of each."""
         cell = self._cell
-        args, wide, budget, kept = cell.args, cell.wide, cell.budget, self._kept
+        control, wide, budget, kept = cell.control, cell.wide, cell.budget, self._kept
         self._direction = direction
         self._entered = -1
         budget.call = call = budget.call + 1  # whose turn it is tells the guests apart
         cross = driver if call & UNTIMED else partial(budget.timed, driver)
-        wide[1] = cell.now_ns()
+        cell.tell(cell.now_ns(), self._id, 0, size, count, end, True, self._left)
         offset_ns = self._clock_ns() - perf_counter_ns()
         instances, plain = cell.instances, cell.plain_words
         cell.lane = self
         for slot in slots:
-            args[0] = slot | ONE_STEP
+            control[_FIRST] = slot | ONE_STEP
+            wide[_CAME] = 0
             before = wide[_LEFT + slot]
             begun = perf_counter_ns()
             error = cross()
             ended = perf_counter_ns()
             instance = instances[slot]
-            word, name, spent = args[0], instance.owner.name, before - wide[0]
+            word, name, spent = wide[_CAME], instance.owner.name, before - wide[0]
             if word & _WORD == plain[slot] and self._entered < 0 and not budget.used_ns:
-                edits = tuple(self._edit(head, word)[::2]) if word & OPS else ()
+                edits = self._edit(head, word) if word & OPS else ()
                 shape = name, slot, direction, spent, instance.memory_bytes(), edits
                 kept.append((shape, offset_ns + begun, offset_ns + ended))
             else:
@@ -116,12 +140,12 @@ class TracedExpress(ProxyWasmExpress):
                 )  # fmt: skip
                 kept.append(record)
                 self._error = error
+                *_, self._left = cell.came()
                 if not self._settle(record, head, end, word):
                     return False
                 cell.lane = self
-            args[10] = False
         cell.lane = None
-        self._left = bytes(cell.left_words)
+        *_, self._left = cell.came()
         return True
 
     def _settle(self, record: FilterRecord, head: RequestHead | ResponseHead, end: bool, word: int) -> bool:
@@ -140,20 +164,16 @@ class TracedExpress(ProxyWasmExpress):
         record.guest_ns -= instance.host_ns
         if self._record is not None:
             record.edits = self._record.edits
-        self._made[record.position][1].record = record
+        self._context(record.position)[1].record = record
 
     def _took(self, record: FilterRecord, head: RequestHead | ResponseHead, end: bool, word: int) -> bool:
         cell, slot = self._cell, record.position
-        if word >= RETURNED and cell.budget.used_ns:
-            self._used_ns = cell.budget.take_used()
-            if self._used_ns:
-                word |= STOPPED
+        word = self._charged(word)
         if word < RETURNED or word & STOPS:
-            self._left = bytes(cell.left_words)
             self._hand_over(record.direction, head, end, word)
             return False
         if word & OPS:
-            record.edits = edited(self._edit(head, word)[::2])
+            record.edits = edited(self._edit(head, word))
         if word & LEFTOVER:
             drain.drain(cell.instances[slot], word, self.context(slot))
         return True

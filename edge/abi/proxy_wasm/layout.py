@@ -50,8 +50,18 @@ class Control(IntEnum):
     MIXED = 25
     A0 = 26
     OWN = 32
-    LEFT = 96
-    WORDS = 112
+    TOLD_NOW = 96
+    TOLD_CONTEXT = 98
+    TOLD_FIRST = 99
+    TOLD_LENGTH = 100
+    TOLD_COUNT = 101
+    TOLD_END = 102
+    TOLD_FRESH = 103
+    CAME_WORD = 104
+    CAME_OPS_BYTES = 106
+    CAME_GUEST = 107
+    LEFT = 108
+    WORDS = 124
 
 
 class Own(IntEnum):

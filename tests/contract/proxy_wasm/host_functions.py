@@ -252,7 +252,7 @@ class HostFunctions:
         return OK
 
     def h_get_current_time_nanoseconds(self, at: int) -> int:
-        self.guest.write(at, NOW_NS.to_bytes(8, "little"))
+        self.guest.write(at, (NOW_NS - NOW_NS % 1_000_000).to_bytes(8, "little"))
         return OK
 
     def h_log(self, level: int, at: int, size: int) -> int:

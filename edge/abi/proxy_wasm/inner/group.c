@@ -8,6 +8,9 @@
  * next guest may not see as it is. Bits 16-23 of its word say which guest came last. Python takes
  * the edits, and may go on behind that guest; the map is still here then. With ONE_STEP beside the
  * first guest's number a driver stops after that guest in any case: who measures each needs that.
+ *
+ * What a driver is told and what it answers lies in the control block, so that Python writes and
+ * reads it in one piece each (words CTL_TOLD_*, CTL_CAME_*, CTL_LEFT).
  */
 
 #define ROOT 1u
@@ -33,53 +36,60 @@ static int stops(u32 guest, u32 answer) {
            control[CTL_LOGS_DROPPED];
 }
 
-static u64 came_to(u32 guest, u32 answer) {
+static void came_to(u32 guest, u32 answer) {
     u64 word = finish(answer) | (u64)guest << 16;
     if (control[CTL_MIXED]) word |= HAS_MIXED;
     if (control[CTL_STOP]) word |= HAS_STOPPED;
-    return word;
+    control[CTL_CAME_OPS_BYTES] = control[CTL_OPS_BYTES];
+    control[CTL_CAME_GUEST] = guest;
+    *(u64 *)&control[CTL_CAME_WORD] = word;
 }
 
-/* From guest `first` on; every context is created here. From 0 on, each has the allowance in CALLS and BYTES. */
-EXPORT(group_request_head) u64 group_request_head(u32 first, u32 context, u32 length, u32 count, u32 end) {
-    u32 guest = first & ~ONE_STEP, answer = 0;
+/* Gives the first guest. `map`: of the phase, NONE for none; it is a new one once. */
+static u32 begin_told(u32 context, u32 map) {
+    *(u64 *)&control[CTL_NOW] = *(u64 *)&control[CTL_TOLD_NOW];
     begin(context);
-    if (!guest) {
-        for (u32 i = 0; i < control[CTL_GUESTS]; i++) *left(i) = *(u64 *)control;
+    if (control[CTL_TOLD_FRESH]) {
+        control[CTL_TOLD_FRESH] = 0;
         forget_all_maps();
-        set_map(REQUEST, count, length);
+        if (map != NONE) set_map(map, control[CTL_TOLD_COUNT], control[CTL_TOLD_LENGTH]);
     }
+    return control[CTL_TOLD_FIRST] & ~ONE_STEP;
+}
+
+static int is_last(u32 guest, u32 last, u32 answer) {
+    return stops(guest, answer) || control[CTL_TOLD_FIRST] & ONE_STEP || guest == last;
+}
+
+/* From the first guest on; every context is created here. */
+EXPORT(group_request_head) void group_request_head(void) {
+    u32 context = control[CTL_TOLD_CONTEXT], end = control[CTL_TOLD_END], last = control[CTL_GUESTS] - 1;
+    u32 guest = begin_told(context, REQUEST);
     for (;; guest++) {
         u32 shown = count_of(REQUEST);
         turn_to(guest, context);
         CALL2(SLOT_CREATE, context, ROOT);
         return_to(context);
-        answer = CALL3(SLOT_REQUEST_HEADERS, context, shown, end);
-        if (stops(guest, answer) || first & ONE_STEP || guest + 1 == control[CTL_GUESTS])
-            return came_to(guest, answer);
+        u32 answer = CALL3(SLOT_REQUEST_HEADERS, context, shown, end);
+        if (is_last(guest, last, answer)) return came_to(guest, answer);
     }
 }
 
-/* From guest `first` backwards; `fresh` when the map is a new one. */
-EXPORT(group_response_head) u64 group_response_head(u32 first, u32 context, u32 length, u32 count, u32 end, u32 fresh) {
-    u32 guest = first & ~ONE_STEP, answer = 0;
-    begin(context);
-    if (fresh) {
-        forget_all_maps();
-        set_map(RESPONSE, count, length);
-    }
+/* From the first guest backwards. */
+EXPORT(group_response_head) void group_response_head(void) {
+    u32 context = control[CTL_TOLD_CONTEXT], end = control[CTL_TOLD_END];
+    u32 guest = begin_told(context, RESPONSE);
     for (;; guest--) {
         turn_to(guest, context);
-        answer = CALL3(SLOT_RESPONSE_HEADERS, context, count_of(RESPONSE), end);
-        if (stops(guest, answer) || first & ONE_STEP || !guest) return came_to(guest, answer);
+        u32 answer = CALL3(SLOT_RESPONSE_HEADERS, context, count_of(RESPONSE), end);
+        if (is_last(guest, 0, answer)) return came_to(guest, answer);
     }
 }
 
 /* done, log, delete of one guest after the other, as long as they leave nothing. */
-EXPORT(group_end) u64 group_end(u32 first, u32 context) {
-    u32 guest = first & ~ONE_STEP;
-    begin(context);
-    if (!guest) forget_all_maps();
+EXPORT(group_end) void group_end(void) {
+    u32 context = control[CTL_TOLD_CONTEXT], last = control[CTL_GUESTS] - 1;
+    u32 guest = begin_told(context, NONE);
     for (;; guest++) {
         turn_to(guest, context);
         CALL1(SLOT_DONE, context);
@@ -87,6 +97,6 @@ EXPORT(group_end) u64 group_end(u32 first, u32 context) {
         CALL1(SLOT_LOG, context);
         return_to(context);
         CALL1(SLOT_DELETE, context);
-        if (stops(guest, 0) || first & ONE_STEP || guest + 1 == control[CTL_GUESTS]) return came_to(guest, 0);
+        if (is_last(guest, last, 0)) return came_to(guest, 0);
     }
 }

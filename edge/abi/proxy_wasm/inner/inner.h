@@ -22,7 +22,7 @@ enum status { OK = 0, NOT_FOUND = 1, BAD_ARGUMENT = 2, INVALID_MEMORY = 6, EMPTY
 enum control {
     CTL_CALLS = 0,          /* host calls left; with CTL_BYTES one little-endian u64 */
     CTL_BYTES = 1,          /* bytes that may still be copied between the memories */
-    CTL_NOW = 2,            /* u64: wall clock in ns, fixed for a driver call */
+    CTL_NOW = 2,            /* u64: wall clock in ns, cut to ms and fixed for a driver call */
     CTL_CONTEXT = 4,        /* effective context id */
     CTL_GUEST = 5,          /* which guest runs, or is to run: 0 .. GUESTS - 1 */
     CTL_LOG_LEVEL = 6,
@@ -46,8 +46,20 @@ enum control {
     CTL_MIXED = 25,         /* not all edits waiting are additions */
     CTL_A0 = 26,            /* further arguments of a world call, up to CTL_A0 + 5 */
     CTL_OWN = 32,           /* OWN_WORDS for each guest, see enum own */
-    CTL_LEFT = 96,          /* u64 for each guest: what an exchange's group drivers left of CALLS and BYTES */
-    CTL_WORDS = 112
+    /* What a group driver is told, up to LEFT, in one piece; see group.c. */
+    CTL_TOLD_NOW = 96,      /* u64 */
+    CTL_TOLD_CONTEXT = 98,
+    CTL_TOLD_FIRST = 99,    /* the guest to begin with, perhaps with ONE_STEP */
+    CTL_TOLD_LENGTH = 100,
+    CTL_TOLD_COUNT = 101,
+    CTL_TOLD_END = 102,
+    CTL_TOLD_FRESH = 103,   /* the map is a new one; the driver takes it back */
+    /* What it answers, LEFT included, in one piece. */
+    CTL_CAME_WORD = 104,    /* u64; stays 0 when a guest trapped */
+    CTL_CAME_OPS_BYTES = 106,
+    CTL_CAME_GUEST = 107,
+    CTL_LEFT = 108,         /* u64 for each guest: what this exchange may still use of CALLS and BYTES */
+    CTL_WORDS = 124
 };
 
 /* Words of one guest's own, from CTL_OWN on. */

@@ -130,6 +130,8 @@ u32 record(u32 function, u32 status, u32 detail) {
 }
 
 void begin(u32 context) {
+    u64 *now = (u64 *)&control[CTL_NOW];
+    *now -= *now % 1000000; /* guests get no finer clock than milliseconds */
     control[CTL_CONTEXT] = context;
     control[CTL_OPS] = control[CTL_OPS_BYTES] = control[CTL_LOG_BYTES] = control[CTL_RECORDS] = 0;
     control[CTL_LATE_EDITS] = control[CTL_LOGS_DROPPED] = 0;
