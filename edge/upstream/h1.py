@@ -81,7 +81,8 @@ class H1Client(Connection):
 
     def give_up(self) -> None:
         """A request of which nothing has left leaves the connection as it was."""
-        transport = self._transport if self._state == HEAD else None
+        untouched = self._state == HEAD and not self._buffer and not self._informational
+        transport = self._transport if untouched else None
         if not isinstance(transport, Outgoing) or not transport.take_back(self._first_sent):
             self.close()
             return
