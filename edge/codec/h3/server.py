@@ -35,6 +35,8 @@ LINGER_S: Final = 2.0
 """For acknowledgements of the last answer: a close on its heels would cut it off."""
 HANDSHAKE_S: Final = 10.0
 """A client that has not finished its handshake by then is forgotten."""
+BEGUN_PER_TURN: Final = 16
+"""Requests of one connection in one turn of the loop; what came behind them waits for the next, unread."""
 _FROM_CLIENT: Final = (StreamDataReceived, StreamReset)
 
 
@@ -59,6 +61,7 @@ class H3Server(Accounts):
     """
 
     __slots__ = (
+        "_begun",
         "_closing",
         "_dead",
         "_established",
@@ -101,6 +104,8 @@ class H3Server(Accounts):
         self._streams: dict[int, H3Stream] = {}
         self._dead: set[int] = set()
         self._next = 0
+        self._begun = 0
+        """Requests in this turn."""
         self._going: int | None = None
         self._closing = False
         self._established = False
@@ -129,9 +134,7 @@ class H3Server(Accounts):
                 for stream in list(self.slow):
                     stream.acknowledged()
         except ConnectionFault as fault:
-            flood = fault.code == Code.EXCESSIVE_LOAD
-            self.refused(Flooded(fault.reason) if flood else BadRequest(fault.reason))
-            self.close(fault.code, fault.reason)
+            self._broken(fault)
         except Exception as error:
             self.crashed(error)
         if self.urgent or transport.must_send(now):
@@ -156,6 +159,21 @@ class H3Server(Accounts):
                     callback()
                 except Exception as error:
                     self.crashed(error)
+        if self._begun:
+            self._begun = 0
+            if self.transport._events:
+                self._go_on()
+
+    def _go_on(self) -> None:
+        """With what came when enough was begun."""
+        try:
+            self._pump()
+            if self._going is not None:
+                self._close_if_idle()
+        except ConnectionFault as fault:
+            self._broken(fault)
+        except Exception as error:
+            self.crashed(error)
 
     def transmit(self, now: float) -> list[Datagram]:
         """Datagrams to send now, with where to."""
@@ -183,7 +201,7 @@ class H3Server(Accounts):
 
     def _pump(self) -> None:
         events: deque[Any] = self.transport._events
-        while events:
+        while events and self._begun < BEGUN_PER_TURN:
             event = events.popleft()
             kind = type(event)
             if kind is StreamDataReceived:
@@ -201,6 +219,8 @@ class H3Server(Accounts):
                 self._host.cids_changed(self)
             elif kind is ConnectionTerminated:
                 self._terminated()
+        if events:
+            self.wake()
 
     def _stream_data(self, event: StreamDataReceived) -> None:
         stream_id, data, end = event.stream_id, event.data, event.end_stream
@@ -248,6 +268,7 @@ class H3Server(Accounts):
             stream.abort(Code.REQUEST_CANCELLED)
             return None
         self._next = max(self._next, stream_id + 4)
+        self._begun += 1
         return stream
 
     def _uni_data(self, event: StreamDataReceived) -> None:
@@ -364,7 +385,7 @@ class H3Server(Accounts):
 
     def _close_if_idle(self) -> None:
         """Close when the last answer has arrived, or LINGER_S after it was written."""
-        if self._streams or self._closing:
+        if self._streams or self._closing or self.transport._events:
             return
         if self.transport.unacknowledged():
             if self.deadline <= self.context.clock():
@@ -372,6 +393,12 @@ class H3Server(Accounts):
                 self.context.deadlines.watch(self)
         else:
             self.close(Code.NO_ERROR, "")
+
+    def _broken(self, fault: ConnectionFault) -> None:
+        """By the client."""
+        flood = fault.code == Code.EXCESSIVE_LOAD
+        self.refused(Flooded(fault.reason) if flood else BadRequest(fault.reason))
+        self.close(fault.code, fault.reason)
 
     def close(self, code: Code, reason: str) -> None:
         """End the connection with `code`; its exchanges are told that the client is gone."""
