@@ -216,7 +216,7 @@ class Leaving(Trains):
                     self._pacing_at = max(later, now + min(pacer.bucket_max / 2, MOST_PACE_S))
                     break
                 went = self._long_answer(ready, served, now, made) if space.ack_at is None else 0
-                if went < 0:
+                if went < 0 or (went and len(ready) == 1 and self._is_full()):
                     break
                 if went:
                     continue
@@ -231,8 +231,14 @@ class Leaving(Trains):
             for stream in ready:
                 assert stream.stream_id is not None
                 self._touched[stream.stream_id] = None
-            self._streams_queue = [each for each in self._streams_queue if each not in served] + served
+            if len(ready) > 1:
+                self._streams_queue = [each for each in self._streams_queue if each not in served] + served
         return made
+
+    def _is_full(self) -> bool:
+        """Whether no whole packet may leave before the client acknowledges some."""
+        congestion = self._loss._cc
+        return congestion.congestion_window - congestion.bytes_in_flight < self._max_datagram_size
 
     def _long_answer(
         self, ready: list[QuicStream], served: list[QuicStream], now: float, made: Datagrams
