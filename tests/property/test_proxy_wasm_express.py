@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edge import model
 from edge.abi.proxy_wasm import Group, bind_group
+from edge.abi.proxy_wasm.cell import FINISH_S
 from edge.chain.express import ExpressRun, open_run
 from edge.chain.filter import FilterRecord, LocalReply
 from edge.chain.plan import ChainPlan
@@ -208,6 +209,7 @@ class Side:
         """Its Stores go now: the collector does not see that each is gigabytes of addresses."""
         self.group.retire()
         self.services.turn()
+        self.services.advance(FINISH_S)
         self.runs.clear()
         self.services.callouts.done.clear()
         for host in self.hosts:

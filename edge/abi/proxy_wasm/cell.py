@@ -29,6 +29,9 @@ _ADDED_BYTES: Final = 1024
 
 _GROUP_DRIVERS: Final = (("group_request_head", 0), ("group_response_head", 0), ("group_end", 0))
 _NUMBERS: Final = count(1)
+FINISH_S: Final = 10.0
+"""A root context whose on_done put off its end has so long to call proxy_done. Spec: ABI call proxy_done."""
+_WARN: Final = 3
 _GUEST_TABLES: Final = 4
 _INNER_MEMORY_BYTES: Final = 2304 << 10
 
@@ -244,6 +247,16 @@ class Cell:
             return
         for instance in self.instances:
             instance.finish()
+        if not self.dead:
+            self.instances[0].services.call_later(FINISH_S, self._overdue)
+
+    def _overdue(self) -> None:
+        """Memory must not stay for a guest that never comes to its end."""
+        text = "on_done put off the end of the root context and proxy_done did not come within"
+        for instance in self.instances:
+            if not instance.gone:
+                instance.services.log(instance.owner.name, _WARN, f"{text} {FINISH_S:.0f} s: ended", None)
+        self.discard()
 
     def finished(self) -> None:
         """One more root context is gone."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge import model
+from edge.abi.proxy_wasm.cell import FINISH_S
 from edge.chain.filter import Action, Direction
 from edge.errors import FilterTrap
 from edge.head import ResponseHead
@@ -194,6 +195,29 @@ def test_a_root_context_may_put_off_its_end_until_proxy_done() -> None:
     services.advance(0.1)
     services.advance(1.0)
     assert [text for level, text in services.lines if level == 3] == ["done", "tick", "delete"]
+
+
+def test_a_root_context_that_never_comes_to_its_end_is_ended() -> None:
+    services = FakeServices()
+    bound = scripted(
+        services,
+        configure=Script().call("set_tick_period_milliseconds", 100),
+        done=Script().answer(0),
+        tick=Script().call("log", 3, b"tick"),
+        delete=Script().call("log", 3, b"delete"),
+    )
+    current = bound.life.current
+    assert current is not None
+    bound.retire()
+    services.advance(FINISH_S - 0.1)
+    assert not current.dead
+    services.advance(0.1)
+    assert current.dead
+    ticks = services.lines.count((3, "tick"))
+    late = "on_done put off the end of the root context and proxy_done did not come within 10 s: ended"
+    assert services.lines.count((3, late)) == 1
+    services.advance(1.0)
+    assert services.lines.count((3, "tick")) == ticks
 
 
 def test_a_trap_in_a_tick_fails_the_exchanges_in_flight_and_the_spare_goes_on_ticking() -> None:
