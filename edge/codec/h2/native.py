@@ -140,7 +140,11 @@ class NativeEngine:
         if self._tap.saw_reset:
             self._tap.saw_reset = False
             self._peers.update(event.stream_id for event in events if isinstance(event, StreamReset))
-        self._tell(events)
+            self._tell(events)
+            # What is left are resets of streams that were over: nothing will be told of those.
+            self._peers.clear()
+        else:
+            self._tell(events)
         if self._parts:
             self._tell_all_parts()
         tap = self._tap
@@ -220,6 +224,7 @@ class NativeEngine:
         self._sink.on_data(stream_id, data, len(data), end)
 
     def _closed(self, stream_id: int, code: int) -> None:
+        told = stream_id in self._live
         self._live.discard(stream_id)
         by_peer = stream_id in self._peers
         if by_peer:
@@ -228,7 +233,9 @@ class NativeEngine:
             self._own.discard(stream_id)
             return
         elif code:
-            self._charge(1)
+            self._tap.abandon(stream_id)
+            if told:  # else it was charged when its head was not
+                self._charge(1)
         else:
             self._tap.served()
         self._sink.on_closed(stream_id, code, by_peer)

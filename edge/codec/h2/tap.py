@@ -143,6 +143,9 @@ class Tap(Portions):
                 word = _word(data, at + _HEADER_BYTES)[0] & _ID
                 fault = self._window(stream_id, word) if length == 4 else self._priority(stream_id, word)
             else:
+                if kind == _RST_STREAM and length == 4 and at + _HEADER_BYTES + 4 > size:
+                    # The engine must tell of it with the piece in which it is counted.
+                    break
                 fault = self._control(kind, length, stream_id)
             if fault is not None:
                 self.fault = fault
