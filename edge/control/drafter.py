@@ -27,7 +27,7 @@ REST_S: Final = 60.0
 
 
 class DraftingRoom:
-    """`edge.control.drafting_room` as a process, started when it is needed."""
+    """The process `edge.control.drafting_room`, started when it is needed."""
 
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir

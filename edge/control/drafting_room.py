@@ -39,8 +39,8 @@ class Leavings(msgspec.Struct, frozen=True):
     """Those of edge that it had to import."""
 
 
-class DraftingRoom:
-    """Answers until the other end closes."""
+class DraftServer:
+    """What runs in the room: answers until the other end closes."""
 
     def __init__(self, end: socket.socket, state_dir: Path) -> None:
         self._end = end
@@ -128,7 +128,7 @@ def main(argv: list[str]) -> int:
     die_with_parent()
     descriptor, state_dir = argv
     with socket.socket(fileno=int(descriptor)) as end:
-        DraftingRoom(end, Path(state_dir)).serve()
+        DraftServer(end, Path(state_dir)).serve()
     return 0
 
 
