@@ -29,11 +29,15 @@ TOGETHER: Final = 32
 class Outgoing(asyncio.Transport):
     """Stands for the transport it was made of; the order of all it is asked for is kept."""
 
-    __slots__ = ("_first", "_made", "_more", "_together")
+    __slots__ = ("_first", "_made", "_more", "_together", "at_end", "in_turn")
 
     def __init__(self, made: asyncio.Transport, together: _Together) -> None:
         self._made = made
         self._together = together
+        self.at_end = together.at_end
+        """Have a flush called when the turn ends, before what waits leaves: what it writes leaves too."""
+        self.in_turn = together.in_turn
+        """Have a portion called after what others wrote has left: one a turn, in the order of asking."""
         self._first: bytes | None = None
         """The only piece that waits, mostly."""
         self._more: list[bytes] = []
@@ -63,14 +67,6 @@ class Outgoing(asyncio.Transport):
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]]) -> None:
         for data in list_of_data:
             self.write(data)
-
-    def at_end(self, flush: Callable[[], None]) -> None:
-        """Have `flush` called when the turn ends, before what waits leaves: what it writes leaves too."""
-        self._together.at_end(flush)
-
-    def in_turn(self, portion: Callable[[], None]) -> None:
-        """Have `portion` called after what others wrote has left: one a turn, in the order of asking."""
-        self._together.in_turn(portion)
 
     def leave(self) -> None:
         """Write now what waits. A connection that is lost takes it along."""
@@ -227,19 +223,19 @@ class _Together:
 
     def _portion(self) -> None:
         self.due = True
-        self._call(self._portions.popleft())
+        try:
+            self._portions.popleft()()
+        except Exception as error:
+            self._failed("a portion failed", error)
         self._leave_all()
 
     def _flush(self) -> None:
         flushes, self._flushes = self._flushes, []
         for flush in flushes:
-            self._call(flush)
-
-    def _call(self, flush: Callable[[], None]) -> None:
-        try:
-            flush()
-        except Exception as error:
-            self._failed("a flush failed", error)
+            try:
+                flush()
+            except Exception as error:
+                self._failed("a flush failed", error)
 
     def _leave(self, waiting: list[Outgoing]) -> None:
         for outgoing in waiting:
