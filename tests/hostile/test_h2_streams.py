@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from edge.codec.h2.engine import MakeEngine
+from edge.codec.h2.head import REPEAT_BYTES
 from edge.codec.h2.native import NativeEngine
 from edge.codec.h2.pure import PureEngine
 from edge.errors import BadRequest, DownstreamClosed
@@ -80,3 +81,13 @@ def test_a_body_that_is_not_its_length_is_refused_whatever_the_engine_lets_pass(
     edge.settle()
     assert edge.resets == {1: PROTOCOL}
     assert edge.exchanges[0].body == b"" and isinstance(edge.exchanges[0].failed, BadRequest)
+
+
+def test_a_long_head_is_not_kept_for_its_next_time() -> None:
+    """Thousands of idle connections may have had one."""
+    edge = H2Edge()
+    plain, long = [*GET, (b"x-a", b"b")], [*GET, (b"x-long", b"v" * REPEAT_BYTES)]
+    for i, fields in enumerate((plain, long, long, plain)):
+        edge.send(edge.head(1 + 2 * i, fields))
+        assert edge.exchanges[i].head.fields == fields[4:] and edge.status(1 + 2 * i) == 200
+        assert edge.h2._repeat.listed == tuple(plain)

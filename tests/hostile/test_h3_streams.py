@@ -8,7 +8,7 @@ import pytest
 from aioquic.h3.connection import encode_frame
 
 from edge.codec.h3 import stream as stream_module
-from edge.codec.h3.accounts import CANCELLED_LIMIT
+from edge.codec.h3.accounts import CANCELLED_LIMIT, REPEAT_BYTES
 from edge.codec.h3.wire import Code, varint
 from edge.errors import BadRequest, DownstreamClosed
 from tests.hostile.fake_h1 import FakeExchange
@@ -100,3 +100,16 @@ def test_case_83_lines_are_counted_before_they_are_decoded(
         assert world.exchanges[0].failed is not None
     else:
         assert client.status(stream_id) == 431
+
+
+def test_a_long_head_is_not_kept_for_its_next_time() -> None:
+    world = World()
+    client = world.client()
+    plain, long = [*GET, (b"x-a", b"b")], [*GET, (b"x-long", b"\xff" * REPEAT_BYTES)]
+    (seat,) = set(world.host._by_cid.values())
+    for number, fields in enumerate((plain, plain, long, long, long, plain)):
+        stream_id = client.request(fields)
+        world.settle()
+        assert world.exchanges[number].head.fields == fields[4:] and client.status(stream_id) == 200
+        assert len(seat._last) < 100
+    assert seat._repeat is not None and seat._repeat[2].fields == plain[4:]

@@ -19,6 +19,8 @@ from edge.syntax import canonical_path, is_token
 
 PROTOCOL: Final = "HTTP/2"
 WEBSOCKET: Final = b"websocket"
+REPEAT_BYTES: Final = 4 << 10
+"""Of a head that a connection keeps, as for HTTP/1: thousands of idle connections must stay cheap."""
 _FIELD_OVERHEAD: Final = 4
 """What a field costs beyond name and value where it is forwarded: `: ` and CRLF."""
 
@@ -74,7 +76,8 @@ def parse_request(
         return _again(repeat, start, scheme)
     if start is None:
         start, tail = _parse_start(listed, limits)
-    if sum(map(len, _flat(listed))) + _FIELD_OVERHEAD * len(listed) > limits.head_bytes:
+    size = sum(map(len, _flat(listed))) + _FIELD_OVERHEAD * len(listed)
+    if size > limits.head_bytes:
         raise BadRequest("head too large", 431)
     judged = _telling if keep_forwarding else _known
     noted = judged.noted = []
@@ -97,7 +100,7 @@ def parse_request(
         _upgrade(head, found)
     elif found:
         _frame(head, found, end)
-    elif host is None:
+    elif host is None and size <= REPEAT_BYTES:
         # With an authority of its own and no protocol the start has exactly four fields.
         repeat.listed = listed
         repeat.start = start

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 CANCELLED_LIMIT: Final = 250
 """Streams that came to nothing, less those answered meanwhile and CANCELLED_DECAY a second."""
 CANCELLED_DECAY: Final = 10.0
+REPEAT_BYTES: Final = 4 << 10
+"""Of a field section that a connection keeps, as for HTTP/1."""
 SENT_BYTES: Final = 2 << 20
 """Unacknowledged answer bytes of all streams together at which they hold back much earlier."""
 
@@ -116,8 +118,10 @@ class Accounts:
     def remember(self, section: bytes, head: RequestHead) -> None:
         """Keep a plain head that came twice in a row: many clients say the same again and again.
 
-        It stays in its connection.
+        It stays in its connection, and is none of the longest.
         """
+        if len(section) > REPEAT_BYTES:
+            return
         if section != self._last:
             self._last = section
             return
