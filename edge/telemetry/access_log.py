@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from binascii import hexlify
 from collections.abc import Callable
+from functools import lru_cache
 from time import gmtime, strftime
 from typing import Final
 
@@ -61,9 +62,20 @@ class Alike:
         attempts: int = 0,
         filter_name: bytes = _EMPTY,
     ) -> None:
-        self.answer = _ANSWER % (protocol, status, flags)
+        self.answer = _answer(protocol, status, flags)
         self.way = _WAY % (route, cluster, upstream, attempts)
-        self.filter = _FILTER % filter_name
+        self.filter = _filter(filter_name)
+
+
+@lru_cache(maxsize=256)
+def _answer(protocol: bytes, status: int, flags: bytes) -> bytes:
+    """The same few for all rules, however many there are."""
+    return _ANSWER % (protocol, status, flags)
+
+
+@lru_cache(maxsize=256)
+def _filter(name: bytes) -> bytes:
+    return _FILTER % name
 
 
 class _Milliseconds(dict[float, bytes]):

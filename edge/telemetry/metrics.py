@@ -206,6 +206,8 @@ class Registry:
 class _ByStatus(dict[int, Histogram]):
     """Status → the histogram of one rule's or cluster's durations, made when it is asked for."""
 
+    __slots__ = ("_labels", "_name", "_registry")
+
     def __init__(self, registry: Registry, name: str, labels: Labels) -> None:
         super().__init__()
         self._registry = registry

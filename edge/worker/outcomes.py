@@ -6,7 +6,7 @@ Nearly all exchanges of a rule end like one before: same status, same endpoint, 
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Final
+from typing import Any, Final
 
 from edge.exchange.state import ExchangeState
 from edge.telemetry.access_log import Alike, ready
@@ -15,20 +15,23 @@ from edge.telemetry.metrics import ClientMetrics, Counter, Histogram, Registry, 
 from edge.telemetry.spans import RouteInfo
 
 OUTCOMES: Final = 1024
-"""Remembered at most; beyond, all are made anew as they come."""
+"""Remembered of all rules, beside the latest of each; beyond, they are made anew as they come."""
 
 Key = tuple[object, ...]
 
 
 class RuleReport:
-    """What is the same for every exchange of one rule on one listener."""
+    """What is the same for every exchange of one rule on one listener; and how the latest one ended."""
 
-    __slots__ = ("info", "metrics", "route_json")
+    __slots__ = ("info", "key", "metrics", "outcome", "route_json")
+
+    outcome: Outcome
 
     def __init__(self, metrics: ServerMetrics, info: RouteInfo) -> None:
         self.metrics = metrics
         self.info = info
         self.route_json = ready(info.route)
+        self.key: Key = ()
 
 
 class Outcome:
@@ -54,56 +57,67 @@ class Outcome:
         self._sent.value += bytes_out
 
 
+class _Cluster:
+    __slots__ = ("json", "metrics")
+
+    def __init__(self, registry: Registry, name: str) -> None:
+        self.metrics = ClientMetrics(registry, name)
+        self.json = ready(name)
+
+
 class Outcomes:
     """Of one revision."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._known: dict[Key, Outcome] = {}
-        self._clusters: dict[str, ClientMetrics] = {}
+        self._clusters: dict[str, _Cluster] = {}
 
-    def of(self, exchange: ExchangeState, report: object) -> Outcome:
-        """That of an exchange which is over, and belongs to `report`, a `RuleReport`."""
+    def of(self, exchange: ExchangeState, report: Any) -> Outcome:
+        """That of an exchange which is over; `report` is the `RuleReport` it belongs to."""
         upstream = exchange.upstream
-        key: Key = (
-            report,
+        key = (
+            None if upstream is None else upstream.address,
             exchange.status,
+            exchange.cluster_name,
+            exchange.head.protocol,
+            0 if upstream is None else upstream.attempts,
+            exchange.flag,
             exchange.reply_source,
             exchange.reply_filter,
-            exchange.flag,
             exchange.response is None,
-            exchange.head.protocol,
-            exchange.cluster_name,
-            None if upstream is None else upstream.address,
-            0 if upstream is None else upstream.attempts,
         )
-        return self._known.get(key) or self._make(key, exchange, report)
+        if key != report.key:
+            report.outcome = self._known.get((report, *key)) or self._make(key, exchange, report)
+            report.key = key
+        outcome: Outcome = report.outcome
+        return outcome
 
-    def _make(self, key: Key, exchange: ExchangeState, report: object) -> Outcome:
-        assert isinstance(report, RuleReport)
+    def _make(self, key: Key, exchange: ExchangeState, report: RuleReport) -> Outcome:
         upstream = exchange.upstream
         status = exchange.status
         durations = [report.metrics.durations[status]]
+        cluster_json, address, attempts = ready(""), b"", 0
         if upstream is not None:
+            cluster = self._clusters.get(exchange.cluster_name) or self._cluster(exchange.cluster_name)
             answered = exchange.response is not None and exchange.reply_source == "upstream"
-            durations.append(self._cluster(exchange.cluster_name).durations[status if answered else 0])
+            durations.append(cluster.metrics.durations[status if answered else 0])
+            cluster_json, address, attempts = cluster.json, upstream.address.encode(), upstream.attempts
         alike = Alike(
             exchange.head.protocol.encode(),
             status,
             exchange.flag.encode(),
             report.route_json,
-            ready(exchange.cluster_name if upstream is not None else ""),
-            upstream.address.encode() if upstream is not None else b"",
-            upstream.attempts if upstream is not None else 0,
+            cluster_json,
+            address,
+            attempts,
             ready(exchange.reply_filter),
         )
         if len(self._known) >= OUTCOMES:
             self._known.clear()
-        made = self._known[key] = Outcome(report.metrics, durations, alike)
+        made = self._known[(report, *key)] = Outcome(report.metrics, durations, alike)
         return made
 
-    def _cluster(self, name: str) -> ClientMetrics:
-        found = self._clusters.get(name)
-        if found is None:
-            found = self._clusters[name] = ClientMetrics(self._registry, name)
-        return found
+    def _cluster(self, name: str) -> _Cluster:
+        made = self._clusters[name] = _Cluster(self._registry, name)
+        return made
