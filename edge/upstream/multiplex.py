@@ -321,7 +321,9 @@ class Multiplex:
         elif isinstance(event, StreamReset):
             self._closed(event.stream_id, event.error_code, True)
         elif isinstance(event, SettingsReceived):
-            self.room = min(event.settings.get(Setting.MAX_CONCURRENT_STREAMS, STREAMS_MAX), STREAMS_MAX)
+            # What a later frame leaves out stays as it was. Spec: RFC 9113 §6.5.3.
+            unsaid = self.room if self._settled else STREAMS_MAX
+            self.room = min(event.settings.get(Setting.MAX_CONCURRENT_STREAMS, unsaid), STREAMS_MAX)
             self._settled = True
             self._owner.changed(self)
             unsettled, self._unsettled = self._unsettled, {}

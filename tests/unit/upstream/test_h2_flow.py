@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from h2 import events
+from h2.settings import SettingCodes
 
 from edge.upstream.h2 import STREAM_WINDOW_BYTES
 from edge.upstream.multiplex import FIRST_STREAMS, QUEUED_HIGH_BYTES
@@ -240,3 +241,18 @@ def test_closing_a_cluster_while_it_dials_lets_the_request_end(bench: Bench) -> 
     peer.answer(1)
     assert exchange.calls == OK
     assert (bench.open, peer.transport.closing) == (0, True)
+
+
+def test_settings_that_say_nothing_of_streams_leave_their_number_as_it_was(bench: Bench) -> None:
+    """As servers send them to widen windows."""
+    bench.send(get())
+    peer = Peer(bench, max_concurrent_streams=2)
+    peer.h2.update_settings({SettingCodes.INITIAL_WINDOW_SIZE: 1 << 17})
+    peer.pump()
+    for _ in range(2):
+        bench.send(get())
+    peer.pump()
+    assert (peer.protocol.room, peer.protocol.active, len(bench.dialer.dials)) == (2, 2, 2)
+    peer.h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: 3})
+    peer.pump()
+    assert peer.protocol.room == 3
