@@ -55,8 +55,8 @@ class Cell:
     """
 
     __slots__ = (
-        *("__weakref__", "added", "addresses", "allowances", "args", "attached", "budget", "came"),
-        *("closing", "control"),
+        *("__weakref__", "added", "addresses", "allowances", "args", "attached", "block", "budget"),
+        *("came", "closing", "control"),
         *(
             "dead",
             "ends",
@@ -169,12 +169,12 @@ class Cell:
                 raise FilterUnavailable(f"start: {reason}", instance.owner.name, trap.code) from None
 
     def _know_block(self, block: memoryview, left_bytes: int) -> None:
-        """`tell` a group driver: now, context, first guest, length, count, end, fresh map, what is left.
+        """`tell` a group driver: `block`, 0, now, context, first guest, length, count, end, fresh map, left.
 
-        After it, `came` gives its word (0 when a guest trapped), bytes of edits, last guest, what is left.
+        After it, `came()` gives its word (0 when a guest trapped), bytes of edits, last guest, what is left.
         """
         told, came = Struct(f"<Q6I16x{left_bytes}s"), Struct(f"<QII{left_bytes}s")
-        self.tell = partial(told.pack_into, block, 0)
+        self.block, self.tell = block, told.pack_into
         self.came = partial(came.unpack_from, block, 4 * (Control.CAME_WORD - Control.TOLD_NOW))
 
     def note_added(self, written: bytes) -> Added:

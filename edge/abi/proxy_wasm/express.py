@@ -53,13 +53,22 @@ class ProxyWasmExpress(ExpressRun):
 
     __slots__ = ("_cell", "_entered", "_error", "_id", "_left", "_made", "_used_ns")
 
+    _made: dict[int, tuple[StreamContext, ExpressPort]] | None
+    _id: int
+    _error: int
+    _used_ns: int
+
     def __init__(self, plan: ChainPlan, host: ChainHost, clock_ns: Callable[[], int], cell: Cell) -> None:
-        ExpressRun.__init__(self, plan, host, clock_ns)
+        # As in ExpressRun, written out as well.
+        self.plan = plan
+        self.host = host
+        self._clock_ns = clock_ns
         self._cell = cell
         self._left = cell.allowances
+        self.run = self.request = self.response = self._made = None
+        self.request_left = self.response_left = self.gone = self.gone_for_good = False
+        self._busy = self._request_whole = False
         self._entered = -1
-        self._id = self._error = self._used_ns = 0
-        self._made: dict[int, tuple[StreamContext, ExpressPort]] | None = None
 
     # What the cell asks
 
@@ -108,12 +117,13 @@ class ProxyWasmExpress(ExpressRun):
         cell.lanes[number] = cell.lane = self
         memory, at = cell.memory, cell.request_arena
         memory[at : at + size] = data
-        cell.tell(cell.now_ns(), number, 0, size, count, end, True, self._left)
+        tell, now_ns, came = cell.tell, cell.now_ns, cell.came  # not methods: called by name they cost more
+        tell(cell.block, 0, now_ns(), number, 0, size, count, end, True, self._left)
         budget, driver = cell.budget, cell.group_request_head
         budget.call = call = budget.call + 1
         error = driver() if call & UNTIMED else budget.timed(driver)
         cell.lane = None
-        word, written, _, self._left = cell.came()
+        word, written, _, self._left = came()
         if budget.used_ns or word not in cell.passed_up:
             self._error = error
             return self._go_on_request(head, end, size, count, self._charged(word))
@@ -154,12 +164,13 @@ class ProxyWasmExpress(ExpressRun):
         cell.lane = self
         memory, at = cell.memory, cell.response_arena
         memory[at : at + size] = data
-        cell.tell(cell.now_ns(), self._id, cell.last, size, count, end, True, self._left)
+        tell, now_ns, came = cell.tell, cell.now_ns, cell.came
+        tell(cell.block, 0, now_ns(), self._id, cell.last, size, count, end, True, self._left)
         budget, driver = cell.budget, cell.group_response_head
         budget.call = call = budget.call + 1
         error = driver() if call & UNTIMED else budget.timed(driver)
         cell.lane = None
-        word, written, _, self._left = cell.came()
+        word, written, _, self._left = came()
         if budget.used_ns or word not in cell.passed_down:
             self._error = error
             return self._go_on_response(head, end, size, count, self._charged(word))
@@ -196,7 +207,7 @@ class ProxyWasmExpress(ExpressRun):
         """Gives the driver's word, smaller than RETURNED after a trap."""
         cell = self._cell
         cell.lane = self
-        cell.tell(cell.now_ns(), self._id, first, size, count, end, False, self._left)
+        cell.tell(cell.block, 0, cell.now_ns(), self._id, first, size, count, end, False, self._left)
         budget = cell.budget
         budget.call = call = budget.call + 1
         self._error = driver() if call & UNTIMED else budget.timed(driver)
@@ -206,6 +217,7 @@ class ProxyWasmExpress(ExpressRun):
 
     def _charged(self, word: int) -> int:
         """CPU time that a tick saw is for the general run to charge."""
+        self._used_ns = 0
         budget = self._cell.budget
         if word >= RETURNED and budget.used_ns:
             self._used_ns = budget.take_used()
@@ -288,12 +300,13 @@ class ProxyWasmExpress(ExpressRun):
         del cell.lanes[self._id]
         if cell.ends:
             cell.lane = self
-            cell.tell(cell.now_ns(), self._id, 0, 0, 0, True, True, self._left)
+            tell, now_ns, came = cell.tell, cell.now_ns, cell.came
+            tell(cell.block, 0, now_ns(), self._id, 0, 0, 0, True, True, self._left)
             budget, driver = cell.budget, cell.group_end
             budget.call = call = budget.call + 1
             error = driver() if call & UNTIMED else budget.timed(driver)
             cell.lane = None
-            word, _, _, self._left = cell.came()
+            word, _, _, self._left = came()
             if word != cell.ran_up_plain or budget.used_ns:
                 self._error = error
                 self._go_on_ending(self._charged(word))

@@ -115,7 +115,7 @@ class TracedExpress(ProxyWasmExpress):
         self._entered = -1
         budget.call = call = budget.call + 1  # whose turn it is tells the guests apart
         cross = driver if call & UNTIMED else partial(budget.timed, driver)
-        cell.tell(cell.now_ns(), self._id, 0, size, count, end, True, self._left)
+        cell.tell(cell.block, 0, cell.now_ns(), self._id, 0, size, count, end, True, self._left)
         offset_ns = self._clock_ns() - perf_counter_ns()
         instances, plain = cell.instances, cell.plain_words
         cell.lane = self

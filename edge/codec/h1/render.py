@@ -13,11 +13,13 @@ class _FieldLines(dict[Field, bytes]):
     """Field → its line, made on first use; bounded, and nothing secret or unique is kept."""
 
     def __missing__(self, field: Field) -> bytes:
+        if field[0] in UNKEPT:
+            return b"%b: %b\r\n" % field
         if field == _TE_TRAILERS:
             # Who sends TE must name it in Connection.
             return b"te: trailers\r\nconnection: te\r\n"
         line = b"%b: %b\r\n" % field
-        if len(line) <= CACHE_LINE_BYTES and field[0] not in UNKEPT:
+        if len(line) <= CACHE_LINE_BYTES:
             if len(self) >= CACHE_ENTRIES:
                 self.clear()
             self[field] = line
