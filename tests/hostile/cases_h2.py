@@ -382,6 +382,9 @@ FLOODS: Final = [
     ),
     Flood(67, "empty-data", lambda i, head: data(1, b""), 11, opening=lambda head: head(1, POST, False)),
     Flood(
+        67, "data-of-a-byte", lambda i, head: data(1, b"x"), 1001, opening=lambda head: head(1, POST, False)
+    ),
+    Flood(
         67,
         "data-of-padding-only",
         lambda i, head: frame(0, b"\xff" + b"\0" * 255, 1, 8),

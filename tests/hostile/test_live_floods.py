@@ -260,5 +260,5 @@ def test_bytes_that_are_no_protocol_at_all_are_cut(site: LiveSite) -> None:
 
 
 def test_every_flood_of_the_table_ran() -> None:
-    assert len(FLOODS) == 20
+    assert len(FLOODS) == 21
     assert {flood.number for flood in FLOODS} == {65, 66, 67}

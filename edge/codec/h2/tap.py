@@ -22,12 +22,17 @@ EMPTY_DATA: Final = 10
 CONTINUATIONS: Final = 8
 PADDING_BYTES: Final = 64 << 10
 """Padding beyond the data it came with."""
+LEAST_BYTES: Final = 4
+"""What a DATA frame should hold on average; each costs us, and upstream, as much as one of a kilobyte."""
+TINY_BYTES: Final = 3000
+"""How much less all together may hold: a thousand frames of one byte."""
 
 RESETS_PER_S: Final = 33.0
 CONTROLS_PER_S: Final = 200.0
 WINDOW_UPDATES_PER_S: Final = 1000.0
 EMPTY_DATA_PER_S: Final = 1.0
 PADDING_BYTES_PER_S: Final = 16384.0
+TINY_BYTES_PER_S: Final = 300.0
 DECAY_S: Final = 0.25
 _FORGIVEN_PER_STREAM: Final = 0.5
 """A stream that was served to its end makes up for half a reset."""
@@ -73,6 +78,7 @@ class Tap(Portions):
         "_open",
         "_padding",
         "_skipped",
+        "_tiny",
         "controls",
         "fault",
         "kind",
@@ -92,7 +98,7 @@ class Tap(Portions):
         self._open: set[int] = set()
         self._abandoned: deque[int] = deque()
         self._skipped: list[tuple[int, int]] = []
-        self.controls = self.updates = self._empty = self._padding = 0.0
+        self.controls = self.updates = self._empty = self._padding = self._tiny = 0.0
         self._decay_at = 0.0
         self.resets = 0.0
         self.saw_reset = False
@@ -239,6 +245,11 @@ class Tap(Portions):
                 return (0, Code.ENHANCE_YOUR_CALM)
         else:
             self._empty = 0.0
+            lack = LEAST_BYTES - length + padding
+            if lack > 0 or self._tiny:
+                self._tiny = max(0.0, self._tiny + lack)
+                if self._tiny > TINY_BYTES:
+                    return (0, Code.ENHANCE_YOUR_CALM)
         if padding:
             self._padding = max(0.0, self._padding + 2 * padding - length)
             if self._padding > PADDING_BYTES:
@@ -279,3 +290,4 @@ class Tap(Portions):
         self.updates = max(0.0, self.updates - passed * WINDOW_UPDATES_PER_S)
         self._empty = max(0.0, self._empty - passed * EMPTY_DATA_PER_S)
         self._padding = max(0.0, self._padding - passed * PADDING_BYTES_PER_S)
+        self._tiny = max(0.0, self._tiny - passed * TINY_BYTES_PER_S)

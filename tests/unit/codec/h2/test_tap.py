@@ -115,3 +115,23 @@ def test_a_head_of_more_than_the_bound_is_refused_before_it_is_decoded() -> None
     fed = sum(len(line.send(frame(9, b"x" * 16384, 1))) for _ in range(5))
     assert line.tap.fault == (0, Code.ENHANCE_YOUR_CALM)
     assert fed <= 4 * 16393
+
+
+@pytest.mark.parametrize(("sizes", "wait"), [((5,), 0.0), ((1, 16), 0.0), ((1, 1, 40), 0.0), ((1,), 0.011)])
+def test_small_pieces_of_a_body_are_no_flood(sizes: tuple[int, ...], wait: float) -> None:
+    """Messages of gRPC have five bytes at least; keys are typed more slowly than a hundred a second."""
+    line = _Line()
+    line.send(line.head(1, POST, False))
+    for i in range(5_000):
+        line.send(data(1, b"x" * sizes[i % len(sizes)]), wait)
+    assert line.tap.fault is None
+
+
+def test_single_bytes_of_many_streams_count_together() -> None:
+    line = _Line()
+    line.send(b"".join(line.head(1 + 2 * i, POST, False) for i in range(100)))
+    sent = 0
+    while line.tap.fault is None:
+        line.send(data(1 + 2 * (sent % 100), b"x"))
+        sent += 1
+    assert (line.tap.fault, sent) == ((0, Code.ENHANCE_YOUR_CALM), 1_001)
