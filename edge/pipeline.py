@@ -114,8 +114,8 @@ class Exchange(Ending):
                 return
         if rule.chain:
             sampled = self.sampled and rule.detailed
-            self.chain = open_run(rule.chain, self, sampled, self.services.wall_ns)
-            self.chain.request_head(head, end)
+            self.chain = run = open_run(rule.express, rule.chain, self, sampled, self.services.wall_ns)
+            run.request_head(head, end)
         else:
             self.forward_request_head(head, end)
 

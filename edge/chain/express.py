@@ -14,7 +14,7 @@ from edge.chain.adopted import AdoptedRun
 from edge.chain.filter import BoundFilter, FilterRecord, LocalReply
 from edge.chain.host import ChainHost
 from edge.chain.passage import Passage
-from edge.chain.plan import ChainPlan
+from edge.chain.plan import ChainPlan, Express
 from edge.chain.run import ChainRun
 from edge.errors import EdgeError
 from edge.head import Fields, RequestHead, ResponseHead
@@ -239,11 +239,15 @@ class ExpressRun(ABC):
 
 
 def open_run(
-    filters: tuple[BoundFilter, ...], host: ChainHost, sampled: bool, clock_ns: Callable[[], int]
+    express: Express | None,
+    filters: tuple[BoundFilter, ...],
+    host: ChainHost,
+    sampled: bool,
+    clock_ns: Callable[[], int],
 ) -> ChainRun | ExpressRun:
-    """The run of one exchange: on the express lane where the chain has one and it is free."""
-    if isinstance(filters, ChainPlan) and filters.express is not None:
-        run = filters.express(filters, host, sampled, clock_ns)
+    """The run of one exchange over `filters`: by `express`, which is theirs, where it is free."""
+    if express is not None and isinstance(filters, ChainPlan):
+        run = express(filters, host, sampled, clock_ns)
         if run is not None:
             return run
     return ChainRun(filters, host, sampled, clock_ns)

@@ -35,6 +35,7 @@ class Rule:
         "cors",
         "detailed",
         "entry",
+        "express",
         "inbound",
         "name",
         "outbound",
@@ -57,6 +58,7 @@ class Rule:
         self.name = rule.name
         self.cluster = cluster
         self.chain = chain
+        self.express = getattr(chain, "express", None)  # of a plan; a look-up there costs more than one here
         self.chain_name = rule.chain or ""
         self.cors = rule.cors is not None
         self.backend_timeout_s = rule.backend_timeout_s

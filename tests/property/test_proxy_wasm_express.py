@@ -145,7 +145,7 @@ class Side:
     def begin(self, odd: bytes, end: bool, nested: str) -> None:
         """Two requests; while the host takes the head of one, `nested` happens to it."""
         for which, host in enumerate(self.hosts):
-            run = open_run(self.plan, host, self.sampled, lambda: 1)
+            run = open_run(self.plan.express, self.plan, host, self.sampled, lambda: 1)
             self.runs.append(run)
             if nested:
                 host.on["request_head"] = partial(self._happen, which, nested, odd)

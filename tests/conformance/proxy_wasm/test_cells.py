@@ -48,7 +48,7 @@ def bound_together(services: FakeServices, *guests: dict[str, Script], heads: bo
 
 
 def on_the_lane(group: Group, host: NotingHost) -> ExpressRun:
-    run = open_run(ChainPlan(group.filters, group.express), host, False, lambda: 1)
+    run = open_run(group.express, ChainPlan(group.filters, group.express), host, False, lambda: 1)
     assert isinstance(run, ExpressRun)
     return run
 
@@ -213,7 +213,7 @@ def test_filters_that_want_bodies_do_not_take_the_lane() -> None:
     assert group.fits_express()
     plan = ChainPlan(group.filters, group.express)
     for sampled in (False, True):
-        assert isinstance(open_run(plan, NotingHost(), sampled, lambda: 1), ExpressRun)
+        assert isinstance(open_run(plan.express, plan, NotingHost(), sampled, lambda: 1), ExpressRun)
 
 
 def test_without_a_started_cell_the_filters_of_an_exchange_share_a_fresh_one() -> None:
@@ -221,7 +221,8 @@ def test_without_a_started_cell_the_filters_of_an_exchange_share_a_fresh_one() -
     group = bound_together(services, {}, {"request_headers": Script().trap()}, {})
     host = NotingHost()
     on_the_lane(group, host).request_head(request_head(), True)
-    assert open_run(ChainPlan(group.filters, group.express), host, False, lambda: 1).__class__ is ChainRun
+    plan = ChainPlan(group.filters, group.express)
+    assert open_run(plan.express, plan, host, False, lambda: 1).__class__ is ChainRun
     port = FakePort(request_head())
     streams = [opened(bound, port) for bound in group.filters]
     assert len({id(stream.instance.cell) for stream in streams}) == 1
