@@ -152,6 +152,9 @@ _SEQUENCES = {
     "nothing at all": [_stream(12, 0, b"")],
     "too much for a stream": [_stream(12, 900 * n, bytes(900)) for n in range(40)],
     "too much for the connection": [_stream(12, 900 * n, bytes(900)) for n in range(40)],
+    "too much for a stream, behind a gap": [_stream(12, 9, b"a"), _stream(12, 19_990, bytes(11))],
+    "too much for the connection, behind a gap": [_stream(12, 9, b"a"), _stream(12, 19_978, bytes(11))],
+    "all that is let, behind a gap": [_stream(12, 9, b"a"), _stream(12, 19_978, bytes(10))],
     "too many streams": [_stream(12 + 4 * n, 0, b"a") for n in range(9)],
     "a stream ahead of others": [_stream(20, 0, b"a"), _stream(12, 0, b"a"), _stream(16, 0, b"a")],
     "a stream of ours": [_stream(1, 0, b"a")],
@@ -164,10 +167,10 @@ _SEQUENCES = {
 def test_a_sequence_of_frames_ends_as_with_aioquic(name: str) -> None:
     (world, ours), (_, theirs) = _connected(), _connected()
     for transport in (ours, theirs):
-        if name == "too much for a stream":
+        if name.startswith("too much for a stream"):
             transport._local_max_stream_data_bidi_remote = 20_000
-        elif name == "too much for the connection":
-            transport._local_max_data.value = 20_000
+        elif re.match("too much for the connection|all", name):
+            transport._local_max_data.value = transport._local_max_data.used + 19_988
     for plain in _SEQUENCES[name]:
         outcome = _outcome(ours, ours._frames, plain, world.loop.now)
         assert outcome == _outcome(theirs, lambda p, n: _by_aioquic(theirs, p, n), plain, world.loop.now)

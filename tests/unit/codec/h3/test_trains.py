@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
 from random import Random
 from typing import Any
 
 import pytest
 from aioquic._crypto import AEAD, HeaderProtection
+from aioquic.h3.events import DataReceived
+from aioquic.quic.packet_builder import QuicDeliveryState
 
 from edge.codec.h3.acked import SentData
 from edge.codec.h3.transport import Transport
@@ -79,6 +82,9 @@ def test_what_is_acknowledged_or_lost_of_long_answers_is_so_to_aioquic(seed: int
     (world, ours), (_, theirs) = _under_way(seed), _under_way(seed)
     assert sum(type(each) is SentData for each in ours._one.sent_packets.values()) > 50
     now = world.loop.now
+    recovering = random.choice([0.0, *(each.sent_time for each in ours._one.sent_packets.values())])
+    for each in (ours, theirs):
+        each._loss._cc.__dict__["_congestion_recovery_start_time"] = recovering
     while ours._one.sent_packets:
         now += random.choice((0.0001, 0.001, 0.01))
         plain = _ack(random, list(ours._one.sent_packets))
@@ -165,6 +171,43 @@ def test_a_train_keeps_to_the_window_the_pace_and_the_credit() -> None:
     assert transport._one.ack_eliciting_in_flight == len(transport._one.sent_packets)
 
 
+def test_what_is_sent_again_is_no_new_data() -> None:
+    world, transport = _under_way()
+    stream, now = transport._streams[0], world.loop.now + 1.0
+    transport._loss._cc.congestion_window += 1 << 20
+    transport._pacer.packet_time = None
+    transport._ack_eliciting_sent_since_receipt = False
+    before, used = stream.sender.highest_offset, transport._remote_max_data_used
+    assert stream.sender._pending[0].start == before > 30_000
+    stream.sender.on_data_delivery(QuicDeliveryState.LOST, 5_000, 30_000, False)
+    made: list[tuple[bytes, Any]] = []
+    assert transport._train(stream, 40, now, made) == 18
+    assert stream.sender.highest_offset == before
+    assert transport._remote_max_data_used == used
+    assert transport._close_at == now + transport._idle_s > 0
+    assert [each.start for each in stream.sender._pending][1] == before
+
+
+def test_a_train_leaves_the_end_to_the_packet_that_says_so() -> None:
+    world, transport = _under_way()
+    stream, sender = transport._streams[0], transport._streams[0].sender
+    transport._loss._cc.congestion_window += 1 << 20
+    transport._pacer.packet_time = None
+    room = transport._max_datagram_size - 33
+    left = sender._buffer_stop - sender.next_offset
+    sender.write(bytes(-left % room), end_stream=True)
+    packets = (sender._buffer_stop - sender.next_offset) // room
+    assert transport._train(stream, 400, world.loop.now, []) == packets - 1
+    assert sender._buffer_stop - sender.next_offset == room
+
+
+def test_data_waits_for_its_pace_and_not_for_ever() -> None:
+    _, transport = _under_way()
+    for at, waits in ((None, False), (10.0, False), (10.5, True), (inf, False)):
+        transport._pacing_at = at
+        assert transport.held_back(10.0) == waits
+
+
 def test_the_end_of_an_answer_comes_with_its_last_packet() -> None:
     """Also where that packet would be full to the byte."""
     world = World(_Large)
@@ -173,6 +216,7 @@ def test_the_end_of_an_answer_comes_with_its_last_packet() -> None:
         asked = _get(client, size)
         _sees(world, client, [asked])
         assert client.body(asked) == b"z" * size
+    assert not any(type(event) is DataReceived and not event.data for event in client.events)
     assert not world.unhandled
 
 
