@@ -233,5 +233,8 @@ class QuicHost(asyncio.DatagramProtocol):
         for seat in set(self._by_cid.values()):
             seat.close(Code.NO_ERROR, "")
         self._flush()
+        if self._outlet is not None:
+            # A duplicate left open would go on taking datagrams.
+            self._outlet.close()
         if self._transport is not None:
             self._transport.close()
