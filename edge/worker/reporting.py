@@ -100,7 +100,7 @@ class Reports:
             head = exchange.head
             context = exchange.context
             self._log.write(
-                outcome.alike,
+                outcome,
                 self.wall_s + began,
                 exchange.request_id,
                 exchange.connection.client,
