@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from edge.exchange.state import ExchangeState
+from edge.telemetry.catalogue import BUCKETS_S, CATALOGUE
 from edge.telemetry.metrics import Registry, Sample, ServerMetrics
 from edge.telemetry.spans import RouteInfo
 from edge.worker.outcomes import OUTCOMES, Outcomes, RuleReport
@@ -44,6 +45,11 @@ def durations(registry: Registry) -> dict[tuple[str, str], Sample]:
         for sample in registry.samples()
         if sample[0].endswith("duration")
     }
+
+
+def test_durations_of_both_sides_have_the_buckets_that_are_looked_up() -> None:
+    for side in ("server", "client"):
+        assert CATALOGUE[f"http.{side}.request.duration"].buckets == BUCKETS_S
 
 
 def test_what_ends_alike_is_counted_in_one_place(registry: Registry, report: RuleReport) -> None:
