@@ -5,8 +5,9 @@ from __future__ import annotations
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 
+from edge.codec.h3.transport import CRYPTO_BYTES
 from edge.listen.quic_door import HALF_OPEN_LIMIT
-from tests.conformance.h3.packets import inject
+from tests.conformance.h3.packets import crypto, inject
 from tests.hostile.fake_h1 import FakeExchange
 from tests.unit.codec.h3.world import Client, World
 
@@ -96,3 +97,42 @@ def test_case_67_a_packet_full_of_pings_on_the_long_way_ends_the_connection_too(
     assert client.closed is not None and client.closed.error_code == 0xA
     assert world.client().get() == (200, b"ok")
     assert world.unhandled == []
+
+
+def _crypto_first(world: World, port: int, offset: int) -> None:
+    """A first packet whose CRYPTO frame leaves a gap."""
+    quic, _ = _first()
+    pair = quic._cryptos_initial[1]
+    payload = crypto(offset, b"x") + bytes(1_200)
+    ids = b"\x08" + quic._peer_cid.cid + b"\x08" + quic.host_cid
+    header = b"\xc3\0\0\0\1" + ids + b"\0" + (20 + len(payload) | 0x4000).to_bytes(2, "big") + bytes(4)
+    world.host.datagram_received(pair.encrypt_packet(header, payload, 0), ("203.0.113.9", port))
+    world.loop.turn()
+
+
+def test_case_85_a_gap_in_a_handshake_costs_no_more_than_a_handshake_has() -> None:
+    """One spoofed packet of 1,200 bytes made half a megabyte."""
+    world = World()
+    for port, offset in enumerate((100, CRYPTO_BYTES - 1, CRYPTO_BYTES, 500_000, 1 << 40)):
+        _crypto_first(world, port, offset)
+    seats = list(dict.fromkeys(world.host._by_cid.values()))
+    held = [
+        sum(len(each.receiver._buffer) for each in seat.transport._crypto_streams.values()) for seat in seats
+    ]
+    assert held == [101, CRYPTO_BYTES, 0, 0, 0]
+    assert [seat.transport._close_pending or seat.transport._close_event is not None for seat in seats] == [
+        False, False, True, True, True,
+    ]  # fmt: skip
+    assert world.unhandled == []
+    world.advance(11)
+    assert world.host.half_open == 0
+    assert world.client().get() == (200, b"ok")
+
+
+def test_case_85_so_does_one_after_the_handshake() -> None:
+    world = World()
+    client = world.client()
+    inject(client, crypto(CRYPTO_BYTES, b"x"))
+    world.settle()
+    assert client.closed is not None and client.closed.error_code == 0xD
+    assert world.client().get() == (200, b"ok")

@@ -24,6 +24,7 @@ _METHODS: Final = {
         "_get_or_create_stream",
         "_find_network_path",
         "_handle_ack_frame",
+        "_handle_crypto_frame",
         "_handle_new_connection_id_frame",
         "_idle_timeout",
         "_initialize",

@@ -42,6 +42,8 @@ UNI_WINDOW: Final = 16 << 10
 STREAMS: Final = 100
 UNI_STREAMS: Final = 16
 """Three are needed; the others are for reserved types, which clients send to keep us tolerant."""
+CRYPTO_BYTES: Final = 16 << 10
+"""Of a client's handshake at each level, gaps included. Spec: RFC 9000 §7.5 asks for 4 KiB."""
 SAFE_DATAGRAM_BYTES: Final = 1200
 DATAGRAM_BYTES: Final = 1350
 """After the handshake. Fits IPv6 in a tunnel; two probe timeouts without an answer undo it."""
@@ -243,6 +245,18 @@ class Transport(Leaving):
             )
         buf.seek(start)
         super()._handle_ack_frame(context, frame_type, buf)
+
+    def _handle_crypto_frame(self, context: Any, frame_type: int, buf: Buffer) -> None:
+        start = buf.tell()
+        if buf.pull_uint_var() + buf.pull_uint_var() > CRYPTO_BYTES:
+            # aioquic keeps half a megabyte of it, which one packet of anybody can make it do.
+            raise QuicConnectionError(
+                error_code=QuicErrorCode.CRYPTO_BUFFER_EXCEEDED,
+                frame_type=frame_type,
+                reason_phrase="More of a handshake than any client has to say",
+            )
+        buf.seek(start)
+        super()._handle_crypto_frame(context, frame_type, buf)
 
     def _find_network_path(self, addr: Any) -> QuicNetworkPath:
         path = super()._find_network_path(addr)
