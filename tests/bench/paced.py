@@ -21,6 +21,8 @@ import uvloop
 
 _TICK_S = 0.001
 _LATEST_S = 10.0
+_FROM = "127.0.0.2"
+"""An address of its own: limits are those of a client, and a flood beside it comes from another."""
 _FIELDS = Path(__file__).parent / "load" / "twelve.lua"
 
 
@@ -74,7 +76,9 @@ class Pace:
         loop = asyncio.get_running_loop()
         tls = ssl._create_unverified_context() if secure else None
         made = [
-            await loop.create_connection(lambda: _Client(self), "127.0.0.1", port, ssl=tls)
+            await loop.create_connection(
+                lambda: _Client(self), "127.0.0.1", port, ssl=tls, local_addr=(_FROM, 0)
+            )
             for _ in range(connections)
         ]
         next_due = time.monotonic()
