@@ -11,6 +11,8 @@ from edge.codec.h3 import stream as stream_module
 from edge.codec.h3.accounts import CANCELLED_LIMIT, REPEAT_BYTES
 from edge.codec.h3.wire import Code, varint
 from edge.errors import BadRequest, DownstreamClosed
+from tests.conformance.h3 import packets
+from tests.conformance.h3.packets import inject
 from tests.hostile.fake_h1 import FakeExchange
 from tests.unit.codec.h3.world import GET, Client, World
 
@@ -113,3 +115,25 @@ def test_a_long_head_is_not_kept_for_its_next_time() -> None:
         assert world.exchanges[number].head.fields == fields[4:] and client.status(stream_id) == 200
         assert len(seat._last) < 100
     assert seat._repeat is not None and seat._repeat[2].fields == plain[4:]
+
+
+@pytest.mark.parametrize("how", ["ended", "reset"])
+def test_case_67_unidirectional_streams_that_come_and_go_are_a_flood(how: str) -> None:
+    world = World()
+    client = world.client()
+    (seat,) = set(world.host._by_cid.values())
+    opened = 3
+    while client.closed is None and opened < 1_000:
+        streams = seat.transport._local_max_streams_uni
+        ids = [4 * number + 2 for number in range(opened, opened + streams.sent - streams.used)]
+        opened += len(ids)
+        frames = [
+            packets.stream(i, b"", 0, fin=True) if how == "ended" else packets.reset_stream(i) for i in ids
+        ]
+        inject(client, b"".join(frames) or b"\x01")
+        world.settle()
+        world.advance(0.05)
+    assert client.closed is not None and client.closed.error_code == Code.EXCESSIVE_LOAD
+    assert 100 < opened <= 300
+    assert world.unhandled == []
+    assert world.client().get() == (200, b"ok")

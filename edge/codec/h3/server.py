@@ -289,7 +289,7 @@ class H3Server(Accounts):
             self.transport.consumed(receiver.highest_offset - receiver.starting_offset())
         if stream_id & 3:
             if self._session is not None:
-                self._session.handle_event(StreamReset(error_code=0, stream_id=stream_id))
+                self._session.reset(stream_id, self._served)
             return
         stream = self._streams.get(stream_id)
         if stream is not None:

@@ -6,7 +6,7 @@ from typing import Final
 
 import pylsqpack
 from aioquic.h3.connection import H3Connection, Setting
-from aioquic.quic.events import StreamDataReceived
+from aioquic.quic.events import StreamDataReceived, StreamReset
 
 from edge.codec.h3.transport import Transport
 from edge.codec.h3.wire import Code, ConnectionFault, goaway_frame
@@ -16,6 +16,8 @@ HELD_BYTES: Final = 4 << 10
 FREE_BYTES: Final = 16 << 10
 BYTES_A_REQUEST: Final = 64
 """What a client may send beside its requests: floods of control frames cost us far more than it."""
+BYTES_A_STREAM: Final = 64
+"""For each that ends, with nothing on it too: another may be opened in its place."""
 ALL_STREAMS: Final = (1 << 62) - 4
 """A GOAWAY that announces another. Spec: RFC 9114 §5.2."""
 
@@ -50,15 +52,23 @@ class Session(H3Connection):
         Raises ConnectionFault for floods and for the end of a QPACK stream. `requests` = served so far.
         """
         stream_id = event.stream_id
-        self._spent += len(event.data)
-        if self._spent > FREE_BYTES + BYTES_A_REQUEST * requests:
-            raise ConnectionFault(Code.EXCESSIVE_LOAD, "flood on unidirectional streams")
+        self._spend(len(event.data) + (BYTES_A_STREAM if event.end_stream else 0), requests)
         self.handle_event(event)
         stream = self._stream.get(stream_id)
         if stream is not None and len(stream.buffer) > HELD_BYTES:
             raise ConnectionFault(Code.EXCESSIVE_LOAD, "frame too long for a unidirectional stream")
         if event.end_stream and stream_id in (self._peer_encoder_stream_id, self._peer_decoder_stream_id):
             raise ConnectionFault(Code.CLOSED_CRITICAL_STREAM, "a QPACK stream was closed")
+
+    def reset(self, stream_id: int, requests: int) -> None:
+        """The client reset a unidirectional stream; as `receive`."""
+        self._spend(BYTES_A_STREAM, requests)
+        self.handle_event(StreamReset(error_code=0, stream_id=stream_id))
+
+    def _spend(self, size: int, requests: int) -> None:
+        self._spent += size
+        if self._spent > FREE_BYTES + BYTES_A_REQUEST * requests:
+            raise ConnectionFault(Code.EXCESSIVE_LOAD, "flood on unidirectional streams")
 
     def go_away(self, stream_id: int) -> None:
         """Requests on `stream_id` and later ones are not taken."""
