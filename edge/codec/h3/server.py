@@ -342,19 +342,13 @@ class H3Server(Accounts):
         """`stream` is over; what may still come on it is dropped."""
         self._streams.pop(stream.id, None)
         self.slow.discard(stream)
-        if not stream.quic.receiver.is_finished or self._more_of(stream.id):
+        events: deque[Any] = self.transport._events
+        if not stream.quic.receiver.is_finished or (events and _more_of(stream.id, events)):
             self._dead.add(stream.id)
         if stream.filed != inf:
             self.context.deadlines.forget(stream)
         if self._going is not None and not self._streams and not self._closing:
             self.soon(self._close_if_idle)
-
-    def _more_of(self, stream_id: int) -> bool:
-        """Whether the end of the stream is here and not told: it came in the datagram that we are at."""
-        events: deque[Any] = self.transport._events
-        return bool(events) and any(
-            type(event) in _FROM_CLIENT and event.stream_id == stream_id for event in events
-        )
 
     # ---- endings
 
@@ -440,3 +434,8 @@ class H3Server(Accounts):
         except Exception as unexpected:
             self.context.unhandled(unexpected)
             self.terminated = True
+
+
+def _more_of(stream_id: int, events: deque[Any]) -> bool:
+    """Whether the end of the stream is here and not told: it came in the datagram that we are at."""
+    return any(type(event) in _FROM_CLIENT and event.stream_id == stream_id for event in events)
