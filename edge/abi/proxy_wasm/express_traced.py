@@ -115,8 +115,9 @@ class TracedExpress(ProxyWasmExpress):
         self._entered = -1
         budget.call = call = budget.call + 1  # whose turn it is tells the guests apart
         cross = driver if call & UNTIMED else partial(budget.timed, driver)
-        cell.tell(cell.block, 0, cell.now_ns(), self._id, 0, size, count, end, True, self._left)
-        offset_ns = self._clock_ns() - perf_counter_ns()
+        tell, now_ns, clock_ns = cell.tell, cell.now_ns, self._clock_ns
+        tell(cell.block, 0, now_ns(), self._id, 0, size, count, end, True, self._left)
+        offset_ns = clock_ns() - perf_counter_ns()
         instances, plain = cell.instances, cell.plain_words
         cell.lane = self
         for slot in slots:
@@ -130,7 +131,8 @@ class TracedExpress(ProxyWasmExpress):
             word, name, spent = wide[_CAME], instance.owner.name, before - wide[0]
             if word & _WORD == plain[slot] and self._entered < 0 and not budget.used_ns:
                 edits = self._edit(head, word) if word & OPS else ()
-                shape = name, slot, direction, spent, instance.memory_bytes(), edits
+                memory_bytes = instance.memory_bytes
+                shape = name, slot, direction, spent, memory_bytes(), edits
                 kept.append((shape, offset_ns + begun, offset_ns + ended))
             else:
                 cell.lane = None
@@ -144,8 +146,8 @@ class TracedExpress(ProxyWasmExpress):
                 if not self._settle(record, head, end, word):
                     return False
                 cell.lane = self
-        cell.lane = None
-        *_, self._left = cell.came()
+        cell.lane, came = None, cell.came
+        *_, self._left = came()
         return True
 
     def _settle(self, record: FilterRecord, head: RequestHead | ResponseHead, end: bool, word: int) -> bool:
