@@ -34,6 +34,10 @@ class Outlet:
     def send(self, datagrams: Datagrams) -> None:
         """Send all; what the kernel does not take waits in the transport."""
         at, end = 0, len(datagrams)
+        if end == 1:
+            # As nearly always: a short answer.
+            self._transport.sendto(*datagrams[0])
+            return
         while at < end:
             stop = _run(datagrams, at, end) if self._socket is not None and end - at > 1 else at + 1
             if stop - at > 1 and self._sent(datagrams[at:stop]):

@@ -15,6 +15,9 @@ def read_ack(data: bytes, at: int, end: int) -> tuple[Ranges, int, int]:
     """
     largest, at = integer(data, at, end)
     delay, at = integer(data, at, end) if at else (0, 0)
+    if at and at + 1 < end and not data[at] and data[at + 1] < 0x40 and data[at + 1] <= largest:
+        # One short range, as nearly always.
+        return [(largest - data[at + 1], largest)], delay, at + 2
     count, at = integer(data, at, end) if at else (0, 0)
     more, at = integer(data, at, end) if at else (0, 0)
     lowest = largest - more

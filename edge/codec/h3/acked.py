@@ -19,6 +19,8 @@ from edge.codec.h3.ack_frames import Ranges
 
 _ACKED: Final = QuicDeliveryState.ACKED
 _LEAST_RTT_S: Final = 0.001
+MANY: Final = 3
+"""Packets from which on it pays to take neighbours together."""
 
 
 class SentPacket:
@@ -76,9 +78,12 @@ def acknowledged(
     packets = _taken(sent, ranges)
     if not packets:
         return False
-    eliciting = _delivered(packets, space)
-    _grow(loss._cc, packets)
     last = packets[-1]
+    if len(packets) < MANY:
+        eliciting = _few_delivered(packets, space, loss._cc, now)
+    else:
+        eliciting = _delivered(packets, space)
+        _grow(loss._cc, packets)
     if eliciting and last.packet_number == largest:
         _measure(loss, now - last.sent_time, delay, now)
     loss._pto_count = 0
@@ -116,6 +121,20 @@ def _taken(sent: dict[int, Any], ranges: Ranges) -> list[Any]:
             packets += [sent.pop(number) for number in numbers[start:stop]]
             start = stop
     return packets
+
+
+def _few_delivered(packets: list[Any], space: QuicPacketSpace, congestion: Any, now: float) -> bool:
+    """As `_delivered` and `_grow`, one by one."""
+    asked = False
+    for packet in packets:
+        if packet.is_ack_eliciting:
+            asked = True
+            space.ack_eliciting_in_flight -= 1
+        if packet.in_flight:
+            congestion.on_packet_acked(packet=packet, now=now)
+        for handler, arguments in packet.delivery_handlers:
+            handler(_ACKED, *arguments)
+    return asked
 
 
 def _delivered(packets: list[Any], space: QuicPacketSpace) -> bool:

@@ -294,7 +294,11 @@ class Leaving(Trains):
         space: Any = self._one
         space.ack_at = None
         delay = max(0, int((now - space.largest_received_time) * 1_000_000)) >> self._local_ack_delay_exponent
-        return ack_frame(self._acks, delay)
+        acks = self._acks
+        last = acks[-1].stop - 1
+        if len(acks) > 1:
+            return ack_frame(acks, delay)
+        return b"\x02%b%b\x00%b" % (varint(last), varint(delay), varint(last - acks[0].start))
 
     def _stream_frame(self, stream: QuicStream, room: int, handlers: list[Any]) -> bytes | None:
         """What fits into `room`; None when nothing does, nothing when the client grants no more."""
