@@ -171,6 +171,33 @@ def test_what_comes_while_the_host_takes_the_head_waits_until_it_has() -> None:
     assert host.calls[:3] == ["request_head end", "taken", "reply_won 502"]
 
 
+def test_a_whole_response_passes_the_lane_at_once_and_the_host_sends_it() -> None:
+    services = FakeServices()
+    edit = Script().call("replace_header_map_value", 2, b"x-seen", b"yes")
+    group = bound_together(services, {}, {"response_headers": edit})
+    host = NotingHost()
+    run = on_the_lane(group, host)
+    run.request_head(request_head(), True)
+    head = response_head()
+    assert run.response_passes(head)
+    assert head.fields[-1] == (b"x-seen", b"yes")
+    assert not run.reply(LocalReply(502, [], b"late", "why", "edge"))
+    run.done()
+    assert [call for call in host.calls if call.startswith("response")] == []
+
+
+def test_what_guests_add_is_remembered_within_bounds() -> None:
+    cell = bound_together(FakeServices(), {}).life.current
+    assert cell is not None
+    for number in range(1000):
+        fields, names = cell.note_added(b"x-user\0%d\0x-two\0" % number)
+        assert (fields, names) == ([(b"x-user", b"%d" % number), (b"x-two", b"")], (b"x-user", b"x-two"))
+        assert 0 < len(cell.added) <= 256
+    kept = len(cell.added)
+    cell.note_added(b"x-long\0" + b"v" * 2000)
+    assert len(cell.added) == kept
+
+
 def test_a_dead_cell_leaves_no_cycles() -> None:
     services = FakeServices()
     group = bound_together(services, {}, {"response_headers": Script().trap()})

@@ -40,6 +40,23 @@ def test_a_whole_response_leaves_in_one_write():
     assert len(world.notes.finished_exchanges) == 1
 
 
+def test_a_whole_response_that_a_filter_lets_pass_leaves_in_one_write():
+    world = World(chain=(Scripted(),))  # type: ignore[arg-type]
+    exchange = world.request()
+    exchange.response_whole(ResponseHead(200, [], 2), b"ok")
+    assert world.client.events == [("whole", 200, b"ok")]
+    assert (exchange.bytes_out, exchange.status) == (2, 200)
+    assert len(world.notes.finished_exchanges) == 1
+
+
+def test_a_whole_response_of_an_exchange_that_ends_is_not_wanted():
+    world = World()
+    exchange = world.request()
+    exchange.closing = True
+    exchange.response_whole(ResponseHead(200, [], 2), b"ok")
+    assert world.client.events == []
+
+
 def test_request_id_and_forwarding_headers_are_ours():
     world = World()
     world.request()
