@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import deque
 from typing import Any, Final, cast
 
 from aioquic._buffer import Buffer
@@ -20,6 +21,10 @@ from edge.listen.segments import Outlet
 LEAST_TIMER_S: Final = 0.001
 """aioquic's pacer asks for a timer per packet; nothing here needs a finer one."""
 SOCKET_BYTES: Final = 1 << 20
+STRANGERS_PER_TURN: Final = 4
+"""First packets looked at in one turn of the loop: each may begin a handshake, or is owed a Retry."""
+STRANGERS: Final = 256
+"""That wait for their turn. Of a flood of more the rest is dropped; an honest client sends its own again."""
 
 
 class _Seat(H3Server):
@@ -55,6 +60,9 @@ class QuicHost(asyncio.DatagramProtocol):
         self._by_cid: dict[bytes, _Seat] = {}
         self._awake: list[_Seat] = []
         self._scheduled = False
+        self._strangers: deque[tuple[bytes, Any]] = deque()
+        self._looked_at = 0
+        """Strangers in this turn."""
         self.local: tuple[str, int] = ("", 0)
         self._transport: asyncio.DatagramTransport | None = None
         self._outlet: Outlet | None = None
@@ -85,6 +93,10 @@ class QuicHost(asyncio.DatagramProtocol):
                 return
             now = self._loop.time()
             if data[0] & 0x80:
+                if self._looked_at >= STRANGERS_PER_TURN and self._is_strange(data):
+                    if len(self._strangers) < STRANGERS:
+                        self._strangers.append((data, addr))
+                    return
                 seat = self._by_long_header(data, addr, now)
             else:
                 seat = self._by_cid.get(data[1 : 1 + CID_BYTES])
@@ -98,6 +110,17 @@ class QuicHost(asyncio.DatagramProtocol):
         except Exception as error:
             self.context.unhandled(error)
 
+    def _is_strange(self, data: bytes) -> bool:
+        """Whether a long header names no connection there is. Spec: RFC 8999 §5.1."""
+        return len(data) < 6 or data[6 : 6 + data[5]] not in self._by_cid
+
+    def _next_turn(self) -> None:
+        """Those that wait are looked at before any that come."""
+        self._looked_at = 0
+        strangers = self._strangers
+        while strangers and self._looked_at < STRANGERS_PER_TURN:
+            self.datagram_received(*strangers.popleft())
+
     def _by_long_header(self, data: bytes, addr: Any, now: float) -> _Seat | None:
         try:
             header = pull_quic_header(Buffer(data=data), host_cid_length=CID_BYTES)
@@ -109,6 +132,9 @@ class QuicHost(asyncio.DatagramProtocol):
         context = self.context
         if not self.accepting or context.admission.refusal(addr[0], context.limits) is not None:
             return None
+        self._looked_at += 1
+        if self._looked_at == 1:
+            self._loop.call_soon(self._next_turn)
         made = self.door.first(header, len(data), addr, self.half_open, now)
         if not isinstance(made, Transport):
             self._send(made, addr)
@@ -230,6 +256,7 @@ class QuicHost(asyncio.DatagramProtocol):
 
     def close(self) -> None:
         """Close every connection with H3_NO_ERROR, and the socket."""
+        self._strangers.clear()
         for seat in set(self._by_cid.values()):
             seat.close(Code.NO_ERROR, "")
         self._flush()

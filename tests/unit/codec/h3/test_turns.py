@@ -6,6 +6,7 @@ import pytest
 
 from edge.codec.h3.server import BEGUN_PER_TURN
 from edge.codec.h3.wire import Code
+from edge.listen.quic_host import STRANGERS, STRANGERS_PER_TURN
 from tests.hostile.fake_h1 import FakeExchange
 from tests.unit.codec.h3.world import GET, Client, World
 
@@ -116,3 +117,69 @@ def test_a_fault_behind_them_ends_the_connection_as_it_would_before_them(good: i
     assert client.closed is not None
     assert client.closed.error_code == Code.FRAME_UNEXPECTED
     assert (len(world.refused), world.unhandled) == (1, [])
+
+
+def _newcomers(world: World, count: int) -> list[Client]:
+    """Their first packets, delivered in one turn that has not ended yet."""
+    made = [Client(world) for _ in range(count)]
+    for client in made:
+        client.connect()
+        _deliver(world, client)
+    return made
+
+
+def test_of_a_crowd_of_newcomers_a_few_are_looked_at_in_each_turn_and_all_get_in() -> None:
+    world = World()
+    made = _newcomers(world, 3 * STRANGERS_PER_TURN + 1)
+    seats = []
+    while world.loop.soon:
+        seats.append(world.host.seats())
+        _a_turn(world)
+    assert seats[0] == STRANGERS_PER_TURN
+    assert (
+        max(after - before for before, after in zip([0, *seats], seats, strict=False)) == STRANGERS_PER_TURN
+    )
+    world.settle()
+    assert all(client.established for client in made)
+
+
+def test_a_crowd_of_newcomers_holds_up_no_connection_there_is() -> None:
+    world = World()
+    known = world.client()
+    _newcomers(world, 2 * STRANGERS_PER_TURN)
+    known.request(GET)
+    _deliver(world, known)
+    assert len(world.exchanges) == 1
+
+
+def test_beyond_those_that_may_wait_newcomers_are_forgotten_and_may_come_again() -> None:
+    world = World()
+    first = Client(world)
+    first.connect()
+    ((packet, _),) = first.quic.datagrams_to_send(world.loop.now)
+    for number in range(STRANGERS_PER_TURN + STRANGERS + 50):
+        cid = b"%08d" % number
+        world.host.datagram_received(packet[:6] + cid + packet[14:], ("203.0.113.9", number + 1))
+    assert len(world.host._strangers) == STRANGERS
+    _deliver(world, first)
+    world.settle()
+    assert len(world.host._strangers) == 0
+    late = world.client()
+    assert late.established
+
+
+def test_a_datagram_too_short_to_name_anybody_is_dropped() -> None:
+    world = World()
+    _newcomers(world, STRANGERS_PER_TURN)
+    for size in range(1, 8):
+        world.host.datagram_received(b"\xc0" * size, ("203.0.113.9", 1))
+    world.settle()
+    assert world.unhandled == []
+
+
+def test_newcomers_that_wait_when_the_socket_closes_begin_nothing() -> None:
+    world = World()
+    _newcomers(world, 3 * STRANGERS_PER_TURN)
+    world.host.close()
+    world.loop.turn()
+    assert world.host.seats() <= STRANGERS_PER_TURN
