@@ -21,8 +21,10 @@ from edge.listen.segments import Outlet
 LEAST_TIMER_S: Final = 0.001
 """aioquic's pacer asks for a timer per packet; nothing here needs a finer one."""
 SOCKET_BYTES: Final = 1 << 20
-STRANGERS_PER_TURN: Final = 4
-"""First packets looked at in one turn of the loop: each may begin a handshake, or is owed a Retry."""
+STRANGERS_PER_TURN: Final = 1
+"""First packets looked at in one turn of the loop: each may begin a handshake, or is owed a Retry.
+
+One costs as much as reading the thirty others that a turn can find on the socket under a flood."""
 STRANGERS: Final = 256
 """That wait for their turn. Of a flood of more the rest is dropped; an honest client sends its own again."""
 
