@@ -66,7 +66,7 @@ def measure(names: list[str], folder: Path, seconds: float, runs: int) -> Iterat
     try:
         server = PEERS["edge"].serve(world, H3, world.unused("floods"))
         try:
-            for pid in [*server.group.members(), *world.members()]:
+            for pid in world.members():
                 with suppress(PermissionError):
                     os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(1))
             _bystander(world, server.port, seconds)
