@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
+from functools import partial
 from typing import Any, Final, cast
 
 from aioquic._buffer import Buffer
@@ -17,6 +18,7 @@ from edge.codec.h3.transport import Transport
 from edge.codec.h3.wire import Code
 from edge.listen.quic_door import Door
 from edge.listen.segments import Outlet
+from edge.listen.sieve import Sieve, begin, thin
 
 LEAST_TIMER_S: Final = 0.001
 """aioquic's pacer asks for a timer per packet; nothing here needs a finer one."""
@@ -68,6 +70,7 @@ class QuicHost(asyncio.DatagramProtocol):
         self.local: tuple[str, int] = ("", 0)
         self._transport: asyncio.DatagramTransport | None = None
         self._outlet: Outlet | None = None
+        self._sieve: Sieve | None = None
 
     # ---- asyncio
 
@@ -80,6 +83,8 @@ class QuicHost(asyncio.DatagramProtocol):
         if raw is not None:
             for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 raw.setsockopt(socket.SOL_SOCKET, option, SOCKET_BYTES)
+            begin(raw)
+            self._sieve = Sieve(partial(thin, raw, id_bytes=CID_BYTES), self._loop.call_later)
         self._outlet = Outlet(made)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -87,6 +92,9 @@ class QuicHost(asyncio.DatagramProtocol):
         if self._outlet is not None:
             self._outlet.close()
             self._outlet = None
+        if self._sieve is not None:
+            self._sieve.close()
+            self._sieve = None
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         """One datagram; its first bytes say whose."""
@@ -98,6 +106,8 @@ class QuicHost(asyncio.DatagramProtocol):
                 if self._looked_at >= STRANGERS_PER_TURN and self._is_strange(data):
                     if len(self._strangers) < STRANGERS:
                         self._strangers.append((data, addr))
+                    elif self._sieve is not None:
+                        self._sieve.came()
                     return
                 seat = self._by_long_header(data, addr, now)
             else:
@@ -135,6 +145,8 @@ class QuicHost(asyncio.DatagramProtocol):
         if not self.accepting or context.admission.refusal(addr[0], context.limits) is not None:
             return None
         self._looked_at += 1
+        if self._sieve is not None:
+            self._sieve.came()
         if self._looked_at == 1:
             self._loop.call_soon(self._next_turn)
         made = self.door.first(header, len(data), addr, self.half_open, now)
