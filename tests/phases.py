@@ -39,7 +39,7 @@ PHASES: tuple[Static | Suite, ...] = (
     Suite("golden", floor=38),
     Suite("conformance", floor=295),
     Suite("hostile", floor=3000, processes=0, timeout_s=2700.0),
-    Suite("integration", floor=1200, processes=0, timeout_s=5400.0, long_timeout_s=7200.0),
+    Suite("integration", floor=1250, processes=0, timeout_s=5400.0, long_timeout_s=7200.0),
     Suite("examples", floor=22, processes=0),
 )
 
