@@ -16,7 +16,7 @@ from edge.codec.h3.arriving import CID_BYTES
 from edge.codec.h3.server import H3Server
 from edge.codec.h3.transport import Transport
 from edge.codec.h3.wire import Code
-from edge.listen.quic_door import Door
+from edge.listen.quic_door import INITIAL_BYTES, Door
 from edge.listen.segments import Outlet
 from edge.listen.sieve import Sieve, begin, thin
 
@@ -29,6 +29,16 @@ STRANGERS_PER_TURN: Final = 1
 One costs as much as reading the thirty others that a turn can find on the socket under a flood."""
 STRANGERS: Final = 256
 """That wait for their turn. Of a flood of more the rest is dropped; an honest client sends its own again."""
+
+
+_TYPE: Final = 0x30
+"""Of the packet, in a long header of version 1; 0 = Initial. Spec: RFC 9000 §17.2."""
+_VERSION_1: Final = b"\0\0\0\1"
+
+
+def _is_first(data: bytes) -> bool:
+    """Whether a long header that names nobody may be owed an answer; all else is nobody's for good."""
+    return len(data) >= INITIAL_BYTES and not (data[0] & _TYPE and data[1:5] == _VERSION_1)
 
 
 class _Seat(H3Server):
@@ -103,11 +113,7 @@ class QuicHost(asyncio.DatagramProtocol):
                 return
             now = self._loop.time()
             if data[0] & 0x80:
-                if self._looked_at >= STRANGERS_PER_TURN and self._is_strange(data):
-                    if len(self._strangers) < STRANGERS:
-                        self._strangers.append((data, addr))
-                    elif self._sieve is not None:
-                        self._sieve.came()
+                if self._is_strange(data) and not self._may_be_looked_at(data, addr):
                     return
                 seat = self._by_long_header(data, addr, now)
             else:
@@ -125,6 +131,18 @@ class QuicHost(asyncio.DatagramProtocol):
     def _is_strange(self, data: bytes) -> bool:
         """Whether a long header names no connection there is. Spec: RFC 8999 §5.1."""
         return len(data) < 6 or data[6 : 6 + data[5]] not in self._by_cid
+
+    def _may_be_looked_at(self, data: bytes, addr: Any) -> bool:
+        """Whether a stranger's turn is now; it waits for the next one, or is nobody's for good, if not."""
+        if not _is_first(data):
+            return False
+        if self._looked_at < STRANGERS_PER_TURN:
+            return True
+        if len(self._strangers) < STRANGERS:
+            self._strangers.append((data, addr))
+        elif self._sieve is not None:
+            self._sieve.came()
+        return False
 
     def _next_turn(self) -> None:
         """Those that wait are looked at before any that come."""
@@ -145,10 +163,10 @@ class QuicHost(asyncio.DatagramProtocol):
         if not self.accepting or context.admission.refusal(addr[0], context.limits) is not None:
             return None
         self._looked_at += 1
-        if self._sieve is not None:
-            self._sieve.came()
         if self._looked_at == 1:
             self._loop.call_soon(self._next_turn)
+        if self._sieve is not None:
+            self._sieve.came()
         made = self.door.first(header, len(data), addr, self.half_open, now)
         if not isinstance(made, Transport):
             self._send(made, addr)

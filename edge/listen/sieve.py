@@ -16,9 +16,9 @@ from typing import Any, Final, Protocol
 from edge import bpf
 
 WINDOW_S: Final = 0.05
-MANY: Final = 200
-"""First packets in a window: four times as many as there is time for handshakes."""
-FEW: Final = 25
+MANY: Final = 100
+"""First packets in a window: twice as many as there is time for handshakes."""
+FEW: Final = 20
 """Below this in a window twice as many may pass."""
 STEP: Final = 2
 """Powers of two, when there are many."""

@@ -1,9 +1,9 @@
-"""One hostile client, as fast as it can: `python -m tests.bench.flooder NAME PORT SECONDS`.
+"""One hostile client, as fast as it can: `python -m tests.bench.flooder hostile NAME PORT SECONDS`.
 
 Each attack is one round against the TLS (or QUIC) port: it connects, floods until it is cut and returns
 the bytes it sent. What a round sends is made beforehand, so that the client spends as little as it can.
-Prints a line when it begins, and one of JSON at its end. Without a NAME it burns as much time and sends
-nothing: what any busy client on the core does to those beside it.
+Prints a line when it begins, and one of JSON at its end. With `harmless` it burns as much time and sends
+nothing to edge: what any busy client on the core does to those beside it.
 """
 
 from __future__ import annotations
@@ -245,6 +245,13 @@ def _initial_flood(port: int, until: float) -> int:
         return sum(loud.send(packet) for packet in _initials())
 
 
+def _initials_to_nobody(port: int, until: float) -> int:
+    """As many datagrams: on this machine the bystander's packets wait behind them in the kernel."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        return _initial_flood(nobody.getsockname()[1], until)
+
+
 ATTACKS: Final[dict[str, Attack]] = {
     **{f"h2 {shown}": partial(_h2_flood, name) for name, shown in _H2.items()},
     "h2 continuation": _continuations,
@@ -271,9 +278,16 @@ def _harmless(port: int, until: float) -> int:
     return 0
 
 
-def main(name: str, port: str, seconds: str) -> None:
+HARMLESS: Final[dict[str, Attack]] = {
+    **dict.fromkeys(ATTACKS, _harmless),
+    "quic initials": _initials_to_nobody,
+}
+"""What does to the core that the load shares with a bystander what the attack does, and nothing to edge."""
+
+
+def main(kind: str, name: str, port: str, seconds: str) -> None:
     """Rounds until the time is over."""
-    attack = ATTACKS[name] if name else _harmless
+    attack = (HARMLESS if kind == "harmless" else ATTACKS)[name]
     print("begun", flush=True)
     until = time.monotonic() + float(seconds)
     spent, sent, rounds = time.process_time(), 0, 0

@@ -3,8 +3,8 @@
 The bystander's requests leave at a fixed rate on connections it has. Its 99th percentile while a
 hostile client does its worst is compared with the same beside a client that only burns the time of
 the same core, just before and just after: so what the two share a core for cancels out, and what is
-left is edge's. Edge has a core; where that is allowed it, its upstream and the bystander are scheduled
-before all else, and both clients after them. A turn whose two quiet figures differ by more than `STEADY` says
+left is edge's. Edge has a core; where that is allowed, its upstream and the bystander are scheduled before
+all else, and both clients after them. A turn whose two quiet figures differ by more than `STEADY` says
 something about the machine only, and is done again.
 """
 
@@ -120,15 +120,15 @@ def _turn(name: str, world: World, server: Server, seconds: float) -> dict[str, 
     """Quiet, flooded, quiet."""
     group, port = server.group, server.port
     before = group.cpu_s()
-    quiet, _ = _beside("", world, port, seconds)
+    quiet, _ = _beside("harmless", name, world, port, seconds)
     idle = group.cpu_s() - before
     peak = _Peak(group)
     peak.start()
     before = group.cpu_s()
-    flooded, told = _beside(name, world, port, seconds)
+    flooded, told = _beside("hostile", name, world, port, seconds)
     spent = group.cpu_s() - before - idle
     mib = peak.end()
-    again, _ = _beside("", world, port, seconds)
+    again, _ = _beside("harmless", name, world, port, seconds)
     both = sorted((quiet["p99_ms"], again["p99_ms"]))
     return {
         "quiet_ms": sum(both) / 2,
@@ -144,9 +144,9 @@ def _turn(name: str, world: World, server: Server, seconds: float) -> dict[str, 
     }
 
 
-def _beside(name: str, world: World, port: int, seconds: float) -> tuple[Any, Any]:
-    """What the bystander felt beside the client `name` (empty = the harmless one), and what that one said."""
-    command = [sys.executable, "-m", "tests.bench.flooder", name, port, seconds + _LEAD_S]
+def _beside(kind: str, name: str, world: World, port: int, seconds: float) -> tuple[Any, Any]:
+    """What the bystander felt beside a flood's `hostile` or `harmless` client, and what that one said."""
+    command = [sys.executable, "-m", "tests.bench.flooder", kind, name, port, seconds + _LEAD_S]
     with _pinned(world, command) as client:
         assert client.stdout is not None
         client.stdout.readline()  # it has begun

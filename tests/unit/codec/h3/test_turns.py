@@ -6,6 +6,7 @@ import pytest
 
 from edge.codec.h3.server import BEGUN_PER_TURN
 from edge.codec.h3.wire import Code
+from edge.listen.quic_door import INITIAL_BYTES
 from edge.listen.quic_host import STRANGERS, STRANGERS_PER_TURN
 from tests.hostile.fake_h1 import FakeExchange
 from tests.unit.codec.h3.world import GET, Client, World
@@ -175,6 +176,20 @@ def test_a_datagram_too_short_to_name_anybody_is_dropped() -> None:
         world.host.datagram_received(b"\xc0" * size, ("203.0.113.9", 1))
     world.settle()
     assert world.unhandled == []
+
+
+def test_what_is_owed_no_answer_takes_no_newcomers_turn() -> None:
+    world = World()
+    honest = Client(world)
+    honest.connect()
+    ((packet, _),) = honest.quic.datagrams_to_send(world.loop.now)
+    stray_handshake, too_small = bytes([packet[0] | 0x20]) + packet[1:], packet[: INITIAL_BYTES - 1]
+    for number in range(2 * STRANGERS):
+        for one in (stray_handshake, too_small):
+            world.host.datagram_received(one[:6] + b"%08d" % number + one[14:], ("203.0.113.9", 1))
+    assert (world.host._looked_at, len(world.host._strangers)) == (0, 0)
+    world.host.datagram_received(packet, ("203.0.113.9", 2))
+    assert world.host.seats() == 1
 
 
 def test_newcomers_that_wait_when_the_socket_closes_begin_nothing() -> None:
