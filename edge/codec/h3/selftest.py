@@ -26,6 +26,8 @@ _METHODS: Final = {
         "_handle_ack_frame",
         "_handle_crypto_frame",
         "_handle_new_connection_id_frame",
+        "_handle_reset_stream_frame",
+        "_handle_retire_connection_id_frame",
         "_idle_timeout",
         "_initialize",
         "_on_new_connection_id_delivery",

@@ -8,7 +8,6 @@ from typing import Any, Final, Protocol
 
 import pylsqpack
 from aioquic.quic.events import (
-    ConnectionIdRetired,
     ConnectionTerminated,
     HandshakeCompleted,
     ProtocolNegotiated,
@@ -37,7 +36,6 @@ HANDSHAKE_S: Final = 10.0
 """A client that has not finished its handshake by then is forgotten."""
 BEGUN_PER_TURN: Final = 16
 """Requests of one connection in one turn of the loop; what came behind them waits for the next, unread."""
-_FROM_CLIENT: Final = (StreamDataReceived, StreamReset)
 
 
 class Host(Protocol):
@@ -215,10 +213,12 @@ class H3Server(Accounts):
                 self.decoder = self._session.decoder
             elif kind is HandshakeCompleted:
                 self._greeted()
-            elif kind is ConnectionIdRetired:
-                self._host.cids_changed(self)
             elif kind is ConnectionTerminated:
                 self._terminated()
+        if self.transport.cid_retired:
+            # Now, whatever waits: the id in its place is announced with the next packet.
+            self.transport.cid_retired = False
+            self._host.cids_changed(self)
         if events:
             self.wake()
 
@@ -234,6 +234,8 @@ class H3Server(Accounts):
         stream = self._streams.get(stream_id)
         if stream is None:
             stream = self._new_stream(stream_id, end)
+        elif end:
+            stream.told_all = True
         if stream is not None:
             stream.receive(data, end)
         elif end:
@@ -255,8 +257,16 @@ class H3Server(Accounts):
         """A stream for a request that begins; None when nobody wants what comes on it."""
         if stream_id in self._dead:
             return None
-        quic = self.transport._streams[stream_id]
+        quic = self.transport._streams.get(stream_id)
+        if quic is None:
+            # It was cancelled, and let go, while it waited for its turn.
+            self._next = max(self._next, stream_id + 4)
+            if not end:
+                self._dead.add(stream_id)
+            self.cancelled()
+            return None
         stream = H3Stream(self, stream_id, quic)
+        stream.told_all = end
         self._streams[stream_id] = stream
         if self._going is not None and stream_id >= self._going:
             # Not processed at all: the client may send it again elsewhere. RFC 9114 §5.2.
@@ -283,22 +293,21 @@ class H3Server(Accounts):
     def _stream_reset(self, stream_id: int) -> None:
         if self._closing:
             return
-        quic = self.transport._streams.get(stream_id)
-        if quic is not None:
-            receiver = quic.receiver
-            self.transport.consumed(receiver.highest_offset - receiver.starting_offset())
         if stream_id & 3:
             if self._session is not None:
                 self._session.reset(stream_id, self._served)
             return
         stream = self._streams.get(stream_id)
         if stream is not None:
+            stream.told_all = True
             stream.client_gone()
         elif stream_id in self._dead:
             self._dead.discard(stream_id)
-        elif quic is not None:
-            # Reset before a byte of it came.
-            quic.sender.reset(Code.REQUEST_INCOMPLETE)
+        else:
+            # Reset before a byte of it came; let go as well, perhaps, while it waited for its turn.
+            quic = self.transport._streams.get(stream_id)
+            if quic is not None:
+                quic.sender.reset(Code.REQUEST_INCOMPLETE)
             self.cancelled()
         self.urgent = True
 
@@ -342,8 +351,7 @@ class H3Server(Accounts):
         """`stream` is over; what may still come on it is dropped."""
         self._streams.pop(stream.id, None)
         self.slow.discard(stream)
-        events: deque[Any] = self.transport._events
-        if not stream.quic.receiver.is_finished or (events and _more_of(stream.id, events)):
+        if not stream.told_all:
             self._dead.add(stream.id)
         if stream.filed != inf:
             self.context.deadlines.forget(stream)
@@ -434,8 +442,3 @@ class H3Server(Accounts):
         except Exception as unexpected:
             self.context.unhandled(unexpected)
             self.terminated = True
-
-
-def _more_of(stream_id: int, events: deque[Any]) -> bool:
-    """Whether the end of the stream is here and not told: it came in the datagram that we are at."""
-    return any(type(event) in _FROM_CLIENT and event.stream_id == stream_id for event in events)

@@ -105,6 +105,7 @@ class H3Stream(Answer):
         "deadline",
         "filed",
         "held_bytes",
+        "told_all",
     )
 
     def __init__(self, server: H3Server, stream_id: int, quic: QuicStream) -> None:
@@ -125,6 +126,8 @@ class H3Stream(Answer):
         self._trailers_held: Fields | None = None
         self._sending: Pace | None = None
         self.held_bytes = 0
+        self.told_all = False
+        """Whether the client's end or reset of it had its turn, behind which nothing comes."""
         self.deadline = self.filed = inf
 
     # ---- bytes from the client

@@ -170,6 +170,8 @@ class Transport(Leaving):
         self.__dict__["_QuicConnection__frame_handlers"] = self._handlers
         self._big = 0
         self._consumed = 0
+        self.cid_retired = False
+        """`cids()` lacks one of those before; whoever files connections by them sets it back."""
 
     # ---- handshake
 
@@ -232,6 +234,10 @@ class Transport(Leaving):
         buf.seek(start)
         super()._handle_new_connection_id_frame(context, frame_type, buf)
 
+    def _handle_retire_connection_id_frame(self, context: Any, frame_type: int, buf: Buffer) -> None:
+        super()._handle_retire_connection_id_frame(context, frame_type, buf)
+        self.cid_retired = True
+
     # ---- receiving
 
     def _handle_ack_frame(self, context: Any, frame_type: int, buf: Buffer) -> None:
@@ -245,6 +251,15 @@ class Transport(Leaving):
             )
         buf.seek(start)
         super()._handle_ack_frame(context, frame_type, buf)
+
+    def _handle_reset_stream_frame(self, context: Any, frame_type: int, buf: Buffer) -> None:
+        told = len(self._events)
+        super()._handle_reset_stream_frame(context, frame_type, buf)
+        if len(self._events) > told:
+            # At once: the stream may be let go before the event has its turn.
+            event: Any = self._events[-1]
+            receiver = self._streams[event.stream_id].receiver
+            self.consumed(receiver.highest_offset - receiver.starting_offset())
 
     def _handle_crypto_frame(self, context: Any, frame_type: int, buf: Buffer) -> None:
         start = buf.tell()
