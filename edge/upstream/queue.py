@@ -13,6 +13,8 @@ from edge.upstream.request import PooledRequest
 
 WAITING_MAX_S: Final = 10.0
 """Longest wait, when the request has no shorter timeout."""
+LOOK_S: Final = 0.1
+"""So often it is looked whether who waits aside may go on: each look may count all connections."""
 
 
 class _Waiter:
@@ -31,11 +33,28 @@ class _Waiter:
         self._queue.late(self._request)
 
 
+class _Look:
+    """Comes up while somebody waits aside: nothing tells when a client's share has room again.
+
+    A share grows as others end, and a count of what a client holds says too much for a while.
+    """
+
+    __slots__ = ("_queue", "deadline", "filed")
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self.deadline = self.filed = inf
+
+    def expired(self) -> None:
+        self._queue.look()
+
+
 class Queue:
     """First in, first out. `admit(request)` starts a request and says whether that was possible.
 
     `sated(request)` names its client if that has its share already: then it waits aside, in the line
-    of its client, until nobody else waits. `rejected` counts those that waited in vain.
+    of its client, until nobody else waits or its client has less again. `rejected` counts those that
+    waited in vain.
     """
 
     def __init__(
@@ -57,6 +76,8 @@ class Queue:
         self._line: dict[PooledRequest, None] = {}
         self._aside: dict[str, dict[PooledRequest, None]] = {}
         self._making_room = False
+        self._look: _Look | None = None
+        """Only while somebody waits aside, or a look ago did: a queue is in no cycle of references."""
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -75,6 +96,8 @@ class Queue:
         self._waiters[request] = waiter
         self._line_of(client)[request] = None
         self._deadlines.watch(waiter)
+        if client:
+            self._look_later()
 
     def _line_of(self, client: str) -> dict[PooledRequest, None]:
         return self._aside.setdefault(client, {}) if client else self._line
@@ -112,6 +135,33 @@ class Queue:
         finally:
             self._making_room = False
 
+    def look(self) -> None:
+        """Some time has passed: those aside whose client has less than its share again go on."""
+        self._look = None
+        for line in list(self._aside.values()) if self._line else ():
+            self._come_back(next(iter(line)))
+        self.room()
+        if self._aside:
+            self._look_later()
+
+    def _look_later(self) -> None:
+        if self._look is None:
+            self._look = look = _Look(self)
+            look.deadline = self._clock() + LOOK_S
+            self._deadlines.watch(look)
+
+    def _come_back(self, request: PooledRequest) -> None:
+        """Its client may have more again: `request` stands in the common line, behind the others."""
+        if self._sated(request):
+            return
+        waiter = self._waiters[request]
+        line = self._aside[waiter.line]
+        del line[request]
+        if not line:
+            del self._aside[waiter.line]
+        waiter.line = ""
+        self._line[request] = None
+
     def _forward(self, request: PooledRequest) -> bool:
         """Whether `request`, the first of its line, has left it: started, or gone aside."""
         client = self._sated(request)
@@ -123,4 +173,5 @@ class Queue:
         del self._line[request]
         waiter.line = client
         self._line_of(client)[request] = None
+        self._look_later()
         return True

@@ -26,7 +26,7 @@ class Counted(Protocol):
 
     @property
     def streams(self) -> int:
-        """Requests that one connection carries at once."""
+        """Requests that one connection carries at once; an HTTP/2 endpoint may allow none for a while."""
 
     def receivers(self) -> Iterable[ExchangeResponse | None]:
         """Who has a connection, or waits for one that is being made."""
@@ -69,7 +69,7 @@ class Shares:
         if not client:
             return ""
         free = self._most - busy
-        share = max(free, 1) * PER_FREE * max(pool.streams for pool in self._pools)
+        share = max(free, 1) * PER_FREE * max([1, *(pool.streams for pool in self._pools)])
         held = self._held
         if held is None or (held[client] >= share and self._clock() - self._counted_at >= RECOUNT_S):
             self._counted_at = self._clock()

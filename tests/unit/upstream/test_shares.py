@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from edge.upstream.queue import LOOK_S
 from edge.upstream.request import PooledRequest
-from edge.upstream.shares import RECOUNT_S
+from edge.upstream.shares import RECOUNT_S, Shares
+from tests.unit.upstream.fake_h2 import Peer
 from tests.unit.upstream.fakes import OK, OK_CALLS, Bench, Recorder, get
 
 GREEDY = "203.0.113.1"
@@ -165,3 +167,85 @@ def test_streams_to_an_http2_endpoint_are_shared_out_too() -> None:
     bench = Bench(max_connections=4, protocol="h2")
     assert started(flood(bench, GREEDY, 500)) == 300
     assert ask(bench, HONEST)[0].attempts == 1
+
+
+def test_no_streams_at_all_are_a_share_of_one_connection_each() -> None:
+    """An endpoint may allow none for a while; nobody is set aside then who holds nothing."""
+    bench = Bench(max_connections=4, protocol="h2")
+    flood(bench, GREEDY, 300)
+    for index in range(3):
+        Peer(bench, index, max_concurrent_streams=0)
+    assert [pool.streams for pool in bench.cluster.pools] == [0]
+    receiver: Any = SimpleNamespace(connection=SimpleNamespace(peer=(HONEST, 4711)))
+    bench.time.pass_by(RECOUNT_S)
+    assert bench.cluster.shares.sated(receiver) == ""
+
+
+def test_without_an_endpoint_nobody_has_a_share() -> None:
+    receiver: Any = SimpleNamespace(connection=SimpleNamespace(peer=(HONEST, 4711)))
+    assert Shares([], 0, lambda: 0.0).sated(receiver) == ""
+
+
+def test_who_waits_aside_goes_on_when_others_ended_what_it_had_to_share_with() -> None:
+    """Its own requests are over, and a connection is idle: no end of a request tells it."""
+    bench = Bench(max_connections=8)
+    for number in range(6):
+        ask(bench, f"203.0.113.{100 + number}")
+        bench.connect(number)
+    for _ in range(50):
+        request, exchange = ask(bench, HONEST)
+        if not request.attempts:
+            break
+        if not request.reused:
+            bench.connect()
+        bench.dialer.dials[-1].protocol.data_received(OK)
+        bench.time.pass_by(0.001)
+    assert (request.attempts, bench.idle) == (0, 1), "counted too high: all came within one count"
+    bench.time.pass_by(2 * LOOK_S)
+    assert request.attempts == 1
+    bench.dialer.dials[-1].protocol.data_received(OK)
+    assert exchange.calls == OK_CALLS
+
+
+def test_who_waits_aside_goes_on_though_its_own_ended_within_one_count() -> None:
+    bench = Bench(max_connections=8)
+    for number in range(4):
+        ask(bench, HONEST)
+        ask(bench, f"203.0.113.{100 + number}")
+    for index in range(8):
+        bench.connect(index)
+    waiting, _ = ask(bench, HONEST)
+    bench.time.pass_by(0.001)
+    bench.dialer.dials[0].protocol.data_received(OK)
+    ask(bench, "203.0.113.200")
+    bench.dialer.dials[2].protocol.data_received(OK)
+    assert (waiting.attempts, bench.idle) == (0, 1)
+    bench.time.pass_by(2 * LOOK_S)
+    assert (waiting.attempts, bench.idle) == (1, 0)
+
+
+def test_who_has_less_than_its_share_again_waits_no_longer_than_others() -> None:
+    """The common line is never empty: who stood aside gets its place in it back."""
+    bench = Bench(max_connections=4)
+    for index in range(3):
+        ask(bench, HONEST)
+        bench.connect(index)
+    waiting, exchange = ask(bench, HONEST)
+    for number in range(1, 21):
+        ask(bench, f"198.51.100.{number}")
+    bench.connect(3)
+    for index in range(3):
+        bench.dialer.dials[index].protocol.data_received(OK)
+    assert not waiting.attempts
+    for step in range(40):
+        bench.time.pass_by(0.1)
+        ask(bench, f"198.51.101.{step}")
+        bench.dialer.dials[step % 4].protocol.data_received(OK)
+    assert exchange.calls == OK_CALLS
+
+
+def test_nothing_comes_up_once_nobody_waits_aside() -> None:
+    bench = Bench(max_connections=4)
+    flood(bench, GREEDY, 4)[3][0].cancel()
+    bench.time.pass_by(5 * LOOK_S)
+    assert bench.cluster.queue._look is None
