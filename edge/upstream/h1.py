@@ -88,7 +88,8 @@ class H1Client(Connection):
             return
         self._caller = self._receiver = None
         self.requests -= 1
-        self._sent_all = self._keep_alive = True
+        # What the answer before left in doubt was looked at once only, and some of it may still come.
+        self._sent_all = self._keep_alive = self._doubtful = True
         self._finish(True)
 
     def send_data(self, data: bytes, end: bool) -> None:

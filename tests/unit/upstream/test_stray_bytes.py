@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from edge.outgoing import Outgoing, _Together
 from tests.unit.upstream.fakes import OK, OK_CALLS, Bench, FakeTransport, get, post
 
 NO_BODY = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"
@@ -130,3 +132,16 @@ def test_a_body_held_while_waiting_for_such_a_connection_is_not_lost() -> None:
     line.bench.dialer.dials[1].protocol.data_received(OK)
     assert exchange.calls == OK_CALLS
     line.close()
+
+
+def test_a_request_given_up_before_it_left_does_not_use_up_the_doubt(line: Line) -> None:
+    """On a transport whose writes leave at the end of a turn, as those of the loop do."""
+    line.protocol._transport = Outgoing(line.transport, _Together(Mock()))
+    line.bench.send(get(b"/given-up"))[0].cancel()
+    assert (line.bench.idle, line.transport.aborted) == (1, False)
+    line.peer.send(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nsecret")
+    _, exchange = line.bench.send(get(b"/next"))
+    assert line.transport.aborted
+    assert line.fresh().take().startswith(b"GET /next ")
+    line.bench.dialer.dials[1].protocol.data_received(OK)
+    assert exchange.calls == OK_CALLS
