@@ -215,19 +215,20 @@ class _Together:
             self.due = True
             self.loop.call_soon(self._turn)
 
-    def _leave_all(self) -> None:
+    def _leave_all(self, called: bool = False) -> None:
+        """`called` = the next turn is called already, and who writes meanwhile calls no other."""
         waiting, self.waiting = self.waiting, []
         self.limit = TOGETHER
-        self.due = False
+        self.due = called
         self._leave(waiting)
 
     def _portion(self) -> None:
-        self.due = True
+        called, self.due = self.due, True
         try:
             self._portions.popleft()()
         except Exception as error:
             self._failed("a portion failed", error)
-        self._leave_all()
+        self._leave_all(called)
 
     def _flush(self) -> None:
         flushes, self._flushes = self._flushes, []

@@ -42,11 +42,15 @@ class Made(asyncio.Transport):
         self.queued = 0
         self.closing = False
         self.broken = False
+        self.on_write: Callable[[], None] | None = None
 
     def write(self, data: Any) -> None:
         if self.broken:
             raise RuntimeError("broken")
         self.calls.append(bytes(data))
+        if self.on_write is not None:
+            on_write, self.on_write = self.on_write, None
+            on_write()
 
     def writelines(self, list_of_data: Any) -> None:
         self.calls.append([bytes(data) for data in list_of_data])
@@ -345,3 +349,33 @@ def test_what_waits_can_be_taken_back_by_its_first_piece_only() -> None:
     loop.turn()
     assert made.calls == [b"next"]
     assert not sent.take_back(b"next")
+
+
+@pytest.mark.parametrize("kind", ["at_end", "in_turn", "write"])
+def test_a_turn_that_is_called_while_bytes_leave_is_the_only_one(kind: str) -> None:
+    """Or each would do a portion and call another, and the portions of all were done in one turn."""
+    loop, (_, calls_back), (much, other) = world(2)
+    done: list[str] = []
+    for _ in range(20):
+        much.in_turn(lambda: done.append("portion"))
+    for turns in range(1, 5):
+        calls_back.on_write = lambda: getattr(other, kind)(b"y" if kind == "write" else lambda: None)
+        other.write(b"x")
+        loop.turn()
+        assert (len(done), len(loop.soon)) == (turns, 1), "a portion a turn, however busy others are"
+    for _ in range(20):
+        loop.turn()
+    assert (len(done), loop.soon) == (20, [])
+
+
+def test_what_a_portion_wrote_calls_back_into_the_turn_that_is_called() -> None:
+    loop, (calls_back, other), (much, little) = world(2)
+    for _ in range(3):
+        much.in_turn(lambda: much.write(b"p"))
+    other.on_write = lambda: little.at_end(lambda: None)
+    calls_back.on_write = lambda: much.write(b"q")
+    little.write(b"x")
+    loop.turn()
+    assert (calls_back.calls, len(loop.soon)) == ([b"p"], 1)
+    loop.turn()
+    assert (calls_back.calls, len(loop.soon)) == ([b"p", b"q", b"p"], 1)
