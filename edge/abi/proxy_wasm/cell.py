@@ -29,6 +29,10 @@ _ADDED_BYTES: Final = 1024
 
 _GROUP_DRIVERS: Final = (("group_request_head", 0), ("group_response_head", 0), ("group_end", 0))
 _NUMBERS: Final = count(1)
+_FIRST_ID: Final = 2
+"""Of contexts of exchanges; 1 is the root's."""
+_LAST_ID: Final = 0xFFFF_FF00
+"""With it they begin again: an id has 32 bits, which a busy cell uses up in days."""
 FINISH_S: Final = 10.0
 """A root context whose on_done put off its end has so long to call proxy_done. Spec: ABI call proxy_done."""
 _WARN: Final = 3
@@ -67,7 +71,8 @@ class Cell:
             "group_response_head",
             "inline",
         ),
-        *("instances", "lane", "lanes", "last", "memory", "next_id", "now_ns", "passed_down", "passed_up"),
+        *("instances", "lane", "lanes", "last", "memory", "next_id", "next_taken", "now_ns"),
+        *("passed_down", "passed_up"),
         "plain_words",
         *(
             "number",
@@ -95,7 +100,8 @@ class Cell:
         self.inline = self.closing = inline
         self.attached = self.dead = self.finishing = False
         self.starting = True
-        self.next_id = 2
+        self.next_id = _FIRST_ID
+        self.next_taken = _LAST_ID
         self.lane: Lane | None = None
         self.lanes: dict[int, Lane] = {}
         self.instances: tuple[Instance, ...] = ()
@@ -193,6 +199,18 @@ class Cell:
     ) -> dict[str, Callable[[], int]]:
         store = self.store
         return {name: store.bind(store.extern(inner, name.encode()), size) for name, size in drivers}
+
+    def skip_taken(self) -> int:
+        """The next free id where `next_id` has come to one in use, or to the end of their 32 bits.
+
+        Ids are given out up to `next_taken` without a look: only what was open then can be in the way.
+        """
+        number = self.next_id if self.next_id < _LAST_ID else _FIRST_ID
+        taken = set(self.lanes).union(*(instance.contexts for instance in self.instances))
+        while number in taken:
+            number += 1
+        self.next_taken = min((each for each in taken if each > number), default=_LAST_ID)
+        return number
 
     def attach(self) -> None:
         """On the loop, when the cell begins to serve: timers run, callouts of the start go out."""

@@ -48,9 +48,11 @@ class StreamContext(Surface):
         """`made`: the id under which the guest has been told of it already."""
         self.instance = instance
         cell = instance.cell
-        self.id = number = made or cell.next_id
+        number = made
         if not made:
+            number = cell.next_id if cell.next_id < cell.next_taken else cell.skip_taken()
             cell.next_id = number + 1
+        self.id = number
         instance.contexts[number] = self
         self._port = port
         self.left = instance.allowance

@@ -112,7 +112,7 @@ class ProxyWasmExpress(ExpressRun):
             data, size = shown, len(shown)
         cell = self._cell
         self.request = head
-        self._id = number = cell.next_id
+        self._id = number = cell.next_id if cell.next_id < cell.next_taken else cell.skip_taken()
         cell.next_id = number + 1
         cell.lanes[number] = cell.lane = self
         memory, at = cell.memory, cell.request_arena

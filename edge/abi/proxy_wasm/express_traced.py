@@ -75,7 +75,7 @@ class TracedExpress(ProxyWasmExpress):
             data = shown
         cell = self._cell
         self.request = head
-        self._id = number = cell.next_id
+        self._id = number = cell.next_id if cell.next_id < cell.next_taken else cell.skip_taken()
         cell.next_id = number + 1
         cell.lanes[number] = self
         size, at = len(data), cell.request_arena

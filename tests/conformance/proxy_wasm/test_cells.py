@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 from weakref import ref
 
+import pytest
+
 from edge import model
 from edge.abi.proxy_wasm import Group, bind_group, grouped
 from edge.chain.express import ExpressRun, open_run
@@ -47,8 +49,8 @@ def bound_together(services: FakeServices, *guests: dict[str, Script], heads: bo
     return group
 
 
-def on_the_lane(group: Group, host: NotingHost) -> ExpressRun:
-    run = open_run(group.express, ChainPlan(group.filters, group.express), host, False, lambda: 1)
+def on_the_lane(group: Group, host: NotingHost, sampled: bool = False) -> ExpressRun:
+    run = open_run(group.express, ChainPlan(group.filters, group.express), host, sampled, lambda: 1)
     assert isinstance(run, ExpressRun)
     return run
 
@@ -266,3 +268,35 @@ def test_a_group_names_the_filter_that_cannot_be_had() -> None:
     group.retire()
     found = group.filters[1].open(FakePort(request_head()))
     assert isinstance(found, FilterUnavailable) and found.filter_name == "f1"
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+@pytest.mark.parametrize("open_id", [2, 3, 4])
+def test_ids_of_contexts_begin_again_and_pass_over_those_in_use(open_id: int, sampled: bool) -> None:
+    """2**32 exchanges later one that is still open keeps its id: on the lane, or with contexts of its own."""
+    group = bound_together(FakeServices(), {}, {})
+    cell_ = group.life.current
+    assert cell_ is not None
+    cell_.next_id = open_id
+    lasting = on_the_lane(group, NotingHost())
+    lasting.request_head(request_head(), True)
+    alone = opened(group.filters[0], FakePort(request_head()))
+    assert set(cell_.lanes) | set(cell_.instances[0].contexts) == {open_id, open_id + 1}
+    cell_.next_id = 0xFFFF_FF00 - 2
+    taken: list[int] = []
+    for _ in range(6):
+        run = on_the_lane(group, host := NotingHost(), sampled)
+        run.request_head(request_head(), True)
+        assert host.calls == ["request_head end"]
+        (number,) = set(cell_.lanes) - {open_id}
+        taken.append(number)
+        run.done()
+        stream = opened(group.filters[0], FakePort(request_head()))
+        assert stream.request_head(True) == 0
+        (number,) = set(cell_.instances[0].contexts) - {open_id + 1}
+        taken.append(number)
+        stream.done()
+    free = [number for number in range(2, 20) if number not in (open_id, open_id + 1)]
+    assert taken == [0xFFFF_FEFE, 0xFFFF_FEFF, *free[:10]]
+    alone.done()
+    lasting.done()
