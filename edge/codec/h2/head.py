@@ -71,6 +71,7 @@ def parse_request(
     tail = listed[_PSEUDO:]
     start = _known_start(listed[:_PSEUDO])
     if start is not None and tail == repeat.tail and limits is repeat.limits:
+        # Longer than REPEAT_BYTES by no more than a start that is known: those are short.
         repeat.listed = listed
         repeat.start = start
         return _again(repeat, start, scheme)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from edge.codec.h2 import head as head_module
-from edge.codec.h2.fields import CACHE_ENTRIES, Malformed, parse_trailers, response_fields
-from edge.codec.h2.head import Repeat, parse_request
+from edge.codec.h2.fields import CACHE_ENTRIES, CACHE_FIELD_BYTES, Malformed, parse_trailers, response_fields
+from edge.codec.h2.head import REPEAT_BYTES, Repeat, parse_request
 from edge.errors import BadRequest
 from edge.head import Field, RequestHead, ResponseHead
 from edge.model import Limits
@@ -170,3 +170,16 @@ def test_an_empty_crumb_leaves_no_blank_at_the_end() -> None:
     """A value that ends in a blank is malformed in the HTTP/2 that an upstream may speak."""
     head = _parse(*((b"cookie", crumb) for crumb in (b"", b"a=b", b"", b"c", b"")))
     assert head.get_all(b"cookie") == [b"a=b; c"]
+
+
+def test_a_repeat_keeps_little_however_long_its_next_path() -> None:
+    """Not even where all but the path comes again: what is kept grows by a short start at most."""
+    repeat, limits = Repeat(), Limits()
+    fields = ((b"x-pad", b"p" * 3900),)
+    parse_request((*_start(), *fields), True, b"https", limits, repeat)
+    for size in (180, 5000):
+        for _ in range(3):
+            listed = (*_start(path=b"/" + b"x" * size), *fields)
+            parse_request(listed, True, b"https", limits, repeat)
+            kept = sum(len(name) + len(value) for name, value in repeat.listed)
+            assert kept <= REPEAT_BYTES + CACHE_FIELD_BYTES
