@@ -38,7 +38,7 @@ _ROUND_S: Final = 3.0
 _SLOW_CONNECTIONS: Final = 200
 _SLOW_STREAMS: Final = 4
 """With as many connections fewer than a cluster has to its endpoints (`limits.maxConnections`, 1024): who is
-slow on all of them keeps everybody else waiting, whatever edge does."""
+slow on all of them waits for itself past its share."""
 _SLOW_TICK_S: Final = 0.1
 _KEY_UPDATES: Final = 20_000
 _INITIALS: Final = 400
