@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -29,6 +30,9 @@ from tests.bench.world import World
 
 GOAL_P99: Final = 2.0
 GOAL_COST: Final = 20.0
+_FIRST: Final = -20
+"""Edge's niceness: before what else runs on its core, and no realtime process, which the kernel would stop
+for 50 ms of each second that is full."""
 _RATE: Final = 200.0
 _CONNECTIONS: Final = 4
 _POLL_S: Final = 0.1
@@ -47,11 +51,16 @@ class _Peak(threading.Thread):
         super().__init__(daemon=True)
         self._group = group
         self._over = threading.Event()
-        self.first = self.most = group.memory_bytes()
+        self.first = self.most = self._resident_bytes()
 
     def run(self) -> None:
         while not self._over.wait(_POLL_S):
-            self.most = max(self.most, self._group.memory_bytes())
+            self.most = max(self.most, self._resident_bytes())
+
+    def _resident_bytes(self) -> int:
+        """What is resident, pages of several processes more than once: to sum up shares halts edge for ms."""
+        statm = (Path(f"/proc/{pid}/statm").read_text() for pid in self._group.members())
+        return sum(int(line.split()[1]) for line in statm) * resource.getpagesize()
 
     def end(self) -> float:
         """MiB more than at the start."""
@@ -66,9 +75,11 @@ def measure(names: list[str], folder: Path, seconds: float, runs: int) -> Iterat
     try:
         server = PEERS["edge"].serve(world, H3, world.unused("floods"))
         try:
-            for pid in world.members():
-                with suppress(PermissionError):
+            with suppress(PermissionError):
+                for pid in world.members():
                     os.sched_setscheduler(pid, os.SCHED_RR, os.sched_param(1))
+                for pid in server.group.members():
+                    os.setpriority(os.PRIO_PROCESS, pid, _FIRST)
             _bystander(world, server.port, seconds)
             for name in names or ATTACKS:
                 yield _one(name, world, server, seconds, runs)
@@ -118,23 +129,15 @@ def _one(name: str, world: World, server: Server, seconds: float, runs: int) -> 
 
 def _turn(name: str, world: World, server: Server, seconds: float) -> dict[str, Any]:
     """Quiet, flooded, quiet."""
-    group, port = server.group, server.port
-    before = group.cpu_s()
-    quiet, _ = _beside("harmless", name, world, port, seconds)
-    idle = group.cpu_s() - before
-    peak = _Peak(group)
-    peak.start()
-    before = group.cpu_s()
-    flooded, told = _beside("hostile", name, world, port, seconds)
-    spent = group.cpu_s() - before - idle
-    mib = peak.end()
-    again, _ = _beside("harmless", name, world, port, seconds)
+    quiet, _, idle, _ = _watched("harmless", name, world, server, seconds)
+    flooded, told, spent, mib = _watched("hostile", name, world, server, seconds)
+    again, _, _, _ = _watched("harmless", name, world, server, seconds)
     both = sorted((quiet["p99_ms"], again["p99_ms"]))
     return {
         "quiet_ms": sum(both) / 2,
         "steady": both[1] <= both[0] * STEADY,
         "flooded_ms": flooded["p99_ms"],
-        "cpu_s": max(0.0, spent),
+        "cpu_s": max(0.0, spent - idle),
         "client_cpu_s": told["cpu_s"],
         "mib": mib,
         "client_mib": told["mib"],
@@ -142,6 +145,17 @@ def _turn(name: str, world: World, server: Server, seconds: float) -> dict[str, 
         "bytes": told["bytes"],
         "errors": quiet["errors"] + flooded["errors"] + again["errors"],
     }
+
+
+def _watched(
+    kind: str, name: str, world: World, server: Server, seconds: float
+) -> tuple[Any, Any, float, float]:
+    """As `_beside`, with edge's seconds of CPU and the MiB it had more; to look costs the same each time."""
+    peak = _Peak(server.group)
+    peak.start()
+    before = server.group.cpu_s()
+    felt, told = _beside(kind, name, world, server.port, seconds)
+    return felt, told, server.group.cpu_s() - before, peak.end()
 
 
 def _beside(kind: str, name: str, world: World, port: int, seconds: float) -> tuple[Any, Any]:
