@@ -81,6 +81,10 @@ class _Head:
         self._encoded = None
 
 
+REPEAT_BYTES: Final = 4 << 10
+"""Of a head that a connection keeps: thousands of idle connections must stay cheap."""
+
+
 class Known:
     """Fields with which heads of one connection begin again and again, and what was made of them.
 

@@ -177,8 +177,7 @@ class _Together:
 
     def add(self, outgoing: Outgoing) -> None:
         if not self.due:
-            self.due = True
-            self.loop.call_soon(self._turn)
+            self._call_turn()
         elif len(self.waiting) >= self.limit:
             self._make_room(self.waiting)
         self.waiting.append(outgoing)
@@ -186,14 +185,16 @@ class _Together:
     def at_end(self, flush: Callable[[], None]) -> None:
         self._flushes.append(flush)
         if not self.due:
-            self.due = True
-            self.loop.call_soon(self._turn)
+            self._call_turn()
 
     def in_turn(self, portion: Callable[[], None]) -> None:
         self._portions.append(portion)
         if not self.due:
-            self.due = True
-            self.loop.call_soon(self._turn)
+            self._call_turn()
+
+    def _call_turn(self) -> None:
+        self.due = True
+        self.loop.call_soon(self._turn)
 
     def _make_room(self, waiting: list[Outgoing]) -> None:
         """Inside some connection's callback, so no other may be called back from here."""
@@ -212,8 +213,7 @@ class _Together:
             self._portion()
         if (self._flushes or self._portions) and not self.due:
             # Asked for by one that was flushed, or not its turn yet: theirs is the next turn.
-            self.due = True
-            self.loop.call_soon(self._turn)
+            self._call_turn()
 
     def _leave_all(self, called: bool = False) -> None:
         """`called` = the next turn is called already, and who writes meanwhile calls no other."""

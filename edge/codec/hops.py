@@ -1,17 +1,13 @@
-"""Requests that may go no further, and what a server says that it takes. Spec: RFC 9110 §7.6.2, §10.2.1."""
+"""Requests that may go no further. Spec: RFC 9110 §7.6.2."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from edge.errors import BadRequest
-from edge.head import Field, RequestHead
+from edge.head import RequestHead
 
 MAX_FORWARDS: Final = b"max-forwards"
-ALLOW: Final[Field] = (b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
-_OK: Final = 200
-TELLS_METHODS: Final = frozenset((_OK, 405))
-"""Statuses of answers of a codec's own that carry `ALLOW`."""
 _DIGITS: Final = 9
 _MOST: Final = 10**_DIGITS
 
@@ -22,7 +18,7 @@ class LastHop(BadRequest):
     flag = ""
 
     def __init__(self) -> None:
-        super().__init__("max-forwards: 0", _OK)
+        super().__init__("max-forwards: 0", 200)
 
 
 def one_hop_less(head: RequestHead, value: bytes) -> None:

@@ -20,6 +20,9 @@ from edge.codec.h3.transport import Transport, TransportSettings
 
 INITIAL_BYTES: Final = 1200
 """A smaller first datagram is dropped, so that no answer is more than three times the question."""
+_TYPE: Final = 0x30
+"""Of the packet, in a long header of version 1; 0 = Initial. Spec: RFC 9000 §17.2."""
+_VERSION_1: Final = b"\0\0\0\1"
 RETRY_ABOVE: Final = 64
 """Half-open connections from which on clients must first show that they are where they say."""
 HALF_OPEN_LIMIT: Final = 1024
@@ -27,6 +30,11 @@ HALF_OPEN_LIMIT: Final = 1024
 RESET_BYTES: Final = 43
 LEAST_RESET_BYTES: Final = 22
 RESETS_A_SECOND: Final = 100.0
+
+
+def may_be_first(data: bytes) -> bool:
+    """Whether a long header that names nobody may be owed an answer; all else is nobody's for good."""
+    return len(data) >= INITIAL_BYTES and not (data[0] & _TYPE and data[1:5] == _VERSION_1)
 
 
 class Door:

@@ -16,7 +16,7 @@ from edge.codec.h3.arriving import CID_BYTES
 from edge.codec.h3.server import H3Server
 from edge.codec.h3.transport import Transport
 from edge.codec.h3.wire import Code
-from edge.listen.quic_door import INITIAL_BYTES, Door
+from edge.listen.quic_door import Door, may_be_first
 from edge.listen.segments import Outlet
 from edge.listen.sieve import Sieve, begin, thin
 
@@ -29,16 +29,6 @@ STRANGERS_PER_TURN: Final = 1
 One costs as much as reading the thirty others that a turn can find on the socket under a flood."""
 STRANGERS: Final = 256
 """That wait for their turn. Of a flood of more the rest is dropped; an honest client sends its own again."""
-
-
-_TYPE: Final = 0x30
-"""Of the packet, in a long header of version 1; 0 = Initial. Spec: RFC 9000 §17.2."""
-_VERSION_1: Final = b"\0\0\0\1"
-
-
-def _is_first(data: bytes) -> bool:
-    """Whether a long header that names nobody may be owed an answer; all else is nobody's for good."""
-    return len(data) >= INITIAL_BYTES and not (data[0] & _TYPE and data[1:5] == _VERSION_1)
 
 
 class _Seat(H3Server):
@@ -134,7 +124,7 @@ class QuicHost(asyncio.DatagramProtocol):
 
     def _may_be_looked_at(self, data: bytes, addr: Any) -> bool:
         """Whether a stranger's turn is now; it waits for the next one, or is nobody's for good, if not."""
-        if not _is_first(data):
+        if not may_be_first(data):
             return False
         if self._looked_at < STRANGERS_PER_TURN:
             return True

@@ -13,6 +13,8 @@ import socket
 import sys
 from typing import Any, Final
 
+from edge.codec.h3.trains import Datagrams
+
 _LEVEL: Final = socket.IPPROTO_UDP
 _OPTION: Final = 103
 """UDP_SEGMENT, which Python does not name."""
@@ -20,8 +22,6 @@ MOST_SEGMENTS: Final = 64
 MOST_BYTES: Final = 65_000
 _NEVER: Final = frozenset((errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP))
 """The device cannot: it will not later either."""
-
-Datagrams = list[tuple[bytes, Any]]
 
 
 class Outlet:

@@ -107,10 +107,7 @@ class Queue:
         waiter = self._waiters.pop(request, None)
         if waiter is None:
             return
-        line = self._line_of(waiter.line)
-        del line[request]
-        if waiter.line and not line:
-            del self._aside[waiter.line]
+        self._step_out(request, waiter)
         self._deadlines.forget(waiter)
 
     def late(self, request: PooledRequest) -> None:
@@ -152,26 +149,28 @@ class Queue:
 
     def _come_back(self, request: PooledRequest) -> None:
         """Its client may have more again: `request` stands in the common line, behind the others."""
-        if self._sated(request):
-            return
-        waiter = self._waiters[request]
-        line = self._aside[waiter.line]
-        del line[request]
-        if not line:
-            del self._aside[waiter.line]
-        waiter.line = ""
-        self._line[request] = None
+        if not self._sated(request):
+            self._change_line(request, "")
 
     def _forward(self, request: PooledRequest) -> bool:
         """Whether `request`, the first of its line, has left it: started, or gone aside."""
         client = self._sated(request)
         if not client:
             return self._admit(request)
-        waiter = self._waiters[request]
-        if waiter.line:
+        if self._waiters[request].line:
             return False
-        del self._line[request]
-        waiter.line = client
-        self._line_of(client)[request] = None
+        self._change_line(request, client)
         self._look_later()
         return True
+
+    def _change_line(self, request: PooledRequest, client: str) -> None:
+        waiter = self._waiters[request]
+        self._step_out(request, waiter)
+        waiter.line = client
+        self._line_of(client)[request] = None
+
+    def _step_out(self, request: PooledRequest, waiter: _Waiter) -> None:
+        line = self._line_of(waiter.line)
+        del line[request]
+        if waiter.line and not line:
+            del self._aside[waiter.line]

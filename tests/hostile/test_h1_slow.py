@@ -7,9 +7,8 @@ import sys
 import pytest
 
 from edge.codec.h1 import intake
-from edge.codec.h1.head import REPEAT_BYTES
 from edge.errors import DownstreamTimeout
-from edge.head import ResponseHead
+from edge.head import REPEAT_BYTES, ResponseHead
 from edge.model import Limits
 from tests.hostile.cases_h1 import chunked, get, post
 from tests.hostile.fake_h1 import Edge, FakeExchange

@@ -7,11 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from edge.codec.h2.engine import MakeEngine
-from edge.codec.h2.head import REPEAT_BYTES
 from edge.codec.h2.native import NativeEngine
 from edge.codec.h2.pure import PureEngine
 from edge.errors import BadRequest, DownstreamClosed
-from edge.head import ResponseHead
+from edge.head import REPEAT_BYTES, ResponseHead
 from tests.hostile.fake_h1 import AnsweringExchange, FakeExchange
 from tests.hostile.fake_h2 import GET, POST, H2Edge, Heads, data, rst
 from tests.hostile.h2_case import PROTOCOL

@@ -8,9 +8,10 @@ import pytest
 from aioquic.h3.connection import encode_frame
 
 from edge.codec.h3 import stream as stream_module
-from edge.codec.h3.accounts import CANCELLED_LIMIT, REPEAT_BYTES
+from edge.codec.h3.accounts import CANCELLED_LIMIT
 from edge.codec.h3.wire import Code, varint
 from edge.errors import BadRequest, DownstreamClosed
+from edge.head import REPEAT_BYTES
 from tests.conformance.h3 import packets
 from tests.conformance.h3.packets import inject
 from tests.hostile.fake_h1 import FakeExchange

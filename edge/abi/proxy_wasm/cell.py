@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from weakref import ref
 
 from edge.abi.proxy_wasm import world
+from edge.abi.proxy_wasm.drain import WARN
 from edge.abi.proxy_wasm.instance import DRIVERS, Instance
 from edge.abi.proxy_wasm.layout import GUEST_SHIFT, RETURNED, Area, Control, Flag
 from edge.errors import FilterTrap, FilterUnavailable
@@ -35,7 +36,6 @@ _LAST_ID: Final = 0xFFFF_FF00
 """With it they begin again: an id has 32 bits, which a busy cell uses up in days."""
 FINISH_S: Final = 10.0
 """A root context whose on_done put off its end has so long to call proxy_done. Spec: ABI call proxy_done."""
-_WARN: Final = 3
 _GUEST_TABLES: Final = 4
 _INNER_MEMORY_BYTES: Final = 2304 << 10
 
@@ -200,6 +200,12 @@ class Cell:
         store = self.store
         return {name: store.bind(store.extern(inner, name.encode()), size) for name, size in drivers}
 
+    def take_id(self) -> int:
+        """For a context of an exchange; the plain way of the express lane has it written out."""
+        number = self.next_id if self.next_id < self.next_taken else self.skip_taken()
+        self.next_id = number + 1
+        return number
+
     def skip_taken(self) -> int:
         """The next free id where `next_id` has come to one in use, or to the end of their 32 bits.
 
@@ -273,7 +279,7 @@ class Cell:
         text = "on_done put off the end of the root context and proxy_done did not come within"
         for instance in self.instances:
             if not instance.gone:
-                instance.services.log(instance.owner.name, _WARN, f"{text} {FINISH_S:.0f} s: ended", None)
+                instance.services.log(instance.owner.name, WARN, f"{text} {FINISH_S:.0f} s: ended", None)
         self.discard()
 
     def finished(self) -> None:

@@ -17,7 +17,7 @@ _ADD, _SET = 0, 1
 # Plain integers: arithmetic of IntFlag costs a microsecond.
 _LOGS, _METRICS, _NOTES = int(Flag.LOGS), int(Flag.METRICS), int(Flag.NOTES)
 _LOG_BYTES, _LOG_AREA = int(Control.LOG_BYTES), int(Area.LOGS)
-_WARN: Final = 3
+WARN: Final = 3
 _ESCAPES: Final = {
     **{code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))},
     9: "\\t",
@@ -84,4 +84,4 @@ def _take_notes(instance: Instance, entered: Context) -> None:
     owner.lines_dropped += control[Control.LOGS_DROPPED]
     if control[Control.LATE_EDITS]:
         text = f"{control[Control.LATE_EDITS]} edits ignored: that head or trailer had already gone on"
-        instance.services.log(owner.name, _WARN, text, entered.port)
+        instance.services.log(owner.name, WARN, text, entered.port)

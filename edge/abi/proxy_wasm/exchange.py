@@ -48,11 +48,7 @@ class StreamContext(Surface):
         """`made`: the id under which the guest has been told of it already."""
         self.instance = instance
         cell = instance.cell
-        number = made
-        if not made:
-            number = cell.next_id if cell.next_id < cell.next_taken else cell.skip_taken()
-            cell.next_id = number + 1
-        self.id = number
+        self.id = number = made or cell.take_id()
         instance.contexts[number] = self
         self._port = port
         self.left = instance.allowance

@@ -11,7 +11,7 @@ from edge.abi.proxy_wasm import drain
 from edge.abi.proxy_wasm.cell import Cell
 from edge.abi.proxy_wasm.express import LEFTOVER, OPS, STOPS, ProxyWasmExpress
 from edge.abi.proxy_wasm.instance import Instance
-from edge.abi.proxy_wasm.layout import MAP_LIMIT_BYTES, ONE_STEP, RETURNED, Control, Flag
+from edge.abi.proxy_wasm.layout import ONE_STEP, RETURNED, Control, Flag
 from edge.chain.adopted import AdoptedRun
 from edge.chain.filter import Direction, FilterRecord
 from edge.chain.host import ChainHost
@@ -66,37 +66,34 @@ class TracedExpress(ProxyWasmExpress):
     # ---- the walks, guest by guest
 
     def _ask_request(self, head: RequestHead, end: bool) -> bool:
-        data, count = head._encoded or head.encoded()
-        if len(data) > MAP_LIMIT_BYTES or not data.isascii():
-            shown = self._shown(data)
-            if shown is None:
-                self._start_over(head, end)
-                return False
-            data = shown
         cell = self._cell
+        laid = self._laid(head, cell.request_arena)
+        if laid is None:
+            self._start_over(head, end)
+            return False
         self.request = head
-        self._id = number = cell.next_id if cell.next_id < cell.next_taken else cell.skip_taken()
-        cell.next_id = number + 1
+        self._id = number = cell.take_id()
         cell.lanes[number] = self
-        size, at = len(data), cell.request_arena
-        cell.memory[at : at + size] = data
-        slots = range(cell.last + 1)
-        return self._walk(_REQUEST, slots, cell.group_request_head, size, count, head, end)
+        return self._walk(_REQUEST, range(cell.last + 1), cell.group_request_head, *laid, head, end)
 
     def _ask_response(self, head: ResponseHead, end: bool) -> bool:
-        data, count = head._encoded or head.encoded()
-        if len(data) > MAP_LIMIT_BYTES or not data.isascii():
-            shown = self._shown(data)
-            if shown is None:
-                self.general().response_head(head, end)
-                return False
-            data = shown
         cell = self._cell
+        laid = self._laid(head, cell.response_arena)
+        if laid is None:
+            self.general().response_head(head, end)
+            return False
         self.response = head
-        size, at = len(data), cell.response_arena
-        cell.memory[at : at + size] = data
-        slots = range(cell.last, -1, -1)
-        return self._walk(_RESPONSE, slots, cell.group_response_head, size, count, head, end)
+        return self._walk(_RESPONSE, range(cell.last, -1, -1), cell.group_response_head, *laid, head, end)
+
+    def _laid(self, head: RequestHead | ResponseHead, at: int) -> tuple[int, int] | None:
+        """(bytes, fields) of `head`, which lies at `at` now; None where guests cannot be shown it."""
+        data, count = head._encoded or head.encoded()
+        shown = self._shown(data)
+        if shown is None:
+            return None
+        size = len(shown)
+        self._cell.memory[at : at + size] = shown
+        return size, count
 
     def _walk(
         self,

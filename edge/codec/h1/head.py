@@ -10,7 +10,7 @@ from edge.codec.h1.fields import CACHE_LINE_BYTES, FieldLines, Kind, Special
 from edge.codec.h1.request_line import RequestLine, known_request_line, parse_request_line
 from edge.codec.hops import MAX_FORWARDS, one_hop_less
 from edge.errors import BadRequest, BadResponse
-from edge.head import Fields, Known, RequestHead, ResponseHead
+from edge.head import REPEAT_BYTES, Fields, Known, RequestHead, ResponseHead
 from edge.model import Limits
 from edge.syntax import ALWAYS_SINGLE, END_TO_END
 
@@ -91,10 +91,6 @@ _NO_CONTENT: Final = 204
 _BODILESS: Final = frozenset((_NO_CONTENT, 304))
 _CODINGS: Final = frozenset((b"gzip", b"x-gzip", b"deflate", b"compress", b"x-compress", b"identity"))
 _OPTIONS: Final = frozenset((b"close", b"keep-alive", b"upgrade", b"te"))
-
-
-REPEAT_BYTES: Final = 4 << 10
-"""Of a head that a connection keeps: thousands of idle connections must stay cheap."""
 
 
 class Repeat:

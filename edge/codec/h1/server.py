@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 from typing import Final
 
 from edge.codec.context import ListenerContext
 from edge.codec.h1.answer import Form
 from edge.codec.h1.intake import DRAIN_BYTES, HELD_BYTES, Intake, Mode
 from edge.codec.h1.render import render_response
-from edge.codec.hops import ALLOW, TELLS_METHODS
 from edge.codec.pace import Pace, ReadingPace
+from edge.codec.refusal import refusal
 from edge.errors import DownstreamClosed, DownstreamError, DownstreamTimeout, EdgeError
-from edge.head import Field, ResponseHead
+from edge.head import ResponseHead
 from edge.outgoing import outgoing, unsent
 from edge.room import HIGH_BYTES, widen
 
@@ -298,11 +297,7 @@ class H1Server(Intake, asyncio.Protocol):
         self._fail_exchange(error)
 
     def _write_refusal(self, status: int) -> None:
-        body = b"%d %b\n" % (status, HTTPStatus(status).phrase.encode())
-        fields: list[Field] = [(b"content-type", b"text/plain")]
-        if status in TELLS_METHODS:
-            fields.append(ALLOW)
-        head = ResponseHead(status, fields, len(body))
+        head, body = refusal(status)
         rendered = render_response(head, False, True, False, self._to_head)
         self._transport.write(rendered if self._to_head else rendered + body)
 

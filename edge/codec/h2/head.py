@@ -13,14 +13,12 @@ from edge.codec.h2.fields import CACHE_ENTRIES, CACHE_FIELD_BYTES, KnownFields, 
 from edge.codec.h2.fields import authority as authority_of
 from edge.codec.hops import MAX_FORWARDS, one_hop_less
 from edge.errors import BadRequest
-from edge.head import Field, Fields, Known, RequestHead
+from edge.head import REPEAT_BYTES, Field, Fields, Known, RequestHead
 from edge.model import Limits
 from edge.syntax import canonical_path, is_token
 
 PROTOCOL: Final = "HTTP/2"
 WEBSOCKET: Final = b"websocket"
-REPEAT_BYTES: Final = 4 << 10
-"""Of a head that a connection keeps, as for HTTP/1: thousands of idle connections must stay cheap."""
 _FIELD_OVERHEAD: Final = 4
 """What a field costs beyond name and value where it is forwarded: `: ` and CRLF."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from math import inf
 from typing import Final
 
@@ -12,10 +11,10 @@ from edge.codec.h2.engine import Engine, MakeEngine
 from edge.codec.h2.fields import Malformed, parse_trailers, response_fields
 from edge.codec.h2.head import Repeat, parse_request
 from edge.codec.h2.stream import Form, Stream
-from edge.codec.hops import ALLOW, TELLS_METHODS
+from edge.codec.refusal import refusal
 from edge.errors import BadRequest, DownstreamClosed, EdgeError, LimitExceeded
 from edge.exchange.identity import ClientIdentity
-from edge.head import Field, Fields, ResponseHead
+from edge.head import Field, Fields
 
 _GONE: Final = Form.GONE
 _TO_HEAD: Final[Field] = (b":method", b"HEAD")
@@ -217,12 +216,8 @@ class Intake:
 
     def _answer(self, stream: Stream, status: int, to_head: bool = False) -> None:
         """A refusal of ours; no exchange knows of it."""
-        body = b"%d %b\n" % (status, HTTPStatus(status).phrase.encode())
-        fields: Fields = [(b"content-type", b"text/plain")]
-        if status in TELLS_METHODS:
-            fields.append(ALLOW)
-        head = response_fields(ResponseHead(status, fields, len(body)), True)
-        self.engine.send_head(stream.id, head, to_head)
+        head, body = refusal(status)
+        self.engine.send_head(stream.id, response_fields(head, True), to_head)
         if not to_head:
             self.engine.send_data(stream.id, body, True)
         stream.form = _GONE

@@ -9,7 +9,7 @@ from edge.codec.context import ListenerContext
 from edge.codec.h3.transport import Transport
 from edge.codec.h3.wire import Code, ConnectionFault
 from edge.errors import EdgeError
-from edge.head import RequestHead
+from edge.head import REPEAT_BYTES, RequestHead
 from edge.model import Limits
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 CANCELLED_LIMIT: Final = 250
 """Streams that came to nothing, less those answered meanwhile and CANCELLED_DECAY a second."""
 CANCELLED_DECAY: Final = 10.0
-REPEAT_BYTES: Final = 4 << 10
-"""Of a field section that a connection keeps, as for HTTP/1."""
 SENT_BYTES: Final = 2 << 20
 """Unacknowledged answer bytes of all streams together at which they hold back much earlier."""
 

@@ -18,7 +18,7 @@ from aioquic.quic.stream import QuicStream
 
 from edge.codec.h3.ack_frames import ack_frame
 from edge.codec.h3.acked import SentPacket
-from edge.codec.h3.trains import LONGEST, SHARED, Datagrams, Trains
+from edge.codec.h3.trains import HEADER_AND_TAG, LONGEST, SHARED, Datagrams, Trains
 from edge.codec.h3.wire import varint
 
 _CONNECTED: Final = QuicConnectionState.CONNECTED
@@ -33,8 +33,6 @@ MOST_PACE_S: Final = 0.005
 """What is paced goes in portions; the next is never further away than this."""
 ASK_EVERY: Final = 8
 """Of packets with nothing but an ACK of several ranges, this part asks for an acknowledgement itself."""
-_HEADER_AND_TAG: Final = 1 + 2 + 16
-"""Beside the connection id: first byte, packet number, authentication."""
 _JOIN: Final = b"".join
 _allowed_at: Final = QuicPacketPacer.next_send_time
 
@@ -266,7 +264,7 @@ class Leaving(Trains):
             handlers.append((_ack_delivered, (space, self._acks, space.largest_received_packet)))
             pieces.append(self._ack_frame(now))
         room = min(self._max_datagram_size, loss.congestion_window - loss.bytes_in_flight)
-        room -= _HEADER_AND_TAG + len(self._peer_cid.cid) + (len(pieces[0]) if pieces else 0)
+        room -= HEADER_AND_TAG + len(self._peer_cid.cid) + (len(pieces[0]) if pieces else 0)
         asks = False
         while ready:
             stream = ready[0]

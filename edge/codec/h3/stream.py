@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from http import HTTPStatus
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -20,8 +19,8 @@ from edge.codec.h3.wire import (
     headers_frame,
     read_frame_head,
 )
-from edge.codec.hops import ALLOW, TELLS_METHODS
 from edge.codec.pace import Pace
+from edge.codec.refusal import refusal
 from edge.codec.websocket import ACCEPT, KEY, accept_of
 from edge.errors import BadRequest, DownstreamClosed, DownstreamError, DownstreamTimeout
 from edge.head import Fields, RequestHead, ResponseHead
@@ -401,12 +400,7 @@ class H3Stream(Answer):
         if exchange is None:
             self._server.refused(error)
         self._exchange = None
-        status = error.status
-        body = b"%d %b\n" % (status, HTTPStatus(status).phrase.encode())
-        fields: Fields = [(b"content-type", b"text/plain")]
-        if status in TELLS_METHODS:
-            fields.append(ALLOW)
-        self.send_whole(ResponseHead(status, fields, len(body)), body)
+        self.send_whole(*refusal(error.status))
         if exchange is not None:
             exchange.downstream_failed(error)
 

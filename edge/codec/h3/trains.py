@@ -22,7 +22,8 @@ _STREAM: Final = 0x0C
 _NEAR: Final = 1 << 30
 _NEAR_MARK: Final = 0x8000_0000
 _FAR_MARK: Final = 0xC000_0000_0000_0000
-_HEADER_AND_TAG: Final = 1 + 2 + 16
+HEADER_AND_TAG: Final = 1 + 2 + 16
+"""Beside the connection id: first byte, packet number, authentication."""
 _JOIN: Final = b"".join
 
 Datagrams = list[tuple[bytes, Any]]
@@ -47,7 +48,7 @@ class Trains(Arriving):
         head = b"%c%b" % (_STREAM, varint(stream.stream_id or 0))
         wide = 4 if limit < _NEAR else 8
         size = self._max_datagram_size
-        room = size - (_HEADER_AND_TAG + len(self._peer_cid.cid) + len(head) + wide)
+        room = size - (HEADER_AND_TAG + len(self._peer_cid.cid) + len(head) + wide)
         count = (limit - start) // room
         if sender._buffer_fin == start + count * room:
             count -= 1

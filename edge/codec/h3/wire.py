@@ -74,16 +74,8 @@ def integer(data: bytes, at: int, end: int) -> tuple[int, int]:
 
 def read_varint(data: bytes, at: int) -> tuple[int, int] | None:
     """(value, where it ends), or None when `data` ends before it does."""
-    if at >= len(data):
-        return None
-    first = data[at]
-    if first < 0x40:
-        return first, at + 1
-    end = at + (1 << (first >> 6))
-    if end > len(data):
-        return None
-    size = end - at
-    return int.from_bytes(data[at:end], "big") & ((1 << (8 * size - 2)) - 1), end
+    value, end = integer(data, at, len(data))
+    return (value, end) if end else None
 
 
 def read_frame_head(data: bytes, at: int) -> tuple[int, int, int] | None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from edge.codec.hops import ALLOW, LastHop
+from edge.codec.hops import LastHop
+from edge.codec.refusal import ALLOW
 from edge.errors import EdgeError
 from edge.head import Fields
 from tests.hostile.fake_h1 import Edge, FakeExchange

@@ -6,9 +6,9 @@ import pytest
 
 from edge.codec.h2 import head as head_module
 from edge.codec.h2.fields import CACHE_ENTRIES, CACHE_FIELD_BYTES, Malformed, parse_trailers, response_fields
-from edge.codec.h2.head import REPEAT_BYTES, Repeat, parse_request
+from edge.codec.h2.head import Repeat, parse_request
 from edge.errors import BadRequest
-from edge.head import Field, RequestHead, ResponseHead
+from edge.head import REPEAT_BYTES, Field, RequestHead, ResponseHead
 from edge.model import Limits
 
 START: tuple[Field, ...] = (
