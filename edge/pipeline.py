@@ -204,8 +204,8 @@ class Exchange(Ending):
         except Exception as error:
             self.fault(error)
 
-    def response_whole(self, head: ResponseHead, body: bytes) -> None:
-        """Head and body came at once, and leave in one write if the filters let both pass at once."""
+    def response_whole(self, head: ResponseHead, body: bytes, trailers: Fields | None = None) -> None:
+        """All of it came at once, and leaves in one write if the filters let all of it pass at once."""
         if self.closing:
             return
         if self.sampled:
@@ -219,20 +219,22 @@ class Exchange(Ending):
                 self.response = head
                 self.joining = True
                 if not chain.response_passes(head):
-                    self._follow_head(body)
+                    self._follow_head(body, trailers)
                     return
             self.upstream_done = True
             self._settle_on(head)
             self.bytes_out += len(body)
-            self.downstream.send_whole(head, body)
+            self.downstream.send_whole(head, body, trailers)
             self._finish()
         except Exception as error:
             self.fault(error)
 
-    def _follow_head(self, body: bytes) -> None:
-        """The filters were asked about a head whose body is all here."""
+    def _follow_head(self, body: bytes, trailers: Fields | None) -> None:
+        """The filters were asked about a head; all that belongs to it is here."""
         if not self.closing:
-            self.response_data(body, True)
+            self.response_data(body, trailers is None)
+        if trailers is not None:
+            self.response_trailers(trailers)
         self._release_head()
 
     def response_data(self, data: bytes, end: bool) -> None:

@@ -27,8 +27,11 @@ class Downstream(Protocol):
         Status 101 with `end` False turns the stream into a tunnel.
         """
 
-    def send_whole(self, head: ResponseHead, body: bytes) -> None:
-        """`send_head` and then `send_data(body, True)`, in one write where that can be; `body` not empty."""
+    def send_whole(self, head: ResponseHead, body: bytes, trailers: Fields | None = None) -> None:
+        """`send_head`, `send_data` and, unless None, `send_trailers`, in one write where that can be.
+
+        Neither `body` nor `trailers` is empty.
+        """
 
     def send_data(self, data: bytes, end: bool) -> None:
         """Body bytes after the head, `data` may be empty when `end`."""
@@ -126,8 +129,11 @@ class ExchangeResponse(Protocol):
     def response_head(self, head: ResponseHead, end: bool) -> None:
         """Final head; 101 with `end` False means that bytes now flow both ways untouched."""
 
-    def response_whole(self, head: ResponseHead, body: bytes) -> None:
-        """`response_head` and then `response_data(body, True)`: all of it came at once."""
+    def response_whole(self, head: ResponseHead, body: bytes, trailers: Fields | None = None) -> None:
+        """`response_head`, `response_data` and, unless None, `response_trailers`: all of it came at once.
+
+        Neither `body` nor `trailers` is empty.
+        """
 
     def response_data(self, data: bytes, end: bool) -> None: ...
     def response_trailers(self, fields: Fields) -> None: ...

@@ -98,7 +98,7 @@ class Copy:
         if end:
             self._end("answered")
 
-    def response_whole(self, head: ResponseHead, body: bytes) -> None:
+    def response_whole(self, head: ResponseHead, body: bytes, trailers: Fields | None = None) -> None:
         self._status = head.status
         self._end("answered")
 

@@ -174,9 +174,9 @@ class CorsDownstream:
         self._mark(head)
         self._inner.send_head(head, end)
 
-    def send_whole(self, head: ResponseHead, body: bytes) -> None:
+    def send_whole(self, head: ResponseHead, body: bytes, trailers: Fields | None = None) -> None:
         self._mark(head)
-        self._inner.send_whole(head, body)
+        self._inner.send_whole(head, body, trailers)
 
     def send_data(self, data: bytes, end: bool) -> None:
         self._inner.send_data(data, end)

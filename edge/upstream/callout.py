@@ -138,9 +138,11 @@ class _Callout:
         if end:
             self._complete([])
 
-    def response_whole(self, head: ResponseHead, body: bytes) -> None:
+    def response_whole(self, head: ResponseHead, body: bytes, trailers: Fields | None = None) -> None:
         self.response_head(head, False)
-        self.response_data(body, True)
+        self.response_data(body, trailers is None)
+        if trailers is not None:
+            self.response_trailers(trailers)
 
     def response_trailers(self, fields: Fields) -> None:
         self._complete(fields)

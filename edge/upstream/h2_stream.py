@@ -220,7 +220,7 @@ class H2Stream:
             self._over()
         if self._pending is not None:
             if end:
-                self._deliver_whole(self._pending, data)
+                self._deliver_whole(self._pending, data, None)
             else:
                 # Its end, or more of it, may be right behind.
                 self._hold((data, False))
@@ -237,11 +237,9 @@ class H2Stream:
             return
         self._over()
         head = self._pending
-        if head is not None and not self._paused and self._receiver is not None:
-            self._deliver_all(head, trailers)
-            return
-        self.release()
-        if self._paused or self._held:
+        if head is not None:
+            self._deliver_whole(head, b"", trailers or None)
+        elif self._paused or self._held:
             self._hold(trailers)
         else:
             self._deliver_trailers(trailers)
@@ -251,38 +249,22 @@ class H2Stream:
             self._held = []
         self._held.append(part)
 
-    def _deliver_all(self, head: ResponseHead, trailers: Fields) -> None:
-        """Head, body and trailers came at once: no part of them need wait for another turn."""
-        receiver = self._receiver
-        held, self._held = self._held, None
-        self._pending = None
-        assert receiver is not None
-        receiver.response_head(head, False)
-        if self._paused and self._receiver is receiver:
-            self._held = [*(held or ()), trailers]
-            return
-        if held and self._receiver is receiver:
-            body = b"".join([part[0] for part in held if isinstance(part, tuple)])
-            if body:
-                receiver.response_data(body, False)
-        if self._receiver is not receiver:
-            return
-        if self._paused:
-            self._hold(trailers)
-        else:
-            self._deliver_trailers(trailers)
-
-    def _deliver_whole(self, head: ResponseHead, data: bytes) -> None:
-        """All that is held belongs to the body: trailers would have ended it."""
-        if self._held:
-            data = b"".join(part[0] for part in self._held if isinstance(part, tuple)) + data
+    def _deliver_whole(self, head: ResponseHead, data: bytes, trailers: Fields | None) -> None:
+        """All came at once: what is held with the head, `data` and `trailers`, None or not empty."""
+        held = self._held
+        if held:
+            data = b"".join([part[0] for part in held if isinstance(part, tuple)]) + data
         receiver = self._receiver
         self._part()
-        if receiver is not None:
-            if data:
-                receiver.response_whole(head, data)
-            else:
-                receiver.response_head(head, True)
+        if receiver is None:
+            return
+        if data:
+            receiver.response_whole(head, data, trailers)
+        elif trailers is None:
+            receiver.response_head(head, True)
+        else:
+            receiver.response_head(head, False)
+            receiver.response_trailers(trailers)
 
     def _deliver(self, data: bytes, end: bool) -> None:
         receiver = self._receiver

@@ -78,11 +78,11 @@ class Try:
                 self._owner = _NOBODY
             self._receiver.response_head(head, end)
 
-    def response_whole(self, head: ResponseHead, body: bytes) -> None:
+    def response_whole(self, head: ResponseHead, body: bytes, trailers: Fields | None = None) -> None:
         owner = self._owner
         if owner.is_current(self) and owner.response_head(self, head, True):
             self._owner = _NOBODY
-            owner.receiver.response_whole(head, body)
+            owner.receiver.response_whole(head, body, trailers)
 
     def response_data(self, data: bytes, end: bool) -> None:
         if self._receiver is not None:

@@ -55,9 +55,9 @@ class WatchedRequest(PooledRequest):
         self._look_at(head)
         self._outer.response_head(head, end)
 
-    def response_whole(self, head: ResponseHead, body: bytes) -> None:
+    def response_whole(self, head: ResponseHead, body: bytes, trailers: Fields | None = None) -> None:
         self._look_at(head)
-        self._outer.response_whole(head, body)
+        self._outer.response_whole(head, body, trailers)
 
     def _look_at(self, head: ResponseHead) -> None:
         if self._cookie is not None:

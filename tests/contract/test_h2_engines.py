@@ -246,6 +246,20 @@ def test_credit_is_granted_only_when_it_is_given(client: Client) -> None:
     assert sum(one[2] for one in granted) == 3 * 16384
 
 
+@pytest.mark.parametrize("size", [1, 1_000, 16_384])
+@pytest.mark.parametrize("reset", [False, True])
+def test_bodies_that_ended_do_not_shrink_the_connection(client: Client, size: int, reset: bool) -> None:
+    for i in range(3_000):
+        client.send(client.head(1 + 2 * i, POST, False) + data(1 + 2 * i, b"x" * size, 1))
+        client.engine.credit(1 + 2 * i, sum(call[3] for call in client.told() if call[0] == "data"))
+        if reset:
+            client.engine.reset(1 + 2 * i, 8)
+        else:
+            client.engine.send_head(1 + 2 * i, OK, True)
+        client.take()
+    assert client.engine.over is None
+
+
 def test_padding_never_uses_up_the_window(client: Client) -> None:
     padded = frame(0, b"\x10" + b"x" * 16000 + b"\0" * 16, 1, 8)
     client.send(client.head(1, POST, False))

@@ -97,7 +97,7 @@ class Answer:
         if end:
             self._end()
 
-    def send_whole(self, head: ResponseHead, body: bytes) -> None:
+    def send_whole(self, head: ResponseHead, body: bytes, trailers: Fields | None = None) -> None:
         """Head and whole body in one write, which saves a system call a response."""
         status = head.status
         if (
@@ -108,7 +108,9 @@ class Answer:
             or status < _FIRST_FINAL
         ):
             self.send_head(head, False)
-            self.send_data(body, True)
+            self.send_data(body, trailers is None)
+            if trailers is not None:
+                self.send_trailers(trailers)
             return
         if not self._close:
             self._close = self._context.draining or self._must_close(status >= _ERRORS_FROM)

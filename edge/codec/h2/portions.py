@@ -6,6 +6,7 @@ else is served. So a large read is walked by its frame headers first, and cut wh
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import Final
 
 SMALL_BYTES: Final = 512
@@ -19,6 +20,7 @@ BYTES_PER_UNIT: Final = 32
 
 _NEVER_LARGE: Final = -1
 _HEADER_BYTES: Final = 9
+_header: Final = Struct(">HBB").unpack_from
 _HEADERS: Final = 1
 _RST_STREAM: Final = 3
 _CONTINUATION: Final = 9
@@ -57,10 +59,10 @@ class Portions:
         at = start + self._skip
         left = TURN_UNITS
         while at + _HEADER_BYTES <= size:
-            kind = data[at + 3]
+            high, low, kind = _header(data, at)
             if left <= 0 and kind != _RST_STREAM:
                 break
-            length = int.from_bytes(data[at : at + 3], "big")
+            length = high << 8 | low
             if kind == _HEADERS:
                 left -= HEAD_UNITS + length // BYTES_PER_UNIT
             elif kind == _CONTINUATION:

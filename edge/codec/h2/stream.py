@@ -174,11 +174,11 @@ class Stream:
         server.engine.send_head(self.id, response_fields(head, True), False)
         server.wake()
 
-    def send_whole(self, head: ResponseHead, body: bytes) -> None:
+    def send_whole(self, head: ResponseHead, body: bytes, trailers: Fields | None = None) -> None:
         status = head.status
         if (
             self.form is _OPEN
-            and head.length == len(body)
+            and (head.length is None or head.length == len(body))
             and status >= _FIRST_FINAL
             and status not in _BODILESS
             and not self._to_head
@@ -187,13 +187,19 @@ class Stream:
             server = self._server
             engine = server.engine
             engine.send_head(self.id, response_fields(head, True), False)
-            engine.send_data(self.id, body, True)
+            if trailers is None:
+                engine.send_data(self.id, body, True)
+            else:
+                engine.send_data(self.id, body, False)
+                engine.send_trailers(self.id, trailers)
             self.form = _GONE
             self.exchange = None
             server.answered(self)
             return
         self.send_head(head, False)
-        self.send_data(body, True)
+        self.send_data(body, trailers is None)
+        if trailers is not None:
+            self.send_trailers(trailers)
 
     def send_data(self, data: bytes, end: bool) -> None:
         """Body bytes; more or fewer than the head announced resets the stream."""

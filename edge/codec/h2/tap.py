@@ -139,6 +139,10 @@ class Tap(Portions):
                     continue
                 fault = self._headers(flags, length, stream_id)
             elif kind == _DATA:
+                if flags == _END_STREAM and stream_id in self._open:
+                    self._open.discard(stream_id)  # a body in one frame, as most are
+                    at += _HEADER_BYTES + length
+                    continue
                 if flags & _PADDED and length and at + _HEADER_BYTES >= size:
                     break
                 padding = data[at + _HEADER_BYTES] + 1 if flags & _PADDED and length else 0

@@ -105,21 +105,26 @@ class Answer:
         if end:
             self._finish()
 
-    def send_whole(self, head: ResponseHead, body: bytes) -> None:
-        """Head and whole body in one write."""
+    def send_whole(self, head: ResponseHead, body: bytes, trailers: Fields | None = None) -> None:
+        """All of it in one write."""
         status = head.status
         if (
             self._form is not _OPEN
-            or head.length != len(body)
+            or (head.length is not None and head.length != len(body))
             or self._to_head
             or status in _BODILESS
             or status < _FIRST_FINAL
             or self._awaits_switch()
         ):
             self.send_head(head, False)
-            self.send_data(body, True)
+            self.send_data(body, trailers is None)
+            if trailers is not None:
+                self.send_trailers(trailers)
             return
-        self._write(headers_frame(encode_response(head, False, False)) + data_frame(body), True)
+        frames = headers_frame(encode_response(head, False, False)) + data_frame(body)
+        if trailers is not None:
+            frames += headers_frame(encode_trailers(trailers))
+        self._write(frames, True)
         self._finish()
 
     def send_data(self, data: bytes, end: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from edge import model
 from edge.errors import EdgeError
 from edge.exchange.deadlines import Deadlines
@@ -38,8 +40,9 @@ class FakeDownstream:
         self.events.append(("head", head.status, end))
         self.head = head
 
-    def send_whole(self, head: ResponseHead, body: bytes) -> None:
-        self.events.append(("whole", head.status, body))
+    def send_whole(self, head: ResponseHead, body: bytes, trailers: Fields | None = None) -> None:
+        told = () if trailers is None else (trailers,)
+        self.events.append(("whole", head.status, body, *told))
         self.head = head
 
     def send_data(self, data: bytes, end: bool) -> None:
@@ -123,7 +126,7 @@ class World:
     ) -> None:
         self.now = 1000.0
         self.timers: list[tuple[float, object]] = []
-        self.soon: list[object] = []
+        self.soon: list[Callable[[], None]] = []
         self.faults: list[BaseException] = []
         deadlines = Deadlines(
             lambda: self.now, lambda delay, call: self.timers.append((self.now + delay, call))
@@ -155,6 +158,12 @@ class World:
             head.pop("method", b"GET"), b"https", b"shop.example", path, head.pop("fields", []), **head
         )
         return self.pipeline.accept(FakeConnection(), self.client, made, end)
+
+    def turn(self) -> None:
+        calls = self.soon.copy()
+        self.soon.clear()
+        for call in calls:
+            call()
 
     def advance(self, seconds: float) -> None:
         end = self.now + seconds

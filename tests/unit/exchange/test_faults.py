@@ -87,8 +87,7 @@ def test_a_fault_after_a_resume_resets_the_exchange():
     exchange = world.request(end=False)
     exchange.request_data(b"body", True)
     exchange.chain._request.places[0].resume(REQUEST)
-    for callback in world.soon:
-        callback()
+    world.turn()
     _ended_by_fault(world)
 
 

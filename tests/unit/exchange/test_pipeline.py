@@ -40,6 +40,46 @@ def test_a_whole_response_leaves_in_one_write():
     assert len(world.notes.finished_exchanges) == 1
 
 
+def test_a_whole_response_with_trailers_leaves_in_one_write():
+    world = World()
+    exchange = world.request()
+    exchange.response_whole(ResponseHead(200, []), b"ok", [(b"grpc-status", b"0")])
+    assert world.client.events == [("whole", 200, b"ok", [(b"grpc-status", b"0")])]
+    assert (exchange.bytes_out, exchange.status, exchange.finished) == (2, 200, True)
+
+
+def test_filters_see_body_and_trailers_of_a_whole_response():
+    def sums(it: ScriptedFilter) -> Action:
+        it.port.set_response_trailers([*it.port.response_trailers, (b"x-sum", b"2")])
+        return Action.CONTINUE
+
+    world = World(chain=(Scripted(response_trailers=[sums]),))
+    exchange = world.request()
+    exchange.response_whole(ResponseHead(200, []), b"ok", [(b"grpc-status", b"0")])
+    assert world.client.events == [
+        ("head", 200, False),
+        ("data", b"ok", False),
+        ("trailers", [(b"grpc-status", b"0"), (b"x-sum", b"2")]),
+    ]
+    assert (exchange.bytes_out, exchange.finished) == (2, True)
+
+
+def test_a_filter_that_waits_holds_body_and_trailers_of_a_whole_response():
+    scripted = Scripted(response_head=[Action.PAUSE])
+    world = World(chain=(scripted,))
+    exchange = world.request()
+    exchange.response_whole(ResponseHead(200, []), b"ok", [(b"grpc-status", b"0")])
+    assert world.client.events == []
+    scripted.filter.port.resume(RESPONSE)
+    world.turn()
+    assert world.client.events == [
+        ("head", 200, False),
+        ("data", b"ok", False),
+        ("trailers", [(b"grpc-status", b"0")]),
+    ]
+    assert exchange.finished
+
+
 def test_a_whole_response_that_a_filter_lets_pass_leaves_in_one_write():
     world = World(chain=(Scripted(),))  # type: ignore[arg-type]
     exchange = world.request()

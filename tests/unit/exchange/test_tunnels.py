@@ -51,7 +51,6 @@ def test_filters_that_held_back_the_101_do_not_see_what_the_tunnel_carries():
     exchange = _tunnel(world)
     exchange.response_data(b"one", False)
     bound.filter.port.resume(RESPONSE)
-    for callback in world.soon:
-        callback()
+    world.turn()
     exchange.response_data(b"two", False)
     assert world.client.events == [("head", 101, False), ("data", b"one", False), ("data", b"two", False)]

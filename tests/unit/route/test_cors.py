@@ -218,6 +218,6 @@ def test_all_else_reaches_the_client_as_it_is() -> None:
         ("send_trailers", [(b"a", b"b")]),
         ("pause_request",),
         ("resume_request",),
-        ("send_whole", whole, b"body"),
+        ("send_whole", whole, b"body", None),
         ("reset", "error"),
     ]

@@ -155,9 +155,11 @@ class Recorder:
         if self.on_head is not None:
             self.on_head()
 
-    def response_whole(self, head: ResponseHead, body: bytes) -> None:
+    def response_whole(self, head: ResponseHead, body: bytes, trailers: Fields | None = None) -> None:
         self.response_head(head, False)
-        self.response_data(body, True)
+        self.response_data(body, trailers is None)
+        if trailers is not None:
+            self.response_trailers(trailers)
 
     def response_data(self, data: bytes, end: bool) -> None:
         self.calls.append(("data", data, end))

@@ -312,20 +312,3 @@ def test_405_says_what_is_allowed() -> None:
     edge = Edge(AnsweringExchange)
     edge.feed(get(method=b"TRACE"))
     assert b"allow" in dict(responses(edge.transport.written)[0][1])
-
-
-def test_a_whole_answer_is_the_same_as_its_parts() -> None:
-    for how in ({}, {"method": b"HEAD"}, {"version": b"HTTP/1.0"}):
-        for head in (
-            ResponseHead(200, [(b"x-a", b"b")], 2),
-            ResponseHead(200, []),
-            ResponseHead(304, [], 2),
-            ResponseHead(200, [], 3),
-        ):
-            in_parts, exchange = _open(**how)
-            exchange.downstream.send_head(head, False)
-            exchange.downstream.send_data(b"ok", True)
-            whole, exchange = _open(**how)
-            exchange.downstream.send_whole(head, b"ok")
-            assert whole.transport.written == in_parts.transport.written
-            assert whole.ended is in_parts.ended
