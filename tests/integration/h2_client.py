@@ -54,7 +54,8 @@ class H2Client:
         self.grants = True
         self.head = Heads()
         self.closed = False
-        self.goaway: int | None = None
+        self.goaways: list[tuple[int, int]] = []
+        """Last stream and code of each."""
         self.resets: dict[int, int] = {}
         self.bodies: dict[int, bytearray] = {}
         self.settings: dict[int, int] = {}
@@ -196,7 +197,7 @@ class H2Client:
             pairs = [(bytes(n), bytes(v)) for n, v in self._decoder.decode(one.data, raw=True)]
             self._heads.setdefault(stream_id, []).append(pairs)
         elif isinstance(one, GoAwayFrame):
-            self.goaway = one.error_code
+            self.goaways.append((one.last_stream_id, one.error_code))
         elif isinstance(one, RstStreamFrame):
             self.resets[stream_id] = one.error_code
         elif isinstance(one, WindowUpdateFrame):
@@ -214,6 +215,11 @@ class H2Client:
             self._ended.add(stream_id)
 
     # ---- what came
+
+    @property
+    def goaway(self) -> int | None:
+        """Code of the last GOAWAY."""
+        return self.goaways[-1][1] if self.goaways else None
 
     def heads(self, stream_id: int) -> list[Pairs]:
         """Informational heads, the final one, trailers."""

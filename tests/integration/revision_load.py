@@ -9,13 +9,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, field
-
-from aioquic.buffer import Buffer, BufferReadError
-from aioquic.h3.events import H3Event
-from aioquic.quic.events import QuicEvent, StreamDataReceived
 
 from tests.integration.h2_client import H2Client
 from tests.integration.h3_client import H3Client
@@ -32,38 +27,6 @@ TOGETHER = 400
 
 _REFUSED = (0x7, 0x10B)
 """REFUSED_STREAM and H3_REQUEST_REJECTED: not processed, so it may be sent again."""
-_GOAWAY = 0x7
-_CONTROL = 3
-
-
-def _see_goaway(client: H3Client) -> None:
-    """aioquic's client reads past it. `client.goaway` = from which stream on nothing is taken."""
-    assert client.h3 is not None
-    handle = client.h3.handle_event
-    came = bytearray()
-
-    def see(event: QuicEvent) -> list[H3Event]:
-        if isinstance(event, StreamDataReceived) and event.stream_id == _CONTROL:
-            came.extend(event.data)
-            if came[:1] == b"\0":
-                del came[:1]  # what kind of stream it is
-            for kind, body in _frames_of(came):
-                if kind == _GOAWAY:
-                    client.goaway = Buffer(data=body).pull_uint_var()  # type: ignore[attr-defined]
-        return handle(event)
-
-    client.h3.handle_event = see  # type: ignore[method-assign]
-
-
-def _frames_of(came: bytearray) -> Iterator[tuple[int, bytes]]:
-    """Frames that are whole; they are taken out of `came`."""
-    with suppress(BufferReadError):
-        while came:
-            buffer = Buffer(data=bytes(came))
-            kind, size = buffer.pull_uint_var(), buffer.pull_uint_var()
-            body = buffer.pull_bytes(size)
-            del came[: buffer.tell()]
-            yield kind, body
 
 
 class Origin(asyncio.Protocol):
@@ -208,8 +171,8 @@ class Load:
                     self._judge(protocol, client, stream)
                 if client.closed:
                     waiting = self._taken(protocol, client, waiting)
-                    going = getattr(client, "goaway", None)
-                    assert not waiting, f"closed with {waiting} under way, GOAWAY {going}: {client.closed}"
+                    going = self._goaways(client)
+                    assert not waiting, f"closed with {waiting} under way, GOAWAYs {going}: {client.closed}"
                     return
 
     def _connected(self, protocol: str) -> StreamClient:
@@ -222,24 +185,24 @@ class Load:
         client.wait(lambda: client.established or self.gone.is_set())
         if not client.established:
             raise ConnectionRefusedError(client.closed)
-        _see_goaway(client)
         return client
 
     def _taken(self, protocol: str, client: StreamClient, waiting: list[int]) -> list[int]:
         """Without those that came too late: they may be sent again. Spec: RFC 9114 §5.2."""
-        going = getattr(client, "goaway", None)
-        if not isinstance(client, H3Client) or going is None:
+        if not isinstance(client, H3Client) or not client.control.goaways:
             return waiting
+        going = client.control.goaways[-1]
         late = [stream for stream in waiting if stream >= going]
         self.tally.again[protocol] += len(late)
         return [stream for stream in waiting if stream < going]
 
     @staticmethod
-    def _is_going(client: StreamClient) -> bool:
+    def _goaways(client: StreamClient) -> list[tuple[int, int]] | list[int]:
+        return client.goaways if isinstance(client, H2Client) else client.control.goaways
+
+    def _is_going(self, client: StreamClient) -> bool:
         """Whether new requests have to go elsewhere."""
-        if isinstance(client, H2Client):
-            return client.closed or client.goaway is not None
-        return client.closed is not None or getattr(client, "goaway", None) is not None
+        return bool(client.closed or self._goaways(client))
 
     def _some_over(self, client: StreamClient, waiting: list[int]) -> Callable[[], bool]:
         return lambda: any(self._is_over(client, each) for each in waiting) or bool(client.closed)

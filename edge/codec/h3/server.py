@@ -386,7 +386,7 @@ class H3Server(Accounts):
             self.close(Code.NO_ERROR, "")
 
     def _close_if_idle(self) -> None:
-        """Close when the last answer has arrived, or LINGER_S after it was written."""
+        """Close when the last answer and the GOAWAY have arrived, or LINGER_S after they were written."""
         if self._streams or self._closing or self.transport._events:
             return
         if self.transport.unacknowledged():

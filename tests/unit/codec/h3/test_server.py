@@ -8,7 +8,6 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 
 from edge.codec.h3.answer import HIGH_BYTES
-from edge.codec.h3.session import ALL_STREAMS, Session
 from edge.codec.h3.transport import START_WINDOW
 from edge.codec.h3.wire import Code
 from edge.codec.websocket import accept_of
@@ -390,51 +389,6 @@ def test_settings_offer_what_is_served() -> None:
 
 
 # ---- endings
-
-
-def test_draining_warns_then_counts_and_closes_after_the_last_answer() -> None:
-    world, client, stream_id, exchange = _opened()
-    world.context.drain()
-    world.settle()
-    second = client.request()
-    world.settle()
-    assert len(world.exchanges) == 2, "after the warning requests are still taken"
-    world.advance(1)
-    late = client.request()
-    world.settle()
-    assert client.resets == {late: Code.REQUEST_REJECTED}
-    assert len(world.exchanges) == 2 and client.closed is None
-    for each in (exchange, world.exchanges[1]):
-        each.downstream.send_whole(ResponseHead(200, [], 2), b"ok")
-    world.settle()
-    assert client.body(stream_id) == client.body(second) == b"ok"
-    world.advance(1)
-    assert client.closed is not None and client.closed.error_code == Code.NO_ERROR
-
-
-@pytest.mark.parametrize("whole", [True, False], ids=["the listener drains", "only its HTTP/3 does"])
-def test_a_handshake_under_way_when_a_drain_begins_ends_with_a_goaway(
-    whole: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told: list[int] = []
-    go_away = Session.go_away
-    monkeypatch.setattr(Session, "go_away", lambda self, last: (told.append(last), go_away(self, last)))
-    world = World()
-    client = Client(world)
-    client.connect()
-    (first, _) = client.quic.datagrams_to_send(world.loop.now)[0]
-    world.host.datagram_received(first, client.address)
-    world.host.accepting = False
-    if whole:
-        world.context.drain()
-    else:
-        world.host.drain()
-    world.settle()
-    assert client.established and client.closed is None
-    assert client.get() == (200, b"ok"), "what was on its way is served"
-    world.advance(1)
-    assert client.closed is not None and client.closed.error_code == Code.NO_ERROR
-    assert (told, world.context.connections) == ([ALL_STREAMS, 4], set())
 
 
 def test_an_idle_connection_is_forgotten() -> None:

@@ -35,6 +35,7 @@ from edge.listen.quic_door import Door
 from edge.listen.quic_host import QuicHost
 from edge.model import Limits
 from tests.hostile.fake_h1 import AnsweringExchange, FakeExchange
+from tests.unit.codec.h3.control_stream import ControlStream
 
 HERE = ("192.0.2.1", 443)
 GET = [(b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a"), (b":path", b"/")]
@@ -247,6 +248,7 @@ class Client:
         # Time stands still while datagrams move, so nothing may wait for it.
         self.quic._loss._pacer.next_send_time = lambda now: None  # type: ignore[method-assign]
         self.h3: H3Connection | None = None
+        self.control = ControlStream()
         self._wants_h3 = h3
         self.established = False
         self.closed: ConnectionTerminated | None = None
@@ -277,6 +279,7 @@ class Client:
                 self.resets[event.stream_id] = event.error_code
             elif isinstance(event, StopSendingReceived):
                 self.stops[event.stream_id] = event.error_code
+            self.control.receive(event)
             if self.h3 is not None:
                 self.events += self.h3.handle_event(event)
 
