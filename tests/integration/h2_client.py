@@ -34,7 +34,7 @@ class H2Client:
 
     `before` is sent before anything else, TLS included.
 
-    While `grants` is true, whatever arrives is granted again at once.
+    While `grants` is true, whatever arrives is granted again at once; while `answers` is, PINGs are answered.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class H2Client:
         if tls is not None:
             self.socket = made = tls[0].wrap_socket(self.socket, server_hostname=tls[1])
             assert made.selected_alpn_protocol() == "h2"
-        self.grants = True
+        self.grants = self.answers = True
         self.head = Heads()
         self.closed = False
         self.goaways: list[tuple[int, int]] = []
@@ -209,7 +209,7 @@ class H2Client:
             self.pings += 1
             if "ACK" in one.flags:
                 self._answered = one.opaque_data
-            else:
+            elif self.answers:
                 self.send(frame(6, one.opaque_data, 0, 1))
         if isinstance(one, HeadersFrame | DataFrame) and "END_STREAM" in one.flags:
             self._ended.add(stream_id)
