@@ -188,11 +188,7 @@ class H2Stream:
                 return False
             self._upgrade = None
         if end or self._to_head or head.status in _BODILESS:
-            receiver = self._receiver
-            self._over()
-            self._part()
-            if receiver is not None:
-                receiver.response_head(head, True)
+            self._deliver_whole(head, b"", None)
             return False
         self.state = BODY
         self._pending = head
@@ -216,15 +212,16 @@ class H2Stream:
 
     def on_data(self, data: bytes, end: bool) -> None:
         """`end` with a head that still waits is a response that came whole."""
-        if end:
-            self._over()
         if self._pending is not None:
             if end:
                 self._deliver_whole(self._pending, data, None)
             else:
                 # Its end, or more of it, may be right behind.
                 self._hold((data, False))
-        elif self._paused or self._held:
+            return
+        if end:
+            self._over()
+        if self._paused or self._held:
             self._hold((data, end))
         else:
             self._deliver(data, end)
@@ -235,11 +232,11 @@ class H2Stream:
         except BadResponse as error:
             self.fail(error)
             return
+        if self._pending is not None:
+            self._deliver_whole(self._pending, b"", trailers or None)
+            return
         self._over()
-        head = self._pending
-        if head is not None:
-            self._deliver_whole(head, b"", trailers or None)
-        elif self._paused or self._held:
+        if self._paused or self._held:
             self._hold(trailers)
         else:
             self._deliver_trailers(trailers)
@@ -255,6 +252,7 @@ class H2Stream:
         if held:
             data = b"".join([part[0] for part in held if isinstance(part, tuple)]) + data
         receiver = self._receiver
+        self._client.response_over(self)
         self._part()
         if receiver is None:
             return

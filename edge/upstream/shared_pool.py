@@ -32,7 +32,7 @@ class SharedPool(Pool):
     def _take(self) -> H2Stream:
         client = self.idle[-1]
         stream = client.take()
-        if not client.has_room:
+        if client.active >= client.room:
             self.idle.pop()
             client.listed = False
         return stream

@@ -11,6 +11,10 @@ from typing import Final
 
 SMALL_BYTES: Final = 512
 """Reads up to this are taken as they are; even of nothing but heads they hold few."""
+SEGMENT_BYTES: Final = 1400
+"""Reads up to this too where so few bytes are the kind of a HEADERS frame that no more heads than
+`FEW_HEADS` can be among them: one look in C, instead of a walk over each frame."""
+FEW_HEADS: Final = 32
 TURN_UNITS: Final = 128
 """What a turn bears of one connection; a frame is at least one, about the work on a small piece of body."""
 HEAD_UNITS: Final = 8
@@ -54,6 +58,8 @@ class Portions:
         Resets go with what they reset, so that a request which came with its reset never begins.
         """
         fresh = bool(data)
+        if self.large > 0 and len(data) <= SEGMENT_BYTES and data.count(_HEADERS) <= FEW_HEADS:
+            return data
         data, start = self._joined(data)
         size = len(data)
         at = start + self._skip

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from edge.codec.h2.engine import MakeEngine
 from edge.codec.h2.native import NativeEngine
-from edge.codec.h2.portions import HEAD_UNITS, SMALL_BYTES, TURN_UNITS
+from edge.codec.h2.portions import FEW_HEADS, HEAD_UNITS, SEGMENT_BYTES, SMALL_BYTES, TURN_UNITS
 from edge.codec.h2.pure import PureEngine
 from edge.errors import DownstreamClosed
 from edge.model import Limits
@@ -123,6 +125,36 @@ def test_a_small_read_is_taken_whole(engine: MakeEngine) -> None:
     assert len(heads) <= SMALL_BYTES
     edge.h2.data_received(heads)
     assert (len(edge.exchanges), edge.transport.reading) == (1 + count, True)
+
+
+def test_a_read_of_one_segment_is_taken_whole_where_it_cannot_hold_many_heads(engine: MakeEngine) -> None:
+    edge = _edge(engine)
+    edge.send(edge.head(1))
+    calls = [edge.head(3 + 2 * n, POST, False) + data(3 + 2 * n, b"x" * 100, 1) for n in range(9)]
+    read = b"".join(calls)
+    assert SMALL_BYTES < len(read) <= SEGMENT_BYTES and read.count(1) <= FEW_HEADS
+    edge.h2.data_received(read)
+    assert (len(edge.exchanges), edge.transport.reading) == (10, True)
+
+
+@pytest.mark.parametrize("flags", [4, 0x44])
+def test_a_read_of_one_segment_that_may_hold_many_heads_goes_turn_by_turn(
+    engine: MakeEngine, flags: int
+) -> None:
+    """Whatever flags a head has that nobody knows."""
+    edge = _edge(engine)
+    edge.send(edge.head(1))
+    block = edge.head.block(POST)
+    heads = b"".join(frame(1, block, 3 + 2 * n, flags) for n in range(60))
+    assert SMALL_BYTES < len(heads) <= SEGMENT_BYTES
+    edge.h2.data_received(heads)
+    assert len(edge.exchanges) == 1
+    begun = [1]
+    while edge._soon:
+        _a_turn(edge)
+        begun.append(len(edge.exchanges))
+    assert max(after - before for before, after in pairwise(begun)) <= AT_MOST
+    assert begun[-1] == 61
 
 
 def test_a_connection_lost_in_between_begins_nothing_more(engine: MakeEngine) -> None:
