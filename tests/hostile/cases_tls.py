@@ -10,13 +10,15 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+from tests.hostile.cases_sni import NAMES, SERVER_NAME, Asked, server_name
+
 MODERN: Final = (0xC02B, 0xC02F, 0xC02C, 0xC030, 0xCCA9, 0xCCA8)
 MODERN_13: Final = (0x1301, 0x1302, 0x1303)
 SCSV: Final = 0x5600
 RENEGOTIATION_SCSV: Final = 0x00FF
 CCS: Final = b"\x14\x03\x03\x00\x01\x01"
 
-_SNI, _GROUPS, _SIGNATURES, _ALPN, _VERSIONS, _MODES, _KEYS = 0, 10, 13, 16, 43, 45, 51
+_GROUPS, _SIGNATURES, _ALPN, _VERSIONS, _MODES, _KEYS = 10, 13, 16, 43, 45, 51
 _X25519: Final = 0x1D
 _PUBLIC_KEY: Final = bytes([9]) + bytes(31)
 """The base point of X25519: somebody's public key, good enough for a server that is left early."""
@@ -111,7 +113,7 @@ def extension(kind: int, data: bytes) -> bytes:
 
 
 def sni(name: bytes) -> bytes:
-    return extension(_SNI, sized(2, b"\0" + sized(2, name)))
+    return extension(SERVER_NAME, server_name(name))
 
 
 def alpn(*names: bytes) -> bytes:
@@ -228,7 +230,15 @@ _SUITES: Final = (
     Case(92, "sha1-signatures", record(hello(usual=_SHA1)), Alert(40)),
     Case(92, "sha1-signatures-1.3", record(hello(_TLS13, suites=MODERN_13, usual=_SHA1)), Alert(40)),
 )
-_NAMES: Final = (
+
+
+def _asked(row: Asked) -> Case:
+    answer = Hello(host=row.over_tcp) if isinstance(row.over_tcp, str) else Alert(row.over_tcp)
+    extensions = [extension(SERVER_NAME, each) for each in row.contents]
+    return Case(96, row.name, records(hello(*extensions)), answer)
+
+
+_OFFERED: Final = (
     Case(93, "compression-not-taken", record(hello(compression=b"\1\0")), Hello()),
     Case(93, "only-compression", record(hello(compression=b"\1")), Alert(50)),
     Case(93, "no-compression-method", record(hello(compression=b"")), Alert(50)),
@@ -243,17 +253,7 @@ _NAMES: Final = (
     Case(95, "empty-list", record(hello(alpn())), Alert(50)),
     Case(95, "empty-name", record(hello(alpn(b"h2", b""))), Alert(50)),
     Case(95, "unknown-and-h2", record(hello(alpn(b"foo", b"h2"))), Hello()),
-    Case(96, "unknown", record(hello(sni(b"nobody.example"))), Hello()),
-    Case(96, "known", record(hello(sni(b"docs.example"))), Hello(host="docs.example")),
-    Case(96, "upper-case", record(hello(sni(b"DOCS.example"))), Hello(host="docs.example")),
-    Case(96, "255", record(hello(sni(b"a" * 255))), Hello()),
-    Case(96, "256", record(hello(sni(b"a" * 256))), Alert(112)),
-    Case(96, "64k", records(hello(sni(b"a" * 65_000))), Alert(112)),
-    Case(96, "nul", record(hello(sni(b"shop.example\0.evil"))), Alert(112)),
-    Case(96, "8-bit", record(hello(sni(b"\xff\xfe.example"))), Alert(112)),
-    Case(96, "empty", record(hello(sni(b""))), Hello()),
-    Case(96, "no-names", record(hello(extension(_SNI, sized(2, b"")))), Alert(50)),
-    Case(96, "twice", record(hello(sni(b"shop.example"), sni(b"docs.example"))), Alert(47)),
+    *map(_asked, NAMES),
 )
 _RECORDS: Final = (
     Case(97, "bytewise", records(_HELLO, 1), Hello()),
@@ -277,7 +277,7 @@ _RECORDS: Final = (
     Case(97, "http1", b"GET / HTTP/1.1\r\nhost: shop.example\r\n\r\n", Silence()),
     Case(97, "h2c", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Silence()),
 )
-CASES: Final = (*_OLD, *_SUITES, *_NAMES, *_RECORDS)
+CASES: Final = (*_OLD, *_SUITES, *_OFFERED, *_RECORDS)
 
 _EMPTY: Final = (23, b"")
 TALKS: Final = (

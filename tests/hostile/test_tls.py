@@ -12,8 +12,11 @@ from itertools import islice
 from typing import Any, Final
 
 import pytest
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
 
 from edge.listen.listener import HANDSHAKE_TIMEOUT_S
+from tests.hostile.cases_sni import NAMES, Asked, Asking
 from tests.hostile.cases_tls import (
     CASES,
     CUT,
@@ -32,6 +35,8 @@ from tests.hostile.cases_tls import (
 from tests.hostile.key_updates import ASKED, NOT_ASKED, Sealer
 from tests.hostile.live_site import PROBE, LiveSite, live_site
 from tests.integration.authority import HOSTS
+from tests.integration.h3_client import H3Client
+from tests.integration.protocol_site import fields
 from tests.integration.raw_client import request
 
 with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # it imports asyncore
@@ -158,6 +163,30 @@ def test_records_get_the_one_right_answer(site: LiveSite, case: Case) -> None:
             assert came == b""
 
 
+@pytest.mark.parametrize("asked", NAMES, ids=lambda asked: asked.name)
+@pytest.mark.usefixtures("others")
+def test_96_over_quic_gets_the_one_right_answer(site: LiveSite, asked: Asked) -> None:
+    class Client(H3Client):
+        @staticmethod
+        def _connection(configuration: QuicConfiguration) -> QuicConnection:
+            return Asking(configuration, asked.contents)
+
+    client = Client(site.edge.ports["secure"], "", connect=False)
+    with client:
+        client.connect()
+        client.wait(lambda: client.established)
+        if isinstance(asked.over_quic, str):
+            assert client.established, client.closed
+            certificate: Any = client.quic.tls._peer_certificate
+            assert [host for host in HOSTS if f"'{host}'" in str(certificate.extensions)] == [asked.over_quic]
+            stream_id = client.request(fields(PROBE))
+            client.wait(lambda: client.ended(stream_id))
+            assert client.body(stream_id) == b"ok"
+        else:
+            assert client.closed is not None and not client.established
+            assert client.closed.error_code == asked.over_quic
+
+
 def _drive(steps: Any) -> None:
     for _ in steps:
         pass
@@ -255,7 +284,7 @@ def test_who_does_not_finish_a_handshake_is_cut(waiting: list[Waiting]) -> None:
 
 
 def test_every_row_of_the_list_ran() -> None:
-    assert (len(CASES), len(TALKS), len(WAITS)) == (75, 14, 7)
+    assert (len(CASES), len(TALKS), len(WAITS), len(NAMES)) == (81, 14, 7, 17)
     names = [row.id for row in (*CASES, *TALKS)]
     assert len(set(names)) == len(names)
     assert {row.number for row in (*CASES, *TALKS)} == set(range(91, 98))

@@ -30,6 +30,7 @@ from aioquic.quic.stream import QuicStream
 from edge.codec.h3.arriving import CID_BYTES, FRAMES_A_PACKET, too_many
 from edge.codec.h3.certificates import Certificates
 from edge.codec.h3.leaving import Leaving
+from edge.codec.h3.server_name import asked_for
 
 ALPN: Final = "h3"
 START_WINDOW: Final = 64 << 10
@@ -186,9 +187,8 @@ class Transport(Leaving):
     def _hello(self, context: Any, handle: Callable[..., None], data: Buffer, *outputs: Buffer) -> None:
         """Choose the certificate before aioquic answers the ClientHello."""
         del context._server_handle_hello
-        name = tls.pull_client_hello(Buffer(data=data.data_slice(0, data.capacity))).server_name
-        if name:
-            self.sni = name.lower()
+        self.sni = asked_for(data.data_slice(0, data.capacity))
+        if self.sni:
             chosen = self._settings.certificates.choose(self.sni)
             context.certificate = chosen.leaf
             context.certificate_chain = chosen.chain

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from aioquic.tls import Group
+from aioquic.tls import Alert, Group
 
 from edge import model
 from edge.codec.h3.certificates import Certificates
+from edge.codec.h3.server_name import asked_for
+from tests.hostile.cases_sni import NAMES, Asked, Asking
+from tests.hostile.cases_tls import extension, hello, sni
 from tests.unit.codec.h3.world import Client, World, certificate, settings
 
 GROUPS = {"P-384": Group.SECP384R1, "X25519": Group.X25519}
@@ -31,6 +34,35 @@ def test_the_name_asked_for_chooses_the_certificate() -> None:
         (None, "a.example"),
     ):
         assert f"'{given}'" in _names(world.client(server_name=asked)), asked
+
+
+@pytest.mark.parametrize("asked", NAMES, ids=lambda asked: asked.name)
+def test_a_name_that_tcp_refuses_is_refused_over_quic(asked: Asked) -> None:
+    """Case 96: a name that is merely not known gets the default, what is no name at all gets an alert."""
+    world = World(transport=settings(certificate("shop.example"), certificate("docs.example")))
+    client = Client(world, quic=lambda configuration: Asking(configuration, asked.contents))
+    client.connect()
+    world.settle()
+    if isinstance(asked.over_quic, str):
+        assert f"'{asked.over_quic}'" in _names(client)
+    else:
+        assert client.closed is not None and client.closed.error_code == asked.over_quic
+    assert (client.established, world.unhandled) == (isinstance(asked.over_quic, str), [])
+    assert world.client().get() == (200, b"ok")
+
+
+def test_the_name_is_found_wherever_it_stands_and_a_hello_cut_short_is_an_alert() -> None:
+    name = sni(b"Shop.example")
+    others = extension(0xFAFA, b""), extension(43, b"\x02\x03\x04")
+    for place in ((name, *others), (*others, name)):
+        whole = hello(*place)
+        assert asked_for(whole) == "shop.example"
+        for size in range(4, len(whole)):
+            with pytest.raises(Alert):
+                asked_for(whole[:size])
+    assert asked_for(hello(*others)) == ""
+    with pytest.raises(Alert):
+        asked_for(hello(*others, name, extension(0xFAFA, b"")))
 
 
 def test_new_certificates_are_served_from_the_next_handshake_on() -> None:
