@@ -1,14 +1,15 @@
 """A client, a transport and an exchange for `H1Server` without sockets, and a strict judge.
 
 The exchange forwards as an upstream would (`render_request`, own chunks) and answers a complete
-request with 200 `ok`. The judge re-parses what went either way with h11.
+request with 200 `ok`. What went upstream is judged by a strict reader of the tests' own, and by h11
+beside it; what the client got by h11.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import h11
 
@@ -20,6 +21,7 @@ from edge.exchange.deadlines import Deadlines
 from edge.exchange.seams import Connection, Downstream
 from edge.head import Fields, RequestHead, ResponseHead
 from edge.model import Limits
+from tests.hostile.strict import StrictReader
 
 
 class FakeTransport(asyncio.Transport):
@@ -254,24 +256,67 @@ def responses(
 
 
 class Seen:
-    """What a strict upstream makes of the bytes of one exchange."""
+    """What a strict upstream makes of the bytes of one exchange; h11 must read the same."""
 
     def __init__(self, upstream: bytes) -> None:
-        server = h11.Connection(h11.SERVER)
-        server.receive_data(upstream)
-        self.method = self.target = b""
-        self.fields: list[tuple[bytes, bytes]] = []
-        self.body = b""
-        self.trailers: list[tuple[bytes, bytes]] = []
-        self.complete = False
-        while (event := server.next_event()) is not h11.NEED_DATA and event is not h11.PAUSED:
-            if isinstance(event, h11.Request):
-                self.method, self.target = event.method, event.target
-                self.fields = [(bytes(n), bytes(v)) for n, v in event.headers]
-            elif isinstance(event, h11.Data):
-                self.body += bytes(event.data)
-            elif isinstance(event, h11.EndOfMessage):
-                self.complete = True
-                self.trailers = [(bytes(n), bytes(v)) for n, v in event.headers]
-                break
-        assert not server.trailing_data[0], "one request became two"
+        assert upstream, "nothing went upstream"
+        reader = StrictReader()
+        reader.feed(upstream)
+        assert not reader.pending, f"half a line or chunk: {upstream!r}"
+        (request,) = reader.requests
+        self.method, self.target, self.fields = request.method, request.target, request.fields
+        self.body, self.trailers = bytes(request.body), request.trailers
+        self.complete = request.complete
+        assert _read_by_h11(upstream) == (
+            (self.method, self.target, self.fields),
+            (self.body, self.trailers, self.complete),
+        )
+
+
+_Pairs = list[tuple[bytes, bytes]]
+
+
+def _read_by_h11(upstream: bytes) -> tuple[tuple[bytes, bytes, _Pairs], tuple[bytes, _Pairs, bool]]:
+    """Method, target and fields; body, trailers and whether it is complete."""
+    server = h11.Connection(h11.SERVER)
+    server.receive_data(upstream)
+    head: tuple[bytes, bytes, _Pairs] = (b"", b"", [])
+    body = b""
+    while (event := server.next_event()) is not h11.NEED_DATA and event is not h11.PAUSED:
+        if isinstance(event, h11.Request):
+            head = (event.method, event.target, [(bytes(n), bytes(v)) for n, v in event.headers])
+        elif isinstance(event, h11.Data):
+            body += bytes(event.data)
+        elif isinstance(event, h11.EndOfMessage):
+            assert not server.trailing_data[0], "one request became two"
+            return head, (body, [(bytes(n), bytes(v)) for n, v in event.headers], True)
+    return head, (body, [], False)
+
+
+_WRITTEN_ANEW: Final = {
+    b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect",
+}  # fmt: skip
+
+
+def seen_of(exchange: FakeExchange) -> Seen:
+    """What upstream saw of it: the head's method, path, authority and every one of its fields, in order,
+    and nothing else; and when the exchange had ended well, its whole body and trailers.
+    """
+    seen, head = Seen(exchange.upstream), exchange.head
+    assert (seen.method, seen.target) == (head.method, head.path)
+    assert [field for field in seen.fields if field[0] not in _WRITTEN_ANEW] == head.fields
+    assert [value for name, value in seen.fields if name == b"host"] == [head.authority]
+    assert [value for name, value in seen.fields if name == b"upgrade"] == [
+        value for value in (head.upgrade,) if value is not None
+    ]
+    framed = [field for field in seen.fields if field[0] in (b"content-length", b"transfer-encoding")]
+    if head.upgrade is not None:
+        assert framed == []
+    elif head.length is not None:
+        assert framed == [(b"content-length", b"%d" % head.length)]
+    assert exchange.body.startswith(seen.body)
+    if exchange.ended and exchange.failed is None:
+        assert (seen.complete, seen.body) == (True, exchange.body)
+        # A body with a length has no place for trailers.
+        assert seen.trailers == (exchange.trailers if head.length is None else [])
+    return seen

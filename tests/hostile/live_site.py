@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.hostile.judge import Arrived, Judge
+from tests.hostile.judge import Judge
+from tests.hostile.strict import Arrived
 from tests.integration.authority import Authority
 from tests.integration.h2_client import H2Client
 from tests.integration.h3_client import H3Client
@@ -29,6 +30,10 @@ class LiveSite(Site):
     judge: Judge
     upstream: Upstream
     worker: int
+    least: int = 0
+    """Complete requests that the checks found."""
+    most: int = 0
+    """As many there may have been, late ones of rows that are uncertain included."""
     _standing: dict[str, RawClient | H2Client | H3Client] = field(default_factory=dict)
 
     def probe(self, anew: bool = False) -> None:
@@ -60,18 +65,32 @@ class LiveSite(Site):
         return [each for each in self.judge.arrived[since:] if not each.target.startswith(b"/probe")]
 
     def check_forwarded(self, since: int, targets: tuple[bytes, ...] | None) -> list[Arrived]:
-        """Exactly these requests were complete (None: any), and nothing offended the judge. Returns them."""
+        """Exactly these requests were complete (None: any), and nothing offended the judge. Returns them.
+
+        Probes come between: what should not have gone upstream has had time to arrive.
+        """
         deadline = time.monotonic() + _SETTLE_S
-        while targets is not None:
-            complete = [each for each in self.arrived(since) if each.complete]
-            if len(complete) >= len(targets) or time.monotonic() > deadline:
-                break
+        while len(self._complete(since)) < len(targets or ()) and time.monotonic() < deadline:
             time.sleep(0.002)
-        complete = [each for each in self.arrived(since) if each.complete]
-        assert targets is None or tuple(each.target for each in complete) == targets
-        assert self.upstream.faults == [], "a strict upstream was offended"
+        probed = len(self.judge.arrived)
+        self.probe()
+        probes = [each for each in self.judge.arrived[probed:] if each.target == PROBE.encode()]
+        assert len(probes) >= len(PROTOCOLS), "the judge did not see what was answered"
+        complete = self._complete(since)
+        assert targets is None or tuple(each.target for each in complete) == targets, self.judge.log()
+        assert self.upstream.faults == [], self.judge.log()
         os.kill(self.worker, 0)
+        self.least += len(complete)
+        self.most += len(complete)
         return complete
+
+    def _complete(self, since: int) -> list[Arrived]:
+        return [each for each in self.arrived(since) if each.complete]
+
+    def check_sum(self) -> None:
+        """No request came upstream after its check, in all that was checked so far."""
+        self.probe()
+        assert self.least <= len(self._complete(0)) <= self.most, self.judge.log()
 
     def cpu_s(self) -> float:
         """What the worker has spent so far."""

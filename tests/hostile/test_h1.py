@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.hostile.cases_h1 import CASES, Case
-from tests.hostile.fake_h1 import Edge, Seen, responses
+from tests.hostile.fake_h1 import Edge, responses, seen_of
 
 
 def _check(case: Case, edge: Edge) -> None:
@@ -24,7 +24,7 @@ def _check(case: Case, edge: Edge) -> None:
 
 
 def _check_upstream(case: Case, edge: Edge) -> None:
-    seen = [Seen(exchange.upstream) for exchange in edge.exchanges]
+    seen = [seen_of(exchange) for exchange in edge.exchanges]
     complete = [request for request in seen if request.complete]
     assert tuple(request.target for request in complete) == case.forwarded
     for exchange, request in zip(edge.exchanges, seen, strict=True):

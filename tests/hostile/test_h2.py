@@ -8,7 +8,7 @@ from edge.errors import DownstreamTimeout
 from edge.head import ResponseHead
 from edge.model import Limits
 from tests.hostile.cases_h2 import CASES, FLOODS, Case, Flood
-from tests.hostile.fake_h1 import AnsweringExchange, FakeExchange, Seen
+from tests.hostile.fake_h1 import AnsweringExchange, FakeExchange, seen_of
 from tests.hostile.fake_h2 import GET, POST, H2Edge, data, settings, window
 
 PROBE = 9_999
@@ -37,7 +37,7 @@ def _check_alive(case: Case, edge: H2Edge) -> None:
 
 
 def _check_upstream(case: Case, edge: H2Edge) -> None:
-    seen = [Seen(exchange.upstream) for exchange in edge.exchanges]
+    seen = [seen_of(exchange) for exchange in edge.exchanges]
     complete = [request for request in seen if request.complete]
     if case.goaway is None:
         assert tuple(request.target for request in complete) == case.forwarded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.hostile.cases_h3 import CASES, Case
-from tests.hostile.fake_h1 import Seen
+from tests.hostile.fake_h1 import seen_of
 from tests.unit.codec.h3.world import Client, World
 
 
@@ -38,7 +38,7 @@ def _check_answer(case: Case, client: Client, stream_id: int) -> None:
 
 
 def _check_upstream(case: Case, world: World) -> None:
-    seen = [Seen(exchange.upstream) for exchange in world.exchanges]
+    seen = [seen_of(exchange) for exchange in world.exchanges]
     for exchange, request in zip(world.exchanges, seen, strict=True):
         assert request.complete or exchange.failed is not None, "left in doubt"
     complete = [request for request in seen if request.complete]

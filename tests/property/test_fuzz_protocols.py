@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from edge.model import Limits
 from tests.amounts import amount
-from tests.hostile.fake_h1 import Edge, FakeExchange, Seen, responses
+from tests.hostile.fake_h1 import Edge, FakeExchange, responses, seen_of
 from tests.hostile.fake_h2 import H2Edge
 from tests.property.mutation import Conversation, conversations, smallest
 from tests.property.test_h2_requests import GREETING
@@ -38,15 +38,9 @@ def _judge(exchanges: list[FakeExchange]) -> int:
     """Every exchange is one well-formed request, or visibly not all of one; how many are whole."""
     whole = 0
     for exchange in exchanges:
-        seen = Seen(exchange.upstream)  # fails where a strict parser finds a fault, or more than one
-        head = exchange.head
-        assert (seen.method, seen.target) == (head.method, head.path)
-        assert [value for name, value in seen.fields if name == b"host"] == [head.authority]
-        for name in (b"content-length", b"transfer-encoding"):
-            assert [each for each, _ in seen.fields].count(name) <= 1
+        # Fails where a strict parser finds a fault, or more than one request, or other fields.
+        seen, head = seen_of(exchange), exchange.head
         if exchange.ended and exchange.failed is None:
-            assert seen.complete
-            assert seen.body == exchange.body
             whole += 1
         elif exchange.failed is None and head.upgrade is None:
             # All the bytes that were announced may be here before their end is.
