@@ -6,7 +6,6 @@ from typing import Final
 
 from tests.hostile.fake_h2 import GET, POST, PREFACE, data, frame, rst, settings, window
 from tests.hostile.h2_case import (
-    CALM,
     CLOSED,
     COMPRESSION,
     FLOW,
@@ -21,6 +20,7 @@ from tests.hostile.h2_case import (
     fatal,
     numbered,
     split_block,
+    too_large,
 )
 
 PREFACES: Final = [
@@ -187,9 +187,8 @@ def _integer(rest: int) -> bytes:
 
 
 BOMBS: Final = [
-    *fatal(
+    *too_large(
         63,
-        CALM,
         [
             ("300-continuations", _continuations(300, b"")),
             ("9-continuations", _continuations(9, b"\x00\x01a\x01b")),
@@ -203,13 +202,19 @@ BOMBS: Final = [
         statuses={1: 200},
         forwarded=(b"/",),
     ),
-    *fatal(
+    *too_large(
         64,
-        CALM,
         [
             ("8000-references", block_frame(_entry(3900) + b"\xbe" * 8000)),
             ("5000-static-fields", block_frame(b"\x82\x87\x84\x41\x01a" + b"\x90" * 5000)),
+        ],
+    ),
+    *too_large(
+        39,
+        [
             ("70-kB-of-fields", lambda head: split_block(head.block([*GET, *numbered(70, 1000)]))),
+            ("field-of-70-kB", lambda head: split_block(head.block([*GET, (b"x-a", b"a" * 70_000)]))),
+            ("2000-fields", lambda head: split_block(head.block([*GET, *numbered(2000, 1)]))),
         ],
     ),
     *answered(39, 431, [("101-fields", [*GET, *((b"x-%d" % i, b"v") for i in range(101))])]),

@@ -21,7 +21,7 @@ CALM: Final = 0xB
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One row. `goaway` = code that ends the connection; else `resets` and `statuses` by stream.
+    """One row. `goaway` = code that ends the connection; else `resets` by stream; `statuses` either way.
 
     `forwarded` are the paths of the complete requests that upstream sees. `waits`: upstream does
     not answer. `greet` False: the row brings its own preface. `present` and `absent` are about the
@@ -65,6 +65,11 @@ class Flood:
 
 def fatal(number: int, code: int, rows: list[tuple[str, bytes | Send]]) -> list[Case]:
     return [Case(number, name, as_send(what), goaway=code) for name, what in rows]
+
+
+def too_large(number: int, rows: list[tuple[str, bytes | Send]]) -> list[Case]:
+    """Heads that are not decoded to their end: 431, and the connection, whose HPACK state is lost, ends."""
+    return [Case(number, name, as_send(what), goaway=CALM, statuses={1: 431}) for name, what in rows]
 
 
 def as_send(what: bytes | Send) -> Send:

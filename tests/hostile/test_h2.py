@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from edge.codec.h2.engine import MakeEngine
+from edge.codec.h2.native import NativeEngine
+from edge.codec.h2.pure import PureEngine
 from edge.errors import DownstreamTimeout
 from edge.head import ResponseHead
 from edge.model import Limits
 from tests.hostile.cases_h2 import CASES, FLOODS, Case, Flood
 from tests.hostile.fake_h1 import AnsweringExchange, FakeExchange, seen_of
 from tests.hostile.fake_h2 import GET, POST, H2Edge, data, settings, window
+from tests.hostile.h2_case import CALM
 
 PROBE = 9_999
 
@@ -17,9 +21,9 @@ PROBE = 9_999
 def check(case: Case, edge: H2Edge) -> None:
     assert edge.unhandled == []
     assert edge.goaway == case.goaway
+    assert {i: edge.status(i) for i in case.statuses} == case.statuses
     if case.goaway is None:
         assert edge.resets == case.resets
-        assert {i: edge.status(i) for i in case.statuses} == case.statuses
         _check_alive(case, edge)
     else:
         assert edge.resets.keys() <= {1}
@@ -123,6 +127,40 @@ def test_data_after_an_early_answer_leaves_the_connection_usable() -> None:
     assert (edge.status(3), edge.goaway) == (204, None)
 
 
+@pytest.mark.parametrize("engine", [NativeEngine, PureEngine])
+def test_no_other_request_is_told_that_it_was_too_large(engine: MakeEngine) -> None:
+    """Row 54: what came before it in the same piece goes without an answer, and never gets its one."""
+    edge = H2Edge(FakeExchange, engine=engine)
+    crumbs = [(b"cookie", b"a=%d" % (i % 7)) for i in range(10_000)]
+    edge.send(edge.head(1), edge.head(3, [*GET, *crumbs]))
+    assert edge.goaway == CALM
+    assert edge.heads == {3: [[(b":status", b"431")]]}
+
+
+def test_where_it_is_not_sure_whose_head_was_too_large_nobody_is_told() -> None:
+    edge = H2Edge(FakeExchange)
+    edge.send(edge.head(1, [*GET, (b"X", b"v")]), edge.head(3, [*GET, *[(b"cookie", b"a")] * 10_000]))
+    assert (edge.goaway, edge.heads) == (CALM, {})
+
+
+@pytest.mark.parametrize("engine", [NativeEngine, PureEngine])
+def test_trailers_that_are_too_large_are_not_answered_as_a_head(engine: MakeEngine) -> None:
+    edge = H2Edge(FakeExchange, engine=engine)
+    edge.send(edge.head(1, POST, False))
+    edge.send(edge.head(1, [(b"x-a", b"b")] * 10_000))
+    assert (edge.goaway, edge.heads) == (CALM, {})
+    assert edge.exchanges[0].failed is not None
+
+
+@pytest.mark.parametrize("engine", [NativeEngine, PureEngine])
+def test_a_client_without_a_table_can_read_that_its_head_was_too_large(engine: MakeEngine) -> None:
+    """The answer is made by no encoder: it must keep to the table size the client has asked for."""
+    edge = H2Edge(engine=engine, client_settings={1: 0})
+    edge._decoder.max_allowed_table_size = 0
+    edge.send(edge.head(1, [*GET, *[(b"cookie", b"a")] * 10_000]))
+    assert (edge.goaway, edge.status(1)) == (CALM, 431)
+
+
 def pass_by(edge: H2Edge, seconds: int) -> None:
     """Second by second, as time does."""
     for _ in range(seconds):
@@ -221,7 +259,7 @@ def test_a_body_that_never_comes_is_answered_408() -> None:
 
 
 def test_every_row_of_the_list_ran() -> None:
-    assert (len(CASES), len(FLOODS)) == (182, 21)
+    assert (len(CASES), len(FLOODS)) == (184, 21)
     assert len({case.id for case in [*CASES, *FLOODS]}) == len(CASES) + len(FLOODS)
     elsewhere = {68}
     assert {*range(53, 76)} - {row.number for row in [*CASES, *FLOODS]} == elsewhere

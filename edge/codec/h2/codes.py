@@ -42,7 +42,7 @@ MAX_WINDOW: Final = (1 << 31) - 1
 DECODED_MARGIN_BYTES: Final = 4 << 10
 """Header lists this much over `limits.head_bytes` are still decoded, to be answered with 431."""
 DECODED_FIELDS: Final = 1024
-"""A list of more fields costs the connection: a byte on the wire can name one."""
+"""A list of more fields costs the connection, after a 431: a byte on the wire can name one."""
 
 
 def own_settings(limits: Limits) -> dict[int, int]:
@@ -67,8 +67,18 @@ _frame: Final = Struct(">HBBBI").pack
 _SETTINGS: Final = 4
 _goaway: Final = Struct(">HBBBIII").pack
 _GOAWAY: Final = 7
+_HEADERS: Final = 1
+_WHOLE: Final = 5
+"""END_HEADERS and END_STREAM."""
+_TOO_LARGE: Final = b"\x20\x08\x03431"
+"""A table of no bytes, which any client must take, then `:status: 431`, literal: no encoder is asked."""
 
 
 def goaway_frame(last_stream_id: int, code: int) -> bytes:
     """For an engine that can no longer make one itself."""
     return _goaway(0, 8, _GOAWAY, 0, 0, last_stream_id, code)
+
+
+def too_large_frame(stream_id: int) -> bytes:
+    """A whole 431 to a head that was not decoded to its end; nothing but a GOAWAY may follow."""
+    return _frame(0, len(_TOO_LARGE), _HEADERS, _WHOLE, stream_id) + _TOO_LARGE

@@ -28,6 +28,7 @@ from edge.codec.h2.codes import (
     goaway_frame,
     own_settings,
     settings_frame,
+    too_large_frame,
 )
 from edge.codec.h2.engine import EngineSink, Nobody
 from edge.codec.h2.tap import CONTINUATIONS, Tap
@@ -110,7 +111,7 @@ class NativeEngine:
             tap.fault = None
             stream_id, word = fault
             if not stream_id:
-                self._end(word)
+                self._end(word, word == Code.ENHANCE_YOUR_CALM and self._owes_answer())
                 return
             self._widen(stream_id, word, tap.rest[:13])
             data = tap.rest[13:]
@@ -131,7 +132,8 @@ class NativeEngine:
         try:
             self._connection.receive_data(data)
         except ngh2.DenialOfServiceError:
-            self._end(Code.ENHANCE_YOUR_CALM)
+            told = sum(type(event) is RequestReceived for event in self._connection.events())
+            self._end(Code.ENHANCE_YOUR_CALM, self._owes_answer(told))
             return
         except ngh2.NGH2Error:
             self._end(Code.PROTOCOL_ERROR)
@@ -240,10 +242,16 @@ class NativeEngine:
             self._tap.served()
         self._sink.on_closed(stream_id, code, by_peer)
 
-    def _end(self, code: int) -> None:
+    def _owes_answer(self, told: int = 0) -> bool:
+        """Whether it was the last stream's head that was too much: all others are known, `told` of them now."""
+        return self._tap.opened - self._accepted - told == 1
+
+    def _end(self, code: int, too_large: bool = False) -> None:
         """The connection is over by a rule of ours, or by one that ngh2 does not say goodbye for."""
         with suppress(ngh2.NGH2Error):
             self._words += self._connection.data_to_send()
+        if too_large:
+            self._words += too_large_frame(self._tap.last)
         self._words += goaway_frame(max(self._tap.last, 0), code)
         self.over = code
         self._tap.forget()

@@ -21,6 +21,7 @@ from edge.codec.h2.codes import (
     Code,
     goaway_frame,
     own_settings,
+    too_large_frame,
 )
 from edge.codec.h2.engine import EngineSink, Nobody
 from edge.codec.h2.tap import PREFACE_BYTES, Tap
@@ -109,7 +110,7 @@ class PureEngine:
             tap.fault = None
             stream_id, word = fault
             if not stream_id:
-                self._end(word)
+                self._end(word, word == Code.ENHANCE_YOUR_CALM and self._owes_answer())
                 return
             self._widen(stream_id, word, tap.rest[:13])
             data = tap.rest[13:]
@@ -130,6 +131,11 @@ class PureEngine:
                 # h2 says PROTOCOL_ERROR here.
                 self._connection.clear_outbound_data_buffer()
                 self._end(Code.COMPRESSION_ERROR)
+                return
+            if isinstance(error, DenialOfServiceError) and self._owes_answer():
+                # h2 has said GOAWAY already, before the answer.
+                self._connection.clear_outbound_data_buffer()
+                self._end(Code.ENHANCE_YOUR_CALM, True)
                 return
             code = int(getattr(error, "error_code", Code.PROTOCOL_ERROR))
             if self._connection.state_machine.state is ConnectionState.CLOSED:
@@ -174,7 +180,7 @@ class PureEngine:
     def _request(self, event: events.RequestReceived) -> None:
         stream_id = event.stream_id
         if len(event.headers) > DECODED_FIELDS:
-            self._end(Code.ENHANCE_YOUR_CALM)
+            self._end(Code.ENHANCE_YOUR_CALM, stream_id == self._tap.last)
         elif len(self._out) >= self._most_streams:
             self.refuse(stream_id, Code.REFUSED_STREAM)
             self._sink.on_refused(1, Code.REFUSED_STREAM)
@@ -192,8 +198,13 @@ class PureEngine:
         if self._tap.charge() and self.over is None:
             self._end(Code.ENHANCE_YOUR_CALM)
 
-    def _end(self, code: int) -> None:
-        self._last_words = goaway_frame(max(self._tap.last, 0), code)
+    def _owes_answer(self) -> bool:
+        """Whether it was the head of the last stream, and of that alone, that was too much."""
+        return 0 < self._tap.last - self._connection.highest_inbound_stream_id <= 2
+
+    def _end(self, code: int, too_large: bool = False) -> None:
+        answer = too_large_frame(self._tap.last) if too_large else b""
+        self._last_words = answer + goaway_frame(max(self._tap.last, 0), code)
         self.over = code
         self._tap.forget()
 
