@@ -10,8 +10,6 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import ConnectionTerminated
 
-from edge.codec.h3.accounts import CANCELLED_LIMIT
-from edge.codec.h3.answer import HIGH_BYTES
 from edge.codec.h3.transport import START_CONNECTION_WINDOW, START_WINDOW
 from edge.codec.h3.wire import Code, varint
 from edge.errors import DownstreamClosed, DownstreamTimeout
@@ -25,6 +23,8 @@ from tests.hostile.fake_h1 import AnsweringExchange, FakeExchange, Seen
 from tests.unit.codec.h3.world import GET, Client, World
 
 POST = [(b":method", b"POST"), *GET[1:]]
+_STORM = 250 + 1
+"""The list says 250; one is forgiven for the tenth of a second in which the client waits for more streams."""
 
 
 class _Denying(FakeExchange):
@@ -88,7 +88,7 @@ def test_case_85_gaps_cost_no_more_than_the_first_window() -> None:
     inject(client, packets.stream(4, b"x", START_CONNECTION_WINDOW - START_WINDOW - 400))
     seat = next(iter(world.host._by_cid.values()))
     held = sum(len(stream.receiver._buffer) for stream in seat.transport._streams.values())
-    assert held <= START_CONNECTION_WINDOW
+    assert held <= 128 << 10
     inject(client, packets.stream(8, b"x", START_WINDOW - 1))
     world.settle()
     assert client.closed is not None
@@ -128,7 +128,7 @@ def test_case_86_a_storm_of_stop_sending_ends_the_connection_and_every_exchange(
 
 
 def _check_storm(world: World, client: Client, started: int) -> None:
-    assert started <= CANCELLED_LIMIT + 1
+    assert started <= _STORM
     assert client.closed is not None
     assert client.closed.error_code == Code.EXCESSIVE_LOAD
     assert all(exchange.failed is not None for exchange in world.exchanges)
@@ -140,7 +140,7 @@ def test_case_86_malformed_requests_count_like_resets() -> None:
     world = World()
     client = world.client()
     bad = [*GET, (b"connection", b"x")]
-    for _ in range(300):
+    for _ in range(_STORM):
         if client.closed is None:
             _open(world, client, bad)
             world.settle()
@@ -334,7 +334,7 @@ def test_a_client_that_does_not_read_is_cut_and_costs_little() -> None:
     while not exchange.paused:
         exchange.downstream.send_data(bytes(16 << 10), False)
         sent += 16 << 10
-    assert sent <= HIGH_BYTES + (16 << 10)
+    assert sent <= (256 + 16) << 10
     world.advance(21)
     assert client.resets == {stream_id: Code.REQUEST_CANCELLED}
     assert isinstance(exchange.failed, DownstreamTimeout)
