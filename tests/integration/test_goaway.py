@@ -135,6 +135,20 @@ def test_a_request_under_way_ends_whole_and_one_behind_the_last_goaway_is_not_se
 
 
 @streams
+def test_an_idle_connection_hears_both_before_its_end(
+    tmp_path: Path, edge_state: Path, authority: Authority, protocol: str
+) -> None:
+    """Or its client could not know that what it has just sent may be sent again elsewhere."""
+    with _origin() as origin, _site(origin, tmp_path, edge_state, authority) as site:
+        with site.connect(protocol) as client:
+            last = client.request(fields("/before"))
+            assert reply_of(client, last).body == BODY
+            with _ending(site):
+                assert _closed_cleanly(client)
+            assert _goaways(client) == ([H3_ALL, last + 4] if protocol == "h3" else [H2_ALL, last])
+
+
+@streams
 def test_the_last_goaway_is_true_of_requests_that_crossed_it(
     tmp_path: Path, edge_state: Path, authority: Authority, protocol: str
 ) -> None:
@@ -154,7 +168,8 @@ def test_the_last_goaway_is_true_of_requests_that_crossed_it(
                 asked += [client.request(fields(f"/held/{before + each}")) for each in range(3)]
                 client.read(_PAUSE_S)
                 origin.let_go.set()
-                _, last = _goaways(client)
+                first, last = _goaways(client)
+                assert first == (H3_ALL if protocol == "h3" else H2_ALL)
                 taken = [each for each in asked if (each < last if protocol == "h3" else each <= last)]
                 assert 1 <= len(taken) <= before
                 for number, stream_id in enumerate(taken):
