@@ -1,4 +1,4 @@
-"""A gRPC server of the tests' own on the h2 library: it notes each call as it came, and answers by its method."""
+"""A gRPC server of the tests' own on the h2 library: it notes each call and answers by its method."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MESSAGE: Final = message(b"one of them")
 
 @dataclass
 class Call:
-    """`ended` = the client half-closed; `reset` = the code of its RST_STREAM; `lost` = its connection ended."""
+    """`ended` = the client half-closed; `reset` = code of its RST_STREAM; `lost` = its connection ended."""
 
     path: bytes
     fields: Pairs
@@ -54,8 +54,9 @@ class Call:
 
 
 class GrpcOrigin:
-    """/Ask answers with a message, /Late only with trailers that say the deadline is over, /LateAfterOne
+    """Notes every call in `calls`, in the order in which they came.
 
+    /Ask answers with a message, /Late only with trailers that say the deadline is over, /LateAfterOne
     with both, /Begin with a message and no end, /Hang with nothing.
     """
 

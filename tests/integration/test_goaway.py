@@ -139,13 +139,16 @@ def test_an_idle_connection_hears_both_before_its_end(
     tmp_path: Path, edge_state: Path, authority: Authority, protocol: str
 ) -> None:
     """Or its client could not know that what it has just sent may be sent again elsewhere."""
-    with _origin() as origin, _site(origin, tmp_path, edge_state, authority) as site:
-        with site.connect(protocol) as client:
-            last = client.request(fields("/before"))
-            assert reply_of(client, last).body == BODY
-            with _ending(site):
-                assert _closed_cleanly(client)
-            assert _goaways(client) == ([H3_ALL, last + 4] if protocol == "h3" else [H2_ALL, last])
+    with (
+        _origin() as origin,
+        _site(origin, tmp_path, edge_state, authority) as site,
+        site.connect(protocol) as client,
+    ):
+        last = client.request(fields("/before"))
+        assert reply_of(client, last).body == BODY
+        with _ending(site):
+            assert _closed_cleanly(client)
+        assert _goaways(client) == ([H3_ALL, last + 4] if protocol == "h3" else [H2_ALL, last])
 
 
 @streams

@@ -1,4 +1,4 @@
-"""gRPC's deadlines and cancellations, frame by frame: HTTP/2 to HTTP/2, before an origin of the tests' own."""
+"""gRPC's deadlines and cancellations frame by frame, HTTP/2 to HTTP/2, before the tests' own origin."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Grpc(Site):
 
     def arrived(self, since: int, done: Callable[[Call], bool] = lambda call: True) -> Call:
         """The call that came `since` so many, once `done` is true of it."""
-        for _ in within(_WAIT_S, f"the call is upstream, and that is true of it: {self.origin.calls[since:]}"):
+        for _ in within(_WAIT_S, "the call is upstream, and that is true of it"):
             if len(self.origin.calls) > since and done(self.origin.calls[since]):
                 break
         assert len(self.origin.calls) == since + 1

@@ -1,4 +1,4 @@
-"""HTTP/2 with prior knowledge where nobody offered it: one answer in HTTP/1.1, the end, and nothing upstream."""
+"""HTTP/2 with prior knowledge where nobody offered it: one answer in HTTP/1.1, and the end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ without = pytest.mark.parametrize("listener", ["web", "secure", "both"])
 
 @dataclass
 class Listeners:
-    """`web` is plain and says nothing of protocols; `secure` (TLS) has h1, `both` (TLS) h1 and h2, `prior` h2c."""
+    """`web` is plain and says nothing of protocols; `prior` has h2c; with TLS `secure` has h1, `both` h1, h2."""
 
     edge: EdgeProcess
     authority: Authority
@@ -69,7 +69,7 @@ def test_a_preface_is_refused_in_http1_and_the_connection_ends(
 ) -> None:
     asked = len(site.upstream.requests)
     with site.connect(listener) as client:
-        here = "%s:%d" % client.socket.getsockname()
+        here = "{}:{}".format(*client.socket.getsockname())
         with suppress(ConnectionError):  # it need not take what comes behind its answer
             for piece in pieces:
                 client.send(piece)
