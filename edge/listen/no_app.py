@@ -10,12 +10,8 @@ from hypercorn.app_wrappers import ASGIWrapper
 async def _no_app(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] != "lifespan":
         raise RuntimeError("a data-plane listener never runs an ASGI application")
-    while True:
-        message = await receive()
-        await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
-            return
+    # To return is to have begun and ended well. Whoever waits here is left behind when `worker_serve` fails.
 
 
 NO_APP: Final = ASGIWrapper(_no_app)
-"""What `worker_serve` asks for; it takes part in the lifespan only."""
+"""What `worker_serve` asks for; it takes part in the lifespan only, and has nothing to do there."""

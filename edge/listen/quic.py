@@ -6,6 +6,7 @@ import asyncio
 import hmac
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 from os import urandom
 
@@ -26,6 +27,13 @@ from edge.wire import GroupKeys
 IDLE_TIMEOUT_S = 60.0
 """NATs forget a UDP flow within minutes, so a longer wait would be in vain."""
 RESET_KEY_BYTES = 32
+RETRY_S = 1.0
+"""The first wait after the socket could not be served, or was lost; each one after it is twice as long."""
+MOST_RETRY_S = 60.0
+
+
+class QuicDown(Exception):
+    """HTTP/3 is not served where it should be."""
 
 
 def cid_maker(worker: int, workers: int) -> Callable[[], bytes]:
@@ -50,7 +58,8 @@ class QuicListener:
     """Serves HTTP/3 for `listener` on `sock`, a bound UDP socket that does not block.
 
     `keys` are the same for all workers, and over restarts. `certificates` are
-    those of `listener`, if they are made already. Raises ValueError when one cannot be used.
+    those of `listener`, if they are made already. `on_change` is called when `is_up` may have
+    changed. Raises ValueError when a certificate cannot be used.
     """
 
     def __init__(
@@ -62,8 +71,10 @@ class QuicListener:
         worker: int = 0,
         workers: int = 1,
         certificates: Certificates | None = None,
+        on_change: Callable[[], None] | None = None,
     ) -> None:
         self.name = listener.name
+        self._where = f"{listener.host}:{listener.port}"
         self._sock = sock
         self._settings = TransportSettings(
             certificates or Certificates(listener.certificates),
@@ -73,7 +84,13 @@ class QuicListener:
         )
         self._settings.max_streams = context.limits.max_streams
         self._host = QuicHost(context, Door(self._settings, keys.retry if keys is not None else b""))
+        self._on_change = on_change
+        self._unhandled = context.unhandled
         self._stop = asyncio.Event()
+        self._over = asyncio.Event()
+        """Stopped, or the transport is lost."""
+        self.is_down = False
+        """Whether it failed or was lost, and has not come up since."""
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -82,12 +99,59 @@ class QuicListener:
         return self._host.is_up
 
     def start(self) -> None:
-        """Begin to take connections."""
-        sockets = Sockets([], [], [self._sock])
-        serve = hypercorn_run.worker_serve(
-            NO_APP, QuicConfig(self._host), sockets=sockets, shutdown_trigger=self._stop.wait
-        )
-        self._task = asyncio.get_running_loop().create_task(serve)
+        """Begin to take connections, soon: `is_up` tells when."""
+        self._host.changed = self._host_changed
+        self._task = asyncio.get_running_loop().create_task(self._serve())
+
+    def _host_changed(self) -> None:
+        if self._host.is_up:
+            self.is_down = False
+        else:
+            self._over.set()
+        if self._on_change is not None:
+            self._on_change()
+
+    async def _serve(self) -> None:
+        """Until stopped. What fails or is lost is told of, and tried again after a while."""
+        loop = asyncio.get_running_loop()
+        wait_s = RETRY_S
+        while not self._stop.is_set():
+            began = loop.time()
+            fault = await self._serve_once()
+            if self._stop.is_set():
+                break
+            if loop.time() - began > MOST_RETRY_S:
+                wait_s = RETRY_S
+            self._told(fault or self._host.fault, wait_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), wait_s)
+            wait_s = min(MOST_RETRY_S, wait_s * 2)
+
+    async def _serve_once(self) -> Exception | None:
+        """Until stopped, or until there is nothing to serve any more; the reason, if it is an exception."""
+        self._over.clear()
+        ours: socket.socket | None = None
+        try:
+            # Whose transport is lost loses its socket too, and the next try needs one.
+            ours = self._sock.dup()
+            sockets = Sockets([], [], [ours])
+            await hypercorn_run.worker_serve(
+                NO_APP, QuicConfig(self._host), sockets=sockets, shutdown_trigger=self._over.wait
+            )
+        except Exception as error:
+            self._host.let_go()
+            if ours is not None:
+                ours.close()
+            return error
+        if not self._stop.is_set():
+            self._host.let_go()
+        return None
+
+    def _told(self, cause: Exception | None, wait_s: float) -> None:
+        self.is_down = True
+        down = QuicDown(f"listener {self.name}: no HTTP/3 on {self._where}, tried again in {wait_s:g} s")
+        down.__cause__ = cause
+        self._unhandled(down)
 
     def replace(self, certificates: Certificates | None, limits: model.Limits) -> None:
         """For connections from now on; None = the certificates stay."""
@@ -100,6 +164,7 @@ class QuicListener:
         """Accept no more; connections that stand go on until `close`."""
         self._host.accepting = False
         self._stop.set()
+        self._over.set()
         if self._task is not None:
             await self._task
 
@@ -113,4 +178,6 @@ class QuicListener:
 
     def close(self) -> None:
         """End what connections are left with H3_NO_ERROR, and close the socket."""
+        self._host.changed = self._on_change = None
         self._host.close()
+        self._sock.close()

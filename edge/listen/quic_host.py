@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, cast
 
@@ -68,6 +69,10 @@ class QuicHost(asyncio.DatagramProtocol):
         self._looked_at = 0
         """Strangers in this turn."""
         self.local: tuple[str, int] = ("", 0)
+        self.changed: Callable[[], None] | None = None
+        """Called when `is_up` may have changed but by `accepting`."""
+        self.fault: Exception | None = None
+        """Why the transport was lost, or could not be used, if anybody knows."""
         self._transport: asyncio.DatagramTransport | None = None
         self._outlet: Outlet | None = None
         self._sieve: Sieve | None = None
@@ -76,7 +81,18 @@ class QuicHost(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         made = cast(asyncio.DatagramTransport, transport)
-        self._transport = made
+        self.fault = None
+        try:
+            self._take(made)
+        except Exception as error:
+            self.fault = error
+            self._loop.call_soon(made.abort)
+        else:
+            self._transport = made
+            if self.changed is not None:
+                self.changed()
+
+    def _take(self, made: asyncio.DatagramTransport) -> None:
         name = made.get_extra_info("sockname")
         self.local = (name[0], name[1])
         raw = made.get_extra_info("socket")
@@ -88,13 +104,17 @@ class QuicHost(asyncio.DatagramProtocol):
         self._outlet = Outlet(made)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Connections stand, and go on when there is another transport; until then they send nothing."""
         self._transport = None
+        self.fault = exc or self.fault
         if self._outlet is not None:
             self._outlet.close()
             self._outlet = None
         if self._sieve is not None:
             self._sieve.close()
             self._sieve = None
+        if self.changed is not None:
+            self.changed()
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         """One datagram; its first bytes say whose."""
@@ -270,6 +290,11 @@ class QuicHost(asyncio.DatagramProtocol):
     def seats(self) -> int:
         """Connections there are, half-open and closing ones included."""
         return len(set(self._by_cid.values()))
+
+    def let_go(self) -> None:
+        """Give up the transport that serves, if there is one; `changed` follows."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def drain(self) -> None:
         """GOAWAY to every connection. Spec: RFC 9114 §5.2."""

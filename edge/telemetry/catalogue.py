@@ -42,6 +42,9 @@ CATALOGUE: Final[dict[str, Entry]] = {
         Kind.COUNTER, "{request}", "Requests refused before routing, and connections (status 0), by reason"
     ),
     "edge.server.connections": Entry(Kind.GAUGE, "{connection}", "Client connections open"),
+    "edge.server.h3.down": Entry(
+        Kind.GAUGE, "{worker}", "Workers that cannot take HTTP/3 where it is configured"
+    ),
     "http.client.request.duration": Entry(
         Kind.HISTOGRAM, "s", "Time of tries at upstreams; status 0 = no response"
     ),

@@ -45,6 +45,10 @@ class Gauges:
             labels = (("edge.listener.name", listener),)
             self._registry.gauge("edge.server.connections", labels).value = number
 
+    def without_h3(self, by_listener: Mapping[str, int]) -> None:
+        for listener, number in by_listener.items():
+            self._registry.gauge("edge.server.h3.down", (("edge.listener.name", listener),)).value = number
+
     def upstreams(self, clusters: Mapping[str, HasEndpoints]) -> None:
         """Connections, endpoints by state, and what the clusters did not take, by reason."""
         registry = self._registry

@@ -64,6 +64,13 @@ class Listening:
             shown[leaving.name] = shown.get(leaving.name, 0) + leaving.connections()
         return shown
 
+    def without_h3(self) -> dict[str, int]:
+        """By listener: 1 where HTTP/3 should be and is not, 0 otherwise."""
+        return {
+            name: int(standing.quic is not None and standing.quic.is_down)
+            for name, standing in self._standing.items()
+        }
+
     def held(self) -> int:
         """How many exchanges revisions count that are none: they keep a revision for who is leaving."""
         return sum(leaving.pinned for leaving in self._leaving)
@@ -168,12 +175,11 @@ class Listening:
         if standing.quic is not None and (udp is None or quic_socket is None or not quic_socket.is_same(udp)):
             self._leave(Leaving(listener.name, quic=standing.quic))
             standing.quic = None
-            self._services.alt_svc.pop(listener.name, None)
         if udp is not None and standing.quic is None:
             self._add_quic(standing, planned, plan)
         elif standing.quic is not None:
             standing.quic.replace(planned.certificates, plan.limits)
-            self._show_alt_svc(listener)
+        self._show_alt_svc(standing)
 
     def _remove(self, name: str, before: Revision | None) -> None:
         standing = self._standing.pop(name)
@@ -198,15 +204,22 @@ class Listening:
         made = quic.QuicListener(
             *(listener, sock, standing.context, self.keys, self._worker, self._workers),
             certificates=planned.certificates,
+            on_change=partial(self._show_alt_svc, standing),
         )
-        made.start()
         standing.quic = made
         standing.quic_socket = Inode(sock)
-        self._show_alt_svc(listener)
+        made.start()
 
-    def _show_alt_svc(self, listener: model.Listener) -> None:
-        port = listener.advertised_port or listener.port
-        self._services.alt_svc[listener.name] = (b"alt-svc", b'h3=":%d"; ma=3600' % port)
+    def _show_alt_svc(self, standing: Standing) -> None:
+        """Tell clients of HTTP/3 while it is there, and no longer."""
+        listener, shown = standing.model, self._services.alt_svc
+        if self._standing.get(listener.name) is not standing:
+            return  # it leaves: the name is another's, or nobody's
+        if standing.quic is not None and standing.quic.is_up:
+            port = listener.advertised_port or listener.port
+            shown[listener.name] = (b"alt-svc", b'h3=":%d"; ma=3600' % port)
+        else:
+            shown.pop(listener.name, None)
 
     def _context(self, listener: model.Listener, pipeline: Pipeline, limits: model.Limits) -> ListenerContext:
         return ListenerContext(

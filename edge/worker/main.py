@@ -200,6 +200,7 @@ class Worker:
         gauges = self._gauges
         gauges.requests(exchanges)
         gauges.connections(connections)
+        gauges.without_h3(self._listening.without_h3())
         gauges.upstreams(active.clusters if active else {})
         gauges.filters(self._filters.figures())
         gauges.shared(*self._shared.damage())

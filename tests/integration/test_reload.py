@@ -8,7 +8,7 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -245,27 +245,51 @@ def until_refused(port: int) -> None:
             return
 
 
+Ask = Callable[[], list[bytes]]
+
+
+def until_offered(offer: bytes | None, *clients: Ask) -> None:
+    """Until each of `clients`, whose answer is its alt-svc fields, is told `offer`; None = nothing."""
+    expected = [offer] if offer is not None else []
+    for _ in within(WAIT_S, f"alt-svc is {offer!r}"):
+        if all(ask() == expected for ask in clients):
+            return
+
+
 def test_what_a_listener_speaks_changes_without_another_socket(
     authority: Authority, origin: OriginThread, tmp_path: Path, edge_state: Path
 ) -> None:
+    """Clients are told of HTTP/3, on connections that stand too, while it is spoken and no longer."""
     config = every_protocol(plain(1, origin.port), authority)
-    config["listeners"][1]["protocols"] = ["h1"]
+    secure = config["listeners"][1]
+    secure["protocols"] = ["h1"]
     with running_edge(tmp_path / "edge", config, edge_state, "--workers", "2") as edge:
         reloading, site = Reloading(edge), Site(edge, authority)
-        with site.h1("h1s") as standing:
-            assert not standing.exchange(request()).values(b"alt-svc")
-            config["listeners"][1]["protocols"] = ["h1", "h2", "h3"]
+        with site.h1("h1s") as h1:
+
+            def over_h1() -> list[bytes]:
+                return h1.exchange(request()).values(b"alt-svc")
+
+            assert over_h1() == []
+            secure["protocols"] = ["h1", "h2", "h3"]
             reloading.apply(config)
             for protocol in ("h2", "h3"):
                 assert site.ask(protocol, "/").status == 200
-            assert standing.exchange(request()).values(b"alt-svc")
-        with site.connect("h3") as leaving, site.connect("h2") as staying:
-            assert reply_of(leaving, leaving.request(fields())).status == 200
-            assert reply_of(staying, staying.request(fields())).status == 200
-            config["listeners"][1]["protocols"] = ["h1", "h2"]
-            reloading.apply(config)
-            leaving.wait(lambda: leaving.closed is not None)
-            assert reply_of(staying, staying.request(fields())).status == 200
+            with site.connect("h3") as leaving, site.connect("h2") as staying:
+
+                def over_h2() -> list[bytes]:
+                    return reply_of(staying, staying.request(fields())).values(b"alt-svc")
+
+                until_offered(b'h3=":%d"; ma=3600' % edge.ports["secure"], over_h1, over_h2)
+                assert reply_of(leaving, leaving.request(fields())).status == 200
+                secure["advertisedPort"] = 4433
+                reloading.apply(config)
+                until_offered(b'h3=":4433"; ma=3600', over_h1, over_h2)
+                secure["protocols"] = ["h1", "h2"]
+                reloading.apply(config)
+                leaving.wait(lambda: leaving.closed is not None)
+                until_offered(None, over_h1, over_h2)
+            assert edge.metric("edge_server_h3_down") == 0
 
 
 def test_what_is_no_more_goes_from_metrics(tmp_path: Path, origin: OriginThread, edge_state: Path) -> None:

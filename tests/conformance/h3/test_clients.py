@@ -19,8 +19,8 @@ from edge.codec.context import ListenerContext
 from edge.exchange.deadlines import Deadlines
 from edge.exchange.seams import Connection, Downstream
 from edge.head import RequestHead, ResponseHead
-from edge.listen import quic_seam
-from edge.listen.quic import QuicListener, cid_maker
+from edge.listen import quic, quic_seam
+from edge.listen.quic import QuicDown, QuicListener, cid_maker
 from tests.hostile.fake_h1 import FakeExchange
 from tests.unit.codec.h3.world import authority, certificate
 
@@ -126,6 +126,46 @@ def test_curl_gets_and_uploads_over_http3(tmp_path: Path) -> None:
     ca = tmp_path / "ca.pem"
     ca.write_bytes(authority().cert_pem.bytes())
     uvloop.run(_talk(ca))
+
+
+async def _lose(ca: Path) -> None:
+    served = _Served()
+    served.listener.start()
+    loop = asyncio.get_running_loop()
+    for lost in range(3):
+        async with asyncio.timeout(60):
+            while not served.listener.is_up:
+                await asyncio.sleep(0.01)
+        assert len(served.unhandled) == lost
+        got = await loop.run_in_executor(None, _curl, served.port, ca, "/", None)
+        assert got == (200, 30, b"hello")
+        served.listener._host.let_go()
+        async with asyncio.timeout(60):
+            while served.listener.is_up:
+                await asyncio.sleep(0)
+    await asyncio.wait_for(served.listener.stop(), 60)
+    served.listener.close()
+    for told in served.unhandled:
+        assert isinstance(told, QuicDown) and f"web: no HTTP/3 on 127.0.0.1:{served.port}" in str(told)
+    async with asyncio.timeout(60):
+        while not _is_free(served.port):
+            await asyncio.sleep(0.01)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def test_a_socket_that_is_lost_is_served_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quic, "RETRY_S", 0.01)
+    ca = tmp_path / "ca.pem"
+    ca.write_bytes(authority().cert_pem.bytes())
+    uvloop.run(_lose(ca))
 
 
 def test_connection_ids_tell_the_kernel_which_worker() -> None:
