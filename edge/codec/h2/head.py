@@ -184,7 +184,7 @@ def _frame(head: RequestHead, found: dict[bytes, Any], end: bool) -> None:
     if expect is not None:
         if expect.lower() != b"100-continue":
             raise BadRequest("unknown expectation", 417)
-        head.expect_continue = not end
+        head.expect_continue = not end and head.length != 0
     hops = found.get(MAX_FORWARDS)
     if hops is not None:
         one_hop_less(head, hops)

@@ -210,6 +210,7 @@ def _apply(head: RequestHead, noted: list[tuple[_Kind, bytes, bytes]]) -> None:
             head.fields.append((b"te", b"trailers"))
         elif kind is _Kind.HOPS:
             one_hop_less(head, value)
+    head.expect_continue = head.expect_continue and head.length != 0
     if len(crumbs) > CRUMBS:
         raise BadRequest("too many cookie fields", 431)
     if crumbs:

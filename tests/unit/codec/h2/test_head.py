@@ -50,6 +50,9 @@ def test_a_length_leaves_the_fields() -> None:
 def test_an_expectation_without_a_body_means_nothing() -> None:
     assert not _parse((b"expect", b"100-continue")).expect_continue
     assert _parse((b"expect", b"100-Continue"), end=False).expect_continue
+    for length, waits in ((b"0", False), (b"1", True)):
+        fields = ((b"expect", b"100-continue"), (b"content-length", length))
+        assert _parse(*fields, end=False).expect_continue is waits
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,15 @@ def test_a_request_arrives_as_a_head_like_any_other() -> None:
     assert connection.client == b"%b:%d" % (connection.peer[0].encode(), connection.peer[1])
 
 
+@pytest.mark.parametrize(("length", "waits"), [(b"0", False), (b"1", True)])
+def test_an_expectation_without_a_body_means_nothing(length: bytes, waits: bool) -> None:
+    world = World(FakeExchange)
+    expectation = [(b"expect", b"100-continue"), (b"content-length", length)]
+    world.client().request([*POST, *expectation], b"", end=False)
+    world.settle()
+    assert world.exchanges[0].head.expect_continue is waits
+
+
 def test_a_head_said_again_is_the_same_head_and_an_own_copy() -> None:
     world = World()
     client = world.client()
