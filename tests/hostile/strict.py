@@ -35,7 +35,9 @@ _host: Final = re.compile(
 ).fullmatch
 _chunk_size: Final = re.compile(rb"0|[1-9a-f][0-9a-f]{0,14}").fullmatch
 _length: Final = re.compile(rb"0|[1-9][0-9]{0,17}").fullmatch
-_protocol: Final = re.compile(rb"(?!h2|http|tls)[a-z0-9._-]+(?:/[a-z0-9._-]+)?").fullmatch
+_protocol: Final = re.compile(
+    rb"(?!h2|http|tls)[!#$%&'*+.^_`|~0-9a-z-]+(?:/[!#$%&'*+.^_`|~0-9a-z-]+)?"
+).fullmatch
 
 _FRAMING: Final = {
     b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect", b"te",

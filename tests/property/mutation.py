@@ -13,6 +13,7 @@ from typing import Final
 from aioquic.h3.connection import encode_frame
 from pylsqpack import Encoder
 
+from edge.head import Field
 from tests.hostile.cases_h2 import CASES as H2_CASES
 from tests.hostile.fake_h2 import GET, POST, Heads, data, frame, rst, window
 from tests.property.test_h1_requests import BAD, GOOD, PIECES
@@ -23,9 +24,23 @@ from tests.unit.codec.h3.world import GET as H3_GET
 Conversation = tuple[bytes, ...]
 """What a client sends, in the pieces in which it arrives."""
 
+_AWKWARD: Final = (
+    *(bytes((byte,)) for byte in (*range(0x21), 0x7F, 0x80, 0xFF, *b"\"#%&'()*,/:;<=>?@[\\]^_`{|}~")),
+    *(b"#", b"<", b">", b"@", b"/", b",", b"\r\n", b"\r\n\r\n", b"\r\nx: y", b"\nx: y", b"\r\n ", b"\n"),
+    *(b"//", b"/../", b"/..;/", b"%2f", b"%2e", b"%00", b"%zz", b"%c0%af", b" HTTP/1.1\r\n", b" "),
+)
+"""What means something, or nothing good, to one reader or another of a path, an authority or a value."""
 _H2_SEEDS: Final = [made for case in H2_CASES if case.greet and len(made := case.send(Heads())) < 600]
 _LARGEST_BYTES: Final = 4096
 _SHRINK_RUNS: Final = 2000
+_OFTEN_AWKWARD: Final = 0.2
+_PARTS: Final[dict[bytes, tuple[bytes, ...]]] = {
+    b":method": (b"GET",),
+    b":scheme": (b"https",),
+    b":authority": (b"a.b", b"a.b:80", b"[::1]"),
+    b":path": (b"/a/b", b"/a?b=c", b"/"),
+    b"x-a": (b"bc", b""),
+}
 
 
 def conversations(protocol: str, seed: int) -> Iterator[Conversation]:
@@ -90,9 +105,28 @@ def _edit(random: Random, wire: bytes, pieces: Sequence[bytes]) -> bytes:
     return wire[:start] + bytes((wire[start] ^ 1 << random.randrange(8),)) + wire[start + 1 :]
 
 
+def _awkward(random: Random) -> list[Field]:
+    """A request of which one part has something in it that may not be there, or just may."""
+    parts = {name: random.choice(values) for name, values in _PARTS.items()}
+    name = random.choice((b":method", b":authority", b":authority", b":path", b":path", b"x-a", b"x-a"))
+    value = parts[name]
+    at = random.randint(0, len(value))
+    parts[name] = value[:at] + random.choice(_AWKWARD) + value[at:]
+    return list(parts.items())
+
+
+def _awkward_http1(random: Random) -> bytes:
+    said = dict(_awkward(random))
+    line = b"%b %b HTTP/1.1\r\n" % (said[b":method"], said[b":path"])
+    return line + b"Host: %b\r\nX-A: %b\r\n\r\n" % (said[b":authority"], said[b"x-a"])
+
+
 def _http1(random: Random) -> bytes:
     wire = b""
     for _ in range(random.randint(1, 3)):
+        if random.random() < _OFTEN_AWKWARD:
+            wire += _awkward_http1(random)
+            continue
         seed = random.choice(BAD if random.random() < 0.3 else GOOD)
         for _ in range(random.randint(0, 4)):
             seed = _edit(random, seed, PIECES)
@@ -120,6 +154,8 @@ def _h2_frames(random: Random) -> bytes:
             if random.random() < 0.5:
                 fields = [(b"x-a", b"b"), (b"accept", b"*/*")]
             start = random.choice((GET, POST)) if index == 0 or random.random() < 0.8 else []
+            if random.random() < _OFTEN_AWKWARD:
+                start, fields = _awkward(random), []
             wire += head(stream_id, [*start, *fields], random.random() < 0.5)
         elif what <= 4:
             wire += data(stream_id, random.choice((b"", b"abc", b"abcd")), random.random() < 0.5)
@@ -152,6 +188,8 @@ def _h3_frame(random: Random, index: int) -> bytes:
     if (index == 0 and kind < 0.9) or kind < 0.3:
         fields = [_h3_field(random) for _ in range(_few(random))]
         start = H3_GET if random.random() < (0.95 if index == 0 else 0.2) else []
+        if random.random() < _OFTEN_AWKWARD:
+            return encode_frame(1, literal_section(_awkward(random)))
         if random.random() < 0.5:
             return encode_frame(1, literal_section([*start, *fields]))
         section: bytes = Encoder().encode(0, [*start, (b"x-a", b"b")])[1]
