@@ -135,7 +135,6 @@ class Listening:
 
     async def stop(self) -> None:
         """Accept no more; every connection is told to end."""
-        self._services.alt_svc.clear()
         for name in list(self._standing):
             self._remove(name, None)
         await asyncio.gather(*(leaving.stopped() for leaving in self._leaving))
