@@ -31,7 +31,7 @@ without = pytest.mark.parametrize("listener", ["web", "secure", "both"])
 
 @dataclass
 class Listeners:
-    """`web` is plain and says nothing of protocols; `prior` has h2c; with TLS `secure` has h1, `both` h1, h2."""
+    """`web` is plain and says nothing of protocols, `prior` has h2c; TLS: `secure` has h1, `both` h1, h2."""
 
     edge: EdgeProcess
     authority: Authority
