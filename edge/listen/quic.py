@@ -123,6 +123,7 @@ class QuicListener:
             if loop.time() - began > MOST_RETRY_S:
                 wait_s = RETRY_S
             self._told(fault or self._host.fault, wait_s)
+            del fault  # what failed hangs on it
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), wait_s)
             wait_s = min(MOST_RETRY_S, wait_s * 2)
