@@ -19,11 +19,14 @@ from tests.bench.world import World
 
 PAIRS = 7
 """As few pairs as a median of ratios may be taken of."""
+BOUND = 1.03
+"""What a row may cost, of what it cost before."""
 REPORTED = frozenset((Figure.CPU, Figure.ADDED, Figure.MEMORY, Figure.WORKER_MEMORY))
 """What is compared unless rows are named: a percentile needs a machine of its own."""
 _INSTALL_S = 900.0
 _BEFORE = "before"
 _NOW = "now"
+_MISSED = "MISSED"
 
 
 def compare(
@@ -53,6 +56,11 @@ def lines(data: dict[str, Any]) -> list[str]:
     return [f"{head}  asked ≤ {data['bound']}: {data['verdict']}", figures + errors]
 
 
+def is_passed(data: dict[str, Any]) -> bool:
+    """Measured without errors, and not slower in every pair: a miss inside the spread is reported only."""
+    return bool(data["ratios"]) and not data["errors"] and data["verdict"] != _MISSED
+
+
 def _summary(row: Row, results: dict[str, Measured], bound: float) -> dict[str, Any]:
     before, now = results[_BEFORE], results[_NOW]
     failures = [f"{each.peer}: {each.failure}" for each in (before, now) if each.failure]
@@ -65,19 +73,19 @@ def _summary(row: Row, results: dict[str, Measured], bound: float) -> dict[str, 
         "bound": bound,
         "ratio": median(ratios) if ratios else None,
         "ratios": ratios,
-        "verdict": _verdict(ratios, bound),
+        "verdict": verdict(ratios, bound),
         "values": {each.peer: each.values for each in (before, now)},
         "errors": before.errors + now.errors,
         "failures": failures,
     }
 
 
-def _verdict(ratios: list[float], bound: float) -> str:
+def verdict(ratios: list[float], bound: float) -> str:
     if not ratios:
         return ""
     if median(ratios) <= bound:
         return "met"
-    return "missed inside the spread" if min(ratios) <= bound else "MISSED"
+    return "missed inside the spread" if min(ratios) <= bound else _MISSED
 
 
 def _measure(row: Row, peers: list[Peer], world: World, plan: Plan) -> dict[str, Measured]:

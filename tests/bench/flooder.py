@@ -16,19 +16,29 @@ import socket
 import ssl
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import Final
 
 from aioquic.h3.connection import encode_frame
-from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.connection import QuicConnection
-from tlslite.api import TLSConnection
 
+from tests.bench.quic_floods import (
+    frames,
+    initials,
+    initials_to_nobody,
+    qpack_bomb,
+    resets,
+    slow_body,
+    slow_head,
+    slow_read,
+)
 from tests.hostile.cases_h2 import FLOODS
 from tests.hostile.fake_h2 import GET, POST, PREFACE, Heads, frame, settings
-from tests.integration.h3_client import H3Client
+
+with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # it imports asyncore
+    from tlslite.api import TLSConnection
 
 Attack = Callable[[int, float], int]
 """(port, when to stop by the monotonic clock) → bytes sent."""
@@ -41,7 +51,6 @@ _SLOW_STREAMS: Final = 4
 slow on all of them waits for itself past its share."""
 _SLOW_TICK_S: Final = 0.1
 _KEY_UPDATES: Final = 20_000
-_INITIALS: Final = 400
 _GOAWAY: Final = 7
 _H2: Final[dict[str, str]] = {
     "rapid-reset": "rapid-reset",
@@ -174,84 +183,6 @@ def _key_updates(port: int, until: float) -> int:
     return sent * 27
 
 
-# ---- QUIC
-
-
-def _h3_resets(port: int, until: float) -> int:
-    with H3Client(port, "localhost") as client:
-        while client.closed is None and time.monotonic() < until:
-            for _ in range(20):
-                with suppress(RuntimeError, ValueError):
-                    client.quic.reset_stream(client.request(end=False), 0x10C)
-            client.flush()
-            client.read(0.002)
-        return client.bytes_out
-
-
-def _h3_frames(wire: bytes, port: int, until: float) -> int:
-    with H3Client(port, "localhost") as client:
-        post = [(b":method", b"POST"), *GET[1:2], (b":path", b"/upload"), GET[3]]
-        stream_id = client.request(post, b"hello", end=False)
-        while client.closed is None and time.monotonic() < until:
-            try:
-                client.quic.send_stream_data(stream_id, wire)
-            except (RuntimeError, ValueError):  # the stream is over: another
-                stream_id = client.request(post, b"hello", end=False)
-            client.flush()
-            client.read(0.002)
-        return client.bytes_out
-
-
-def _qpack_bomb(port: int, until: float) -> int:
-    bomb = encode_frame(1, b"\0\0" + b"\xd1" * 50_000)
-    with H3Client(port, "localhost") as client:
-        while client.closed is None and time.monotonic() < until:
-            stream_id = client.raw(bomb)
-            client.wait(lambda s=stream_id: client.ended(s) or s in client.resets)  # type: ignore[misc]
-        return client.bytes_out
-
-
-def _h3_slow_read(port: int, until: float) -> int:
-    large = [*GET[:2], (b":path", b"/files/10m.bin"), GET[3]]
-    clients = [H3Client(port, "localhost") for _ in range(_SLOW_CONNECTIONS // 10)]
-    for client in clients:
-        client.grants = False
-        for _ in range(10):
-            client.request(large)
-        client.flush()
-    while time.monotonic() < until:
-        for client in clients:
-            client.read(_SLOW_TICK_S / len(clients))
-    for client in clients:
-        client.__exit__(None, None, None)
-    return sum(client.bytes_out for client in clients)
-
-
-@cache
-def _initials() -> list[bytes]:
-    made = []
-    for _ in range(_INITIALS):
-        quic = QuicConnection(
-            configuration=QuicConfiguration(is_client=True, alpn_protocols=["h3"], server_name="localhost")
-        )
-        quic.connect(("127.0.0.1", 443), 0.0)
-        made.append(quic.datagrams_to_send(0.0)[0][0])
-    return made
-
-
-def _initial_flood(port: int, until: float) -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as loud:
-        loud.connect(("127.0.0.1", port))
-        return sum(loud.send(packet) for packet in _initials())
-
-
-def _initials_to_nobody(port: int, until: float) -> int:
-    """As many datagrams: on this machine the bystander's packets wait behind them in the kernel."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        return _initial_flood(nobody.getsockname()[1], until)
-
-
 ATTACKS: Final[dict[str, Attack]] = {
     **{f"h2 {shown}": partial(_h2_flood, name) for name, shown in _H2.items()},
     "h2 continuation": _continuations,
@@ -263,12 +194,14 @@ ATTACKS: Final[dict[str, Attack]] = {
     "h1 slow-body": partial(_slow_h1, "POST /upload", "content-length: 99999\r\n\r\n", b"x"),
     "h1 slow-read": partial(_slow_h1, "GET /files/10m.bin", "\r\n", b""),
     "tls key-updates": _key_updates,
-    "h3 resets": _h3_resets,
-    "h3 empty-data": partial(_h3_frames, encode_frame(0, b"") * 100),
-    "h3 unknown-frames": partial(_h3_frames, encode_frame(0x21, b"") * 100),
-    "h3 qpack-bomb": _qpack_bomb,
-    "h3 slow-read": _h3_slow_read,
-    "quic initials": _initial_flood,
+    "h3 resets": resets,
+    "h3 empty-data": partial(frames, encode_frame(0, b"") * 100),
+    "h3 unknown-frames": partial(frames, encode_frame(0x21, b"") * 100),
+    "h3 qpack-bomb": qpack_bomb,
+    "h3 slow-head": slow_head,
+    "h3 slow-body": slow_body,
+    "h3 slow-read": slow_read,
+    "quic initials": initials,
 }
 
 
@@ -280,7 +213,7 @@ def _harmless(port: int, until: float) -> int:
 
 HARMLESS: Final[dict[str, Attack]] = {
     **dict.fromkeys(ATTACKS, _harmless),
-    "quic initials": _initials_to_nobody,
+    "quic initials": initials_to_nobody,
 }
 """What does to the core that the load shares with a bystander what the attack does, and nothing to edge."""
 
@@ -288,6 +221,7 @@ HARMLESS: Final[dict[str, Attack]] = {
 def main(kind: str, name: str, port: str, seconds: str) -> None:
     """Rounds until the time is over."""
     attack = (HARMLESS if kind == "harmless" else ATTACKS)[name]
+    had = _most_mib()  # what Python and its libraries need to be there is not the flood's
     print("begun", flush=True)
     until = time.monotonic() + float(seconds)
     spent, sent, rounds = time.process_time(), 0, 0
@@ -298,9 +232,14 @@ def main(kind: str, name: str, port: str, seconds: str) -> None:
         "rounds": rounds,
         "bytes": sent,
         "cpu_s": time.process_time() - spent,
-        "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "mib": _most_mib() - had,
     }
     print(json.dumps(told))
+
+
+def _most_mib() -> float:
+    """The most that was resident so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":
