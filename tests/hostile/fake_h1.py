@@ -78,7 +78,7 @@ class FakeTransport(asyncio.Transport):
 
 
 class FakeExchange:
-    """Forwards to `upstream` bytes; `answer` is called when the request is complete."""
+    """Forwards to `upstream` bytes, judged as they are made; `answer` is called when all of them are."""
 
     def __init__(self, downstream: Downstream, head: RequestHead, end: bool) -> None:
         self.downstream = downstream
@@ -90,24 +90,31 @@ class FakeExchange:
         self.failed: EdgeError | None = None
         self.paused = False
         self.upstream = render_request(head, end)
+        self._judge = StrictReader()
+        self._judge.feed(self.upstream)
         self._chunked = not end and head.length is None and head.upgrade is None
 
     def request_data(self, data: bytes, end: bool) -> None:
         assert not self.ended and self.failed is None
         self.body += data
         if self._chunked:
-            self.upstream += (chunk(data) if data else b"") + (last_chunk([]) if end else b"")
+            self._forward((chunk(data) if data else b"") + (last_chunk([]) if end else b""))
         else:
-            self.upstream += data
+            self._forward(data)
         if end:
             self.ended = True
+
+    def _forward(self, data: bytes) -> None:
+        self.upstream += data
+        if self.head.upgrade is None:  # else these are bytes of a tunnel
+            self._judge.feed(data)
 
     def request_trailers(self, fields: Fields) -> None:
         assert not self.ended and self.failed is None
         self.ended = True
         self.trailers = fields
         if self._chunked:  # else its framing has no place for them
-            self.upstream += last_chunk(fields)
+            self._forward(last_chunk(fields))
 
     def body_progress(self) -> int | None:
         """Nobody is in a hurry here."""
