@@ -30,6 +30,10 @@ _AWKWARD: Final = (
     *(b"//", b"/../", b"/..;/", b"%2f", b"%2e", b"%00", b"%zz", b"%c0%af", b" HTTP/1.1\r\n", b" "),
 )
 """What means something, or nothing good, to one reader or another of a path, an authority or a value."""
+_TRAILERS: Final[tuple[list[Field], ...]] = (
+    *([], [(b"x-two", b"2")], [(b"host", b"b")], [(b"content-length", b"3")], [(b"cookie", b"a")]),
+    *([(b"te", b"trailers")], [(b"x-b", b"a\x01")], [(b":path", b"/")], [(b"traceparent", b"x")]),
+)
 _H2_SEEDS: Final = [made for case in H2_CASES if case.greet and len(made := case.send(Heads())) < 600]
 _LARGEST_BYTES: Final = 4096
 _SHRINK_RUNS: Final = 2000
@@ -166,6 +170,8 @@ def _h2_frames(random: Random) -> bytes:
         elif what == 7:
             payload = random.randbytes(random.randint(0, 12))
             wire += frame(random.randrange(18), payload, stream_id, random.randrange(256))
+        elif what == 8:
+            wire += head(stream_id, [(b"x-sum", b"1"), *random.choice(_TRAILERS)], random.random() < 0.9)
         last += 2 * random.randrange(2)
     return wire
 
