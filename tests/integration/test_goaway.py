@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Final
 
 import pytest
 
+from tests.hostile.fake_h2 import frame, window
 from tests.integration.authority import Authority
 from tests.integration.h2_client import H2Client
 from tests.integration.protocol_site import STREAMS, Site, StreamClient, every_protocol, fields, reply_of
@@ -64,8 +66,9 @@ def _origin() -> Iterator[Origin]:
 
 @contextmanager
 def _site(origin: Origin, folder: Path, state: Path, authority: Authority) -> Iterator[Site]:
-    config = every_protocol(configuration({"main": [origin.upstream.port]}, [rule("main")]), authority)
-    with running_edge(folder / "edge", config, state) as edge:
+    log = {"accessLog": {"path": "access.log"}}
+    config = configuration({"main": [origin.upstream.port]}, [rule("main")], telemetry=log)
+    with running_edge(folder / "edge", every_protocol(config, authority), state) as edge:
         yield Site(edge, authority)
 
 
@@ -180,3 +183,31 @@ def test_the_last_goaway_is_true_of_requests_that_crossed_it(
                 assert _closed_cleanly(client)
         assert [client.heads(each) for each in asked[len(taken) :]] == [[]] * (len(asked) - len(taken))
         assert sorted(origin.targets) == sorted(b"/held/%d" % each for each in range(len(taken)))
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "h2"])
+def test_a_slow_reader_gets_its_last_answer_whole_whatever_it_says_meanwhile(
+    tmp_path: Path, edge_state: Path, authority: Authority, protocol: str
+) -> None:
+    """Closed too early, edge's kernel would answer a WINDOW_UPDATE by a RST, and drop what is unread."""
+    with (
+        _origin() as origin,
+        _site(origin, tmp_path, edge_state, authority) as site,
+        site.connect(protocol, client_settings={4: 2 * len(BODY)}) as client,
+    ):
+        assert isinstance(client, H2Client)
+        # Less than the answer, so that the rest of it waits on edge's side.
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.send(window(0, 2 * len(BODY)))
+        held = client.request(fields("/held"))
+        _until(origin, client, b"/held")
+        with _ending(site):
+            client.wait(lambda: len(_goaways(client)) == 2)
+            origin.let_go.set()
+            for _ in within(_WAIT_S, "edge has written all of it"):
+                if any(line["path"] == "/held" for line in site.edge.access_log()):
+                    break
+            assert client.body(held) == b""
+            client.send(window(0, 1) + frame(6, b"are you?"))
+            answer = reply_of(client, held)
+            assert (answer.status, answer.body) == (200, BODY)

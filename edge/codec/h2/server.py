@@ -20,7 +20,7 @@ from edge.room import HIGH_BYTES, widen
 
 LINGER_S: Final = 1.0
 LINGER_BYTES: Final = 256 << 10
-"""After our GOAWAY so much is still read and dropped: a RST would eat the GOAWAY."""
+"""After our last GOAWAY so much is still read and dropped: a RST would eat it, and the last answer."""
 DRAIN_STEP_S: Final = 1.0
 """How long a drain waits for the answer to its PING before it names the last stream."""
 FIRST_REQUEST_S: Final = 1.0
@@ -176,14 +176,19 @@ class H2Server(Turn, asyncio.Protocol):
     def pause_writing(self) -> None:
         """The client reads more slowly than upstreams write: what they write stays in the streams."""
         self._write_paused = True
+        self._watch_reading()
+        self._arm()
+
+    def _watch_reading(self) -> None:
         context = self._context
         if not context.limits.min_rate_bytes_s:
             self._read_due = context.clock() + context.limits.body_idle_timeout_s
-        self._reads(ReadingPace(self._context, self._taken, self._unread, -unsent(self._transport)))
-        self._arm()
+        self._reads(ReadingPace(context, self._taken, self._unread, -unsent(self._transport)))
 
     def resume_writing(self) -> None:
         self._write_paused = False
+        if self._finished:
+            return  # the last of it may still be unread
         self._read_due = inf
         self._reads(None)
         if not self._roomy:
@@ -217,7 +222,7 @@ class H2Server(Turn, asyncio.Protocol):
         context.deadlines.watch(self)
 
     def _connection_over(self) -> None:
-        """The last GOAWAY is written: close, but let a client that still sends read it first."""
+        """The last GOAWAY is written: end, but let the client read all it was sent first."""
         self._finished = True
         code = self.engine.over
         if code:
@@ -227,13 +232,27 @@ class H2Server(Turn, asyncio.Protocol):
         else:
             error = DownstreamClosed("the connection is closed")
         self._fail_all(error)
-        if not code:
-            self._transport.close()
-            return
         if self._transport.can_write_eof():
             self._transport.write_eof()
+        self._head_due = self._read_due = self._drain_due = inf
+        if not code and unsent(self._transport):
+            self._watch_reading()
+        self._linger()
+
+    def _linger(self) -> None:
+        """Were it closed now, the client's next WINDOW_UPDATE would be met by a RST. Spec: RFC 9112 §9.6."""
         self._end_due = self._context.clock() + LINGER_S
         self._arm()
+
+    def _lingered(self, now: float) -> None:
+        """The client had time to read what was left, and to close; one that still reads gets more."""
+        left = unsent(self._transport)
+        if self.engine.over or self._read_due <= now:
+            self._transport.abort()
+        elif left:
+            self._linger()
+        else:
+            self._transport.close()
 
     def _crashed(self, error: Exception) -> None:
         self._context.unhandled(error)
@@ -246,7 +265,7 @@ class H2Server(Turn, asyncio.Protocol):
         context = self._context
         now = context.clock()
         if self._finished:
-            self._transport.abort()
+            self._lingered(now)
         elif self._read_due <= now:
             self._unread()
         elif self._head_due <= now:

@@ -12,7 +12,7 @@ from edge.exchange.seams import Downstream
 from edge.head import RequestHead, ResponseHead
 from edge.model import Limits
 from tests.hostile.fake_h1 import AnsweringExchange, FakeExchange
-from tests.hostile.fake_h2 import GET, POST, H2Edge, data, frame, rst, settings, window
+from tests.hostile.fake_h2 import GET, POST, H2Edge, data, rst, settings, window
 
 WEBSOCKET = [
     (b":method", b"CONNECT"),
@@ -396,51 +396,6 @@ def test_a_101_nobody_asked_for_resets() -> None:
     exchanges[0].downstream.send_head(ResponseHead(101, []), False)
     edge.settle()
     assert (edge.heads, edge.resets) == ({}, {1: 2})
-
-
-def test_a_drain_announces_then_names_the_last_stream_then_closes() -> None:
-    edge, exchanges = _open()
-    edge.context.drain()
-    edge.settle()
-    assert edge.goaways == [((1 << 31) - 1, 0)]
-    ping = next(one for one in edge.frames if one.type == 6)
-    edge.send(edge.head(3))
-    edge.send(frame(6, ping.opaque_data, 0, 1))
-    assert edge.goaways[1:] == [(3, 0)]
-    for exchange in exchanges:
-        assert not edge.transport.closed
-        exchange.downstream.send_whole(ResponseHead(200, [], 2), b"ok")
-        edge.settle()
-    assert edge.transport.closed
-    assert (edge.status(1), edge.status(3)) == (200, 200)
-
-
-def test_a_drain_does_not_wait_for_ever_for_a_ping() -> None:
-    edge = H2Edge()
-    edge.context.drain()
-    edge.settle()
-    edge.wait(0.9)
-    assert not edge.transport.closed
-    edge.wait(0.2)
-    assert (edge.goaways[-1], edge.transport.closed) == ((0, 0), True)
-
-
-def test_a_connection_that_comes_during_a_drain_is_told_to_go_after_its_first_requests() -> None:
-    edge = H2Edge(draining=True)
-    edge.send(edge.head(1))
-    assert (edge.status(1), edge.goaways) == (200, [])
-    edge.wait(1.1)
-    assert edge.goaways == [((1 << 31) - 1, 0)]
-    edge.wait(1.1)
-    assert (edge.goaways[1:], edge.transport.closed) == ([(1, 0)], True)
-
-
-def test_a_connection_that_comes_during_a_drain_and_asks_nothing_is_closed_with_a_goaway() -> None:
-    edge = H2Edge(draining=True)
-    edge.wait(1.1)
-    ping = next(one for one in edge.frames if one.type == 6)
-    edge.send(frame(6, ping.opaque_data, 0, 1))
-    assert (edge.goaways, edge.transport.closed) == ([((1 << 31) - 1, 0), (0, 0)], True)
 
 
 def test_an_idle_connection_is_closed_with_a_goaway() -> None:
