@@ -243,7 +243,7 @@ class NativeEngine:
         self._sink.on_closed(stream_id, code, by_peer)
 
     def _owes_answer(self, told: int = 0) -> bool:
-        """Whether it was the last stream's head that was too much: all others are known, `told` of them now."""
+        """Whether it was the last stream's head that was too much: the others are known, `told` now."""
         return self._tap.opened - self._accepted - told == 1
 
     def _end(self, code: int, too_large: bool = False) -> None:
