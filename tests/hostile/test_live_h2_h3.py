@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
+from tests.conformance.h3 import http_cases, transport_cases
 from tests.hostile import cases_h1, cases_h2, cases_h3
 from tests.hostile.fake_h1 import responses
 from tests.hostile.fake_h2 import Heads
 from tests.hostile.live_site import PROBE, LiveSite, live_site
+from tests.integration.authority import HOSTS
 from tests.integration.h2_client import H2Client
 from tests.integration.h3_client import H3Client
 from tests.integration.protocol_site import fields
+from tests.unit.codec.h3.world import World
 
 _OWN = {b"x-forwarded-for", b"x-forwarded-proto"}
 """Set by edge itself on every request, whatever a client claimed."""
@@ -163,6 +167,66 @@ def test_http3_rows(site: LiveSite, case: cases_h3.Case) -> None:
         assert [value for name, value in sent if name == b"host"] == [b"a"]
 
 
+class _Wire:
+    """What `packets.inject` sends to: the socket of a client."""
+
+    def __init__(self, client: H3Client) -> None:
+        self._client = client
+
+    def datagram_received(self, data: bytes, address: object) -> None:
+        self._client.datagram(data)
+
+
+class _Outside:
+    """The running edge, as far as the conformance cases ask their `World` for anything."""
+
+    def __init__(self, site: LiveSite) -> None:
+        self._site = site
+
+    def client(self, h3: bool = True) -> H3Client:
+        client = H3Client(self._site.edge.ports["secure"], HOSTS[0], connect=False, h3=h3)
+        client.network.host = _Wire(client)  # type: ignore[attr-defined]
+        client.connect()
+        client.wait(lambda: client.established)
+        return client
+
+
+_AFTER_HANDSHAKE = [case for case in transport_cases.CASES if "_frames" in case.provoke.__qualname__]
+"""The others lie in the handshake itself, by a client that is made in memory."""
+
+
+@pytest.mark.parametrize("case", _AFTER_HANDSHAKE, ids=lambda case: case.name)
+@pytest.mark.row(76, 85, over="h3", live=True)
+def test_transport_cases_of_h3spec(site: LiveSite, case: transport_cases.Case) -> None:
+    _ran.add((case.name, "h3spec"))
+    since = len(site.judge.arrived)
+    client = cast(H3Client, case.provoke(cast(World, _Outside(site))))
+    with client:
+        client.wait(lambda: client.closed is not None)
+        assert client.closed is not None and client.closed.error_code == case.code, client.closed
+        assert client.closed.frame_type is not None, "closed by the application"
+    site.check_forwarded(since, ())
+
+
+@pytest.mark.parametrize("case", http_cases.CASES, ids=lambda case: case.name)
+@pytest.mark.row(78, 79, 80, 84, over="h3", live=True)
+def test_http_cases_of_h3spec(site: LiveSite, case: http_cases.Case) -> None:
+    _ran.add((case.name, "h3spec"))
+    since = len(site.judge.arrived)
+    made, stream_id = case.provoke(cast(World, _Outside(site)))
+    with cast(H3Client, made) as client:
+        if stream_id is None:
+            client.wait(lambda: client.closed is not None)
+            assert client.closed is not None and client.closed.error_code == case.code, client.closed
+        else:
+            client.wait(lambda: stream_id in client.resets)
+            assert (client.closed, client.resets) == (None, {stream_id: case.code})
+            again = client.request(fields(PROBE))
+            client.wait(lambda: client.ended(again))
+            assert client.body(again) == b"ok", "other streams of the connection go on"
+    site.check_forwarded(since, ())
+
+
 def test_new_clients_are_served_after_all_of_it(site: LiveSite) -> None:
     site.probe(anew=True)
     site.check_sum()
@@ -172,4 +236,5 @@ def test_new_clients_are_served_after_all_of_it(site: LiveSite) -> None:
 def test_every_row_ran_over_every_protocol() -> None:
     rows = {"h1": len(cases_h1.CASES), "h2": len(cases_h2.CASES), "h3": len(cases_h3.CASES)}
     assert rows == {"h1": 187, "h2": 184, "h3": 155}
-    assert len(_ran) == 2 * rows["h1"] + 2 * rows["h2"] + rows["h3"]
+    assert (len(_AFTER_HANDSHAKE), len(http_cases.CASES)) == (18, 16)
+    assert len(_ran) == 2 * rows["h1"] + 2 * rows["h2"] + rows["h3"] + 18 + 16
