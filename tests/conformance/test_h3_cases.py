@@ -9,6 +9,7 @@ from tests.unit.codec.h3.world import World
 
 
 @pytest.mark.parametrize("case", transport_cases.CASES, ids=lambda case: case.name)
+@pytest.mark.row(76, 77)
 def test_transport(case: transport_cases.Case) -> None:
     world = World()
     client = case.provoke(world)
@@ -20,6 +21,7 @@ def test_transport(case: transport_cases.Case) -> None:
 
 
 @pytest.mark.parametrize("case", http_cases.CASES, ids=lambda case: case.name)
+@pytest.mark.row(78, 79, 80, 84)
 def test_http(case: http_cases.Case) -> None:
     world = World()
     client, stream_id = case.provoke(world)

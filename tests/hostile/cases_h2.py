@@ -139,6 +139,7 @@ _FIELDS: Final = [
                 ("with-nul", b"/a\0"),
                 ("8-bit", b"/\xff\xfe"),
                 ("with-fragment", b"/a#b"),
+                ("with-tab", b"/a\tb"),
                 ("absolute", b"http://a/"),
                 ("star-of-get", b"*"),
             ]
@@ -205,12 +206,35 @@ _LENGTHS: Final = [
         fails=True,
     ),
     *reset(
+        1,
+        [
+            ("length-then-coding", [*POST, (b"content-length", b"5"), (b"transfer-encoding", b"chunked")]),
+            ("coding-then-length", [*POST, (b"transfer-encoding", b"chunked"), (b"content-length", b"5")]),
+        ],
+    ),
+    *reset(3, [("length-list", [*POST, (b"content-length", b"5, 5")])]),
+    *reset(
         4,
         [
             (f"length-{value.decode()!r}", [*POST, (b"content-length", value)])
-            for value in (b"+5", b"-5", b"0x5", b"5, 5", b"5 6", b"5z", b"", b"9" * 20)
+            for value in (b"+5", b"-5", b"0x5", b"5 6", b"5z", b"")
         ],
     ),
+    *reset(5, [("twenty-digits", [*POST, (b"content-length", b"9" * 20)])]),
+    *reset(
+        6,
+        [(f"blank-behind-{name.decode()}", [*POST, (name + b" ", b"5")])
+         for name in (b"content-length", b"transfer-encoding")],
+    ),
+    *reset(
+        7,
+        [
+            (f"coding-{value.decode('latin-1')!r}", [*POST, (b"transfer-encoding", value)])
+            for value in (b"chunked, chunked", b"identity, chunked", b"xchunked", b"\xa0chunked", b"")
+        ],
+    ),
+    *reset(8, [("chunked-not-last", [*POST, (b"transfer-encoding", b"chunked, identity")])]),
+    *reset(11, [("folded", [*GET, (b"x-a", b"b\r\n c")])]),
     *reset(2, [("two-lengths", [*POST, (b"content-length", b"0"), (b"content-length", b"0")])]),
     Case(
         73,
@@ -274,6 +298,14 @@ _IDENTITY: Final = [
     ),
     *answered(38, 414, [("target-17-kB", get_fields(path=b"/" + b"a" * 17_000))]),
     *answered(40, 417, [("other-expectation", [*POST, (b"expect", b"200-maybe")])]),
+    Case(
+        45,
+        "bad-one-in-the-middle",
+        lambda head: b"".join(head(1 + 2 * i, [*GET, (b"X", b"y")] if i == 25 else GET) for i in range(50)),
+        resets={51: PROTOCOL},
+        statuses={1 + 2 * i: 200 for i in range(50) if i != 25},
+        forwarded=(b"/",) * 49,
+    ),
     forwarded_case(
         42,
         "http2-settings",

@@ -116,7 +116,27 @@ _FRAMING: Final = [
         ],
     ),
     *_malformed(5, [("twenty-digits", get((_LENGTH, b"18446744073709551621")))]),
-    *_malformed(7, [("coding", get((b"transfer-encoding", b"chunked")))]),
+    *_malformed(
+        1,
+        [
+            ("length-then-coding", get((_LENGTH, b"5"), (b"transfer-encoding", b"chunked"))),
+            ("coding-then-length", get((b"transfer-encoding", b"chunked"), (_LENGTH, b"5"))),
+        ],
+    ),
+    *_malformed(
+        6,
+        [(f"blank-behind-{name.decode()}", get((name + b" ", b"5")))
+         for name in (_LENGTH, b"transfer-encoding")],
+    ),
+    *_malformed(
+        7,
+        [
+            (f"coding-{value.decode('latin-1')!r}", get((b"transfer-encoding", value)))
+            for value in (b"chunked", b"chunked, chunked", b"identity, chunked", b"xchunked", b"\xa0chunked")
+        ],
+    ),
+    *_malformed(8, [("chunked-not-last", get((b"transfer-encoding", b"chunked, identity")))]),
+    *_malformed(11, [("folded", get((b"x-a", b"b\r\n c")))]),
     *_refused(10, [("underscored", get((b"transfer_encoding", b"chunked")))]),
     Case(22, "trailer-that-frames", _trailers([(_LENGTH, b"9"), (b"host", b"b"), (b"x-sum", b"1")]),
          status=200, forwarded=b"/", absent=(_LENGTH,)),

@@ -14,6 +14,7 @@ from tests.hostile.live_site import LiveSite
 from tests.integration.authority import HOSTS, Authority
 from tests.integration.h3_client import H3Client
 from tests.integration.protocol_site import PROTOCOLS, STREAMS, every_protocol, fields, reply_of
+from tests.integration.raw_client import request
 from tests.integration.running_edge import configuration, rule, running_edge, through, within
 from tests.integration.scripted_upstream import Conversation, reply, scripted
 
@@ -143,6 +144,18 @@ def test_an_early_answer_leaves_the_connection_to_others(site: LiveSite, protoco
             client.send(data(stream_id, _OPEN * 1000, True))
         assert reply_of(client, client.request(fields("/ok"))).body == b"ok"
         assert client.closed is None if isinstance(client, H3Client) else client.goaway is None
+    _check(site, since, b"/ok")
+
+
+@pytest.mark.parametrize("protocol", ["h1", "h1s"])
+@pytest.mark.row(44, live=True)
+def test_a_body_that_nobody_read_is_not_the_next_request(site: LiveSite, protocol: str) -> None:
+    since = len(site.judge.arrived)
+    body = request(b"/ok") * 20
+    denied = request(b"/guarded", b"content-length: %d" % len(body), method=b"POST", body=body)
+    with site.h1(protocol) as client:
+        client.send(denied + request(b"/ok"))
+        assert [client.response().status for _ in range(2)] == [401, 200]
     _check(site, since, b"/ok")
 
 

@@ -98,6 +98,7 @@ def _storm(client: H3Client, cut: Callable[[int], None], head: list[tuple[bytes,
 
 
 @pytest.mark.parametrize("how", ["reset", "stop", "malformed"])
+@pytest.mark.row(86, over="h3")
 def test_a_storm_of_streams_that_come_to_nothing_ends_the_connection(site: LiveSite, how: str) -> None:
     with harmless(site) as spent, site.connect("h3") as client:
         assert isinstance(client, H3Client)
@@ -146,6 +147,7 @@ def _first_packets(most: int) -> list[bytes]:
     return made
 
 
+@pytest.mark.row(87, over="h3")
 def test_first_packets_of_clients_that_never_answer_cost_little_and_amplify_nothing(site: LiveSite) -> None:
     """Case 87: above a number of half-open connections each gets a Retry, which keeps nothing."""
     packets = _first_packets(400)

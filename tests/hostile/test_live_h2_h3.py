@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from typing import cast
 
@@ -21,6 +22,7 @@ from tests.unit.codec.h3.world import World
 _OWN = {b"x-forwarded-for", b"x-forwarded-proto"}
 """Set by edge itself on every request, whatever a client claimed."""
 _PROBE_ID = 9_999
+_ANSWER_S = 30.0
 _ran: set[tuple[str, str]] = set()
 
 
@@ -142,6 +144,7 @@ def _statuses(client: H2Client, case: cases_h2.Case) -> dict[int, int]:
 
 
 @pytest.mark.parametrize("case", cases_h3.CASES, ids=_named)
+@pytest.mark.row(over="h3")
 def test_http3_rows(site: LiveSite, case: cases_h3.Case) -> None:
     _ran.add((case.id, "h3"))
     since = len(site.judge.arrived)
@@ -227,6 +230,37 @@ def test_http_cases_of_h3spec(site: LiveSite, case: http_cases.Case) -> None:
     site.check_forwarded(since, ())
 
 
+@pytest.mark.row(88, over="h3")
+def test_datagrams_of_no_connection(site: LiveSite) -> None:
+    """An unknown version is told those we speak, a small one nothing, a stray packet one shorter reset."""
+    unknown = b"\xc0\x1a\x2a\x3a\x4a\x08abcdefgh\x08ijklmnop" + bytes(1200)
+    stray = b"\x41deadbeef" + bytes(60)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(_ANSWER_S)
+        client.connect(("127.0.0.1", site.edge.ports["secure"]))
+        client.send(unknown[:1199])
+        client.send(unknown)
+        assert client.recv(1 << 16)[1:] == b"\0\0\0\0\x08ijklmnop\x08abcdefgh\0\0\0\x01"
+        client.send(stray)
+        reset = client.recv(1 << 16)
+        assert len(reset) < len(stray) and reset[0] & 0xC0 == 0x40
+    site.check_forwarded(len(site.judge.arrived), ())
+
+
+@pytest.mark.row(89, over="h3")
+def test_a_client_goes_on_from_another_port(site: LiveSite) -> None:
+    with site.connect("h3") as client:
+        assert isinstance(client, H3Client)
+        for _ in range(3):
+            asked = client.request(fields(PROBE))
+            client.wait(lambda s=asked: client.ended(s))  # type: ignore[misc]
+            assert client.body(asked) == b"ok"
+            client.network.socket.close()
+            client.network.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            client.network.socket.connect(("127.0.0.1", site.edge.ports["secure"]))
+    site.check_forwarded(len(site.judge.arrived), ())
+
+
 def test_new_clients_are_served_after_all_of_it(site: LiveSite) -> None:
     site.probe(anew=True)
     site.check_sum()
@@ -235,6 +269,6 @@ def test_new_clients_are_served_after_all_of_it(site: LiveSite) -> None:
 
 def test_every_row_ran_over_every_protocol() -> None:
     rows = {"h1": len(cases_h1.CASES), "h2": len(cases_h2.CASES), "h3": len(cases_h3.CASES)}
-    assert rows == {"h1": 187, "h2": 184, "h3": 155}
+    assert rows == {"h1": 187, "h2": 197, "h3": 165}
     assert (len(_AFTER_HANDSHAKE), len(http_cases.CASES)) == (18, 16)
     assert len(_ran) == 2 * rows["h1"] + 2 * rows["h2"] + rows["h3"] + 18 + 16

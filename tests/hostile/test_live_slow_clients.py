@@ -84,6 +84,7 @@ def _nothing_stays(site: LiveSite, judge: Generous) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.row(68, live=True)
 def test_who_is_slow_is_let_go(hurried: LiveSite, judge: Generous, protocol: str, kind: Kind) -> None:
     """A head may drip as it likes, its time is up all the same; of the others nothing comes."""
     with harmless(hurried) as spent:

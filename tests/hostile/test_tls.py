@@ -167,6 +167,7 @@ def test_records_get_the_one_right_answer(site: LiveSite, case: Case) -> None:
 
 @pytest.mark.parametrize("asked", NAMES, ids=lambda asked: asked.name)
 @pytest.mark.usefixtures("others")
+@pytest.mark.row(96, over="h3")
 def test_96_over_quic_gets_the_one_right_answer(site: LiveSite, asked: Asked) -> None:
     class Client(H3Client):
         @staticmethod
@@ -275,6 +276,7 @@ def test_97_a_key_update_before_each_request_is_served(site: LiveSite) -> None:
 
 
 @pytest.mark.usefixtures("others")
+@pytest.mark.row(98, over="tls", live=True)
 def test_who_does_not_finish_a_handshake_is_cut(waiting: list[Waiting]) -> None:
     for thread in waiting:
         thread.join(_CLOSED_BY_S + _LATE_S)

@@ -94,6 +94,7 @@ async def _wait_out(row: Wait) -> None:
 
 
 @pytest.mark.parametrize("row", WAITS, ids=lambda row: row.name)
+@pytest.mark.row(98)
 def test_who_does_not_finish_a_handshake_is_closed_by_10_s(row: Wait) -> None:
     loop = _Loop()
     with closing(loop):
