@@ -213,17 +213,14 @@ class Ending(Flow):
                     self._note(chain.failure)
                 chain.done()
         finally:
-            self._report()
-
-    def _report(self) -> None:
-        revision = self.revision
-        if self.sampled and revision.tracing is not None:
-            revision.tracing.finish(self)
-        revision.reporting.finish(self)
-        revision.release()
-        # Both point back at us: let them go by count, not by the collector.
-        self.upstream = None
-        self.chain = None
+            revision = self.revision
+            if self.sampled and revision.tracing is not None:
+                revision.tracing.finish(self)
+            revision.reporting.finish(self)
+            revision.release()
+            # Both point back at us: let them go by count, not by the collector.
+            self.upstream = None
+            self.chain = None
 
     def _time_out(self) -> None:
         error = UpstreamTimeout("the request took longer than timeouts.request")

@@ -42,7 +42,7 @@ _HTTPS: Final = (b":scheme", b"https")
 class H2Client(Multiplex, asyncio.Protocol):
     """The connection's life, in the order in which it lives; streams come by `take` or `join`."""
 
-    __slots__ = ("_call_soon", "_give_up", "_transport", "_woken", "_write_paused")
+    __slots__ = ("_call_soon", "_give_up", "_transport", "_write_paused")
 
     _transport: asyncio.Transport
 
@@ -57,7 +57,6 @@ class H2Client(Multiplex, asyncio.Protocol):
         super().__init__(owner, deadlines, clock, limits)
         self._call_soon = call_soon
         self._give_up: Callable[[], None] | None = None
-        self._woken = False
         self._write_paused = False
 
     # -- the connection --------------------------------------------------------------------
@@ -66,7 +65,7 @@ class H2Client(Multiplex, asyncio.Protocol):
         self.deadline = self._clock() + connect_s
         self.deadlines.watch(self)
         if tls is not None:
-            self._scheme = _HTTPS
+            self.scheme = _HTTPS
         self._give_up = dialer.dial(endpoint.host, endpoint.port, self, self._dial_failed, tls)
 
     def join(self, caller: Caller, deadline: float) -> H2Stream:

@@ -18,7 +18,7 @@ from edge.exchange.seams import ExchangeResponse
 from edge.head import Field, Fields, RequestHead, ResponseHead
 from edge.upstream.carrier import Caller
 from edge.upstream.h1 import INFORMATIONAL_MAX
-from edge.upstream.h2_head import WEBSOCKET, granted, parse_response, parse_trailers
+from edge.upstream.h2_head import WEBSOCKET, granted, parse_response, parse_trailers, request_fields
 
 if TYPE_CHECKING:
     from edge.upstream.multiplex import Multiplex
@@ -118,7 +118,7 @@ class H2Stream:
         elif deadline != inf:
             client.watch_later(self, deadline)
         if head.upgrade is None:
-            client.send_request(self, head, end)
+            client.send_fields(self, request_fields(head, end, client.scheme), end)
         elif head.upgrade == WEBSOCKET:
             self._upgrade = head
             client.send_connect(self, head)

@@ -29,7 +29,7 @@ from edge.errors import EdgeError, UpstreamClosed, UpstreamError, UpstreamRefuse
 from edge.exchange.deadlines import Deadlines
 from edge.exchange.seams import ExchangeResponse
 from edge.head import Field, Fields, RequestHead
-from edge.upstream.h2_head import Repeat, connect_fields, request_fields
+from edge.upstream.h2_head import Repeat, connect_fields
 from edge.upstream.h2_stream import H2Stream
 
 FIRST_STREAMS: Final = 100
@@ -88,12 +88,12 @@ class Multiplex:
         "_engine",
         "_owner",
         "_resumed",
-        "_scheme",
         "_settled",
         "_state",
         "_streams",
         "_unsettled",
         "_waiting",
+        "_woken",
         "_written",
         "active",
         "deadline",
@@ -105,6 +105,7 @@ class Multiplex:
         "reads",
         "repeat",
         "room",
+        "scheme",
     )
 
     _engine: ngh2.Connection
@@ -124,9 +125,10 @@ class Multiplex:
         self._unsettled: dict[H2Stream, RequestHead] = {}
         """WebSockets that must wait for them."""
         self._written: list[H2Stream] = []
+        self._woken = False
         self._blocked: dict[H2Stream, None] = {}
         self._resumed: list[H2Stream] = []
-        self._scheme: Field = HTTP
+        self.scheme: Field = HTTP
         self.repeat = Repeat()
         self.active = 0
         """Streams taken and not over."""
@@ -140,11 +142,6 @@ class Multiplex:
     @property
     def has_room(self) -> bool:
         return self.active < self.room and self._state <= OPEN
-
-    def take(self) -> H2Stream:
-        """A stream on a connection that has room; `begin` follows at once."""
-        self.active += 1
-        return H2Stream(self)
 
     def receivers(self) -> Iterator[ExchangeResponse | None]:
         """Of all its requests."""
@@ -178,10 +175,8 @@ class Multiplex:
             if stream.filed == inf:
                 self.deadlines.watch(stream)
 
-    def send_request(self, stream: H2Stream, head: RequestHead, end: bool) -> None:
-        self._send_fields(stream, request_fields(head, end, self._scheme), end)
-
-    def _send_fields(self, stream: H2Stream, fields: Fields, end: bool) -> None:
+    def send_fields(self, stream: H2Stream, fields: Fields, end: bool) -> None:
+        """The head of the request; `end` = no body follows."""
         try:
             stream.id = stream_id = self._engine.send_request(fields, end_stream=end)
         except NGH2Error as error:
@@ -190,14 +185,15 @@ class Multiplex:
             stream.lost(UpstreamRefused(str(error)))
             return
         self._streams[stream_id] = stream
-        self.wake()
+        if not self._woken:
+            self.wake()
 
     def send_connect(self, stream: H2Stream, head: RequestHead) -> None:
         """Of a WebSocket; the peer's SETTINGS must have allowed it. Spec: RFC 8441 §3."""
         if not self._settled:
             self._unsettled[stream] = head
         elif self._engine.remote_settings.get(Setting.ENABLE_CONNECT_PROTOCOL) == 1:
-            self._send_fields(stream, connect_fields(head, self._scheme), False)
+            self.send_fields(stream, connect_fields(head, self.scheme), False)
         else:
             stream.fail(UpstreamError("the endpoint takes no WebSocket over HTTP/2"))
 
@@ -210,7 +206,8 @@ class Multiplex:
         stream.had_body = True
         if not end:
             self._written.append(stream)
-        self.wake()
+        if not self._woken:
+            self.wake()
 
     def send_trailers(self, stream: H2Stream, fields: Fields) -> None:
         try:

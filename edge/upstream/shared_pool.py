@@ -31,11 +31,11 @@ class SharedPool(Pool):
 
     def _take(self) -> H2Stream:
         client = self.idle[-1]
-        stream = client.take()
+        client.active += 1
         if client.active >= client.room:
             self.idle.pop()
             client.listed = False
-        return stream
+        return H2Stream(client)
 
     @property
     def active(self) -> int:

@@ -80,9 +80,10 @@ class Try:
 
     def response_whole(self, head: ResponseHead, body: bytes, trailers: Fields | None = None) -> None:
         owner = self._owner
-        if owner.is_current(self) and owner.response_head(self, head, True):
+        if owner.is_current(self) and owner.response_head(self, head, trailers is None):
             self._owner = _NOBODY
             owner.receiver.response_whole(head, body, trailers)
+        self._drained = None
 
     def response_data(self, data: bytes, end: bool) -> None:
         if self._receiver is not None:
@@ -101,6 +102,7 @@ class Try:
         if self._receiver is not None:
             self._owner = _NOBODY
             self._receiver.response_trailers(fields)
+        self._drained = None
 
     def upstream_failed(self, error: EdgeError) -> None:
         if not self._owner.is_current(self):
