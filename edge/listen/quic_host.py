@@ -31,6 +31,9 @@ One costs as much as reading the thirty others that a turn can find on the socke
 STRANGERS: Final = 256
 """That wait for their turn. Of a flood of more the rest is dropped; an honest client sends its own again."""
 
+REVIVED_PER_TURN: Final = 16
+"""Connections that look, in one turn, what they can send now that there is a transport again."""
+
 
 class _Seat(H3Server):
     """A connection with what the host must know of it."""
@@ -65,6 +68,8 @@ class QuicHost(asyncio.DatagramProtocol):
         self._by_cid: dict[bytes, _Seat] = {}
         self._awake: list[_Seat] = []
         self._scheduled = False
+        self._waiting: deque[_Seat] = deque()
+        """They may have something to send since there was no transport."""
         self._strangers: deque[tuple[bytes, Any]] = deque()
         self._looked_at = 0
         """Strangers in this turn."""
@@ -89,6 +94,8 @@ class QuicHost(asyncio.DatagramProtocol):
             self._loop.call_soon(made.abort)
         else:
             self._transport = made
+            self._waiting = deque(dict.fromkeys(self._by_cid.values()))
+            self._revive()
             if self.changed is not None:
                 self.changed()
 
@@ -115,6 +122,14 @@ class QuicHost(asyncio.DatagramProtocol):
             self._sieve = None
         if self.changed is not None:
             self.changed()
+
+    def _revive(self) -> None:
+        """Wake some, and the others in the next turns: what they were woken for could not leave."""
+        waiting = self._waiting
+        for _ in range(min(len(waiting), REVIVED_PER_TURN)):
+            waiting.popleft().wake()
+        if waiting:
+            self._loop.call_soon(self._revive)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         """One datagram; its first bytes say whose."""
@@ -236,7 +251,8 @@ class QuicHost(asyncio.DatagramProtocol):
                 if seat.terminated:
                     self._remove(seat)
                 else:
-                    self._arm(seat, seat.next_timer(), now)
+                    # Nothing but its end can come of a timer while nothing can be sent.
+                    self._arm(seat, seat.ends_at() if outlet is None else seat.next_timer(), now)
             except Exception as error:
                 self.context.unhandled(error)
                 self._remove(seat)
@@ -304,8 +320,11 @@ class QuicHost(asyncio.DatagramProtocol):
     def close(self) -> None:
         """Close every connection with H3_NO_ERROR, and the socket."""
         self._strangers.clear()
+        self._waiting.clear()
         for seat in set(self._by_cid.values()):
             seat.close(Code.NO_ERROR, "")
+            if self._outlet is None and not seat.terminated:
+                seat.discard()  # its client cannot be told
         self._flush()
         if self._outlet is not None:
             # A duplicate left open would go on taking datagrams.

@@ -189,6 +189,10 @@ class H3Server(Accounts):
         """When `fired` wants to be called next."""
         return self.transport.get_timer()
 
+    def ends_at(self) -> float | None:
+        """When `fired` ends a connection that hears nothing more. Spec: RFC 9000 §10.1."""
+        return self.transport._close_at
+
     def wake(self) -> None:
         """Have `turn` and `transmit` called."""
         if not self.awake:
