@@ -50,6 +50,7 @@ class NativeEngine:
         "_accepted",
         "_clock",
         "_connection",
+        "_ended",
         "_leaving",
         "_live",
         "_most_streams",
@@ -85,6 +86,8 @@ class NativeEngine:
         self._words = settings_frame(settings)
         connection.set_local_window_size(CONNECTION_WINDOW_BYTES)
         self._accepted = 0
+        self._ended = False
+        """Our last words are said, or wait in `_words`: ngh2 is not asked for more."""
         self._leaving = False
         self._live: set[int] = set()
         self._own: set[int] = set()
@@ -106,7 +109,7 @@ class NativeEngine:
             if piece:
                 self._feed(piece)
             fault = tap.fault
-            if fault is None:
+            if fault is None or self.over is not None:
                 return
             tap.fault = None
             stream_id, word = fault
@@ -244,7 +247,7 @@ class NativeEngine:
 
     def _owes_answer(self, told: int = 0) -> bool:
         """Whether it was the last stream's head that was too much: the others are known, `told` now."""
-        return self._tap.opened - self._accepted - told == 1
+        return not self._tap.trailed and self._tap.opened - self._accepted - told == 1
 
     def _end(self, code: int, too_large: bool = False) -> None:
         """The connection is over by a rule of ours, or by one that ngh2 does not say goodbye for."""
@@ -254,6 +257,7 @@ class NativeEngine:
             self._words += too_large_frame(self._tap.last)
         self._words += goaway_frame(max(self._tap.last, 0), code)
         self.over = code
+        self._ended = True
         self._tap.forget()
 
     # ---- out
@@ -268,8 +272,8 @@ class NativeEngine:
         words = b""
         if self._words:
             words, self._words = self._words, b""
-            if self.over is not None:
-                return words
+        if self._ended:
+            return words
         connection = self._connection
         try:
             data = connection.data_to_send()

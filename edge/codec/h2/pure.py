@@ -200,7 +200,7 @@ class PureEngine:
 
     def _owes_answer(self) -> bool:
         """Whether it was the head of the last stream, and of that alone, that was too much."""
-        return 0 < self._tap.last - self._connection.highest_inbound_stream_id <= 2
+        return not self._tap.trailed and 0 < self._tap.last - self._connection.highest_inbound_stream_id <= 2
 
     def _end(self, code: int, too_large: bool = False) -> None:
         answer = too_large_frame(self._tap.last) if too_large else b""
@@ -318,16 +318,19 @@ class PureEngine:
         self._charge()
 
     def notice(self) -> None:
-        self._last_words += goaway_frame(MAX_WINDOW, Code.NO_ERROR)
+        if self.over is None:
+            self._last_words += goaway_frame(MAX_WINDOW, Code.NO_ERROR)
 
     def ping(self) -> None:
-        with suppress(H2Error):
-            self._connection.ping(_PING)
+        if self.over is None:
+            with suppress(H2Error):
+                self._connection.ping(_PING)
 
     def goaway(self, code: int) -> None:
         # h2's own would forbid it to go on with the streams that are open.
         self._draining = True
-        self._last_words += goaway_frame(max(self._tap.last, 0), code)
+        if self.over is None:
+            self._last_words += goaway_frame(max(self._tap.last, 0), code)
 
     def receiving_head(self) -> bool:
         return self._tap.receiving_head()

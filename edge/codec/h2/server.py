@@ -41,6 +41,7 @@ class H2Server(Turn, asyncio.Protocol):
         "_head_due",
         "_idle_since",
         "_in_turn",
+        "_left",
         "_named_last",
         "_read_due",
         "_reading",
@@ -60,7 +61,7 @@ class H2Server(Turn, asyncio.Protocol):
         self._in_turn: Callable[[Callable[[], None]], object] | None = context.call_soon
         self._reading_pace: Pace | None = None
         self._roomy = False
-        self._dropped = 0
+        self._dropped = self._left = 0
         self._idle_since = context.clock()
         # When what the connection waits for is overdue; `deadline` is the first of them.
         self._head_due = self._read_due = self._drain_due = self._end_due = inf
@@ -183,7 +184,8 @@ class H2Server(Turn, asyncio.Protocol):
         context = self._context
         if not context.limits.min_rate_bytes_s:
             self._read_due = context.clock() + context.limits.body_idle_timeout_s
-        self._reads(ReadingPace(context, self._taken, self._unread, -unsent(self._transport)))
+        self._left = unsent(self._transport)
+        self._reads(ReadingPace(context, self._taken, self._unread, -self._left))
 
     def resume_writing(self) -> None:
         self._write_paused = False
@@ -218,6 +220,8 @@ class H2Server(Turn, asyncio.Protocol):
         idle_due = self._idle_since + context.limits.idle_timeout_s
         if self._streams or idle_due <= context.clock():
             idle_due = context.clock() + context.limits.idle_timeout_s
+        if self._finished:
+            idle_due = inf
         self.deadline = min(self._head_due, self._read_due, self._drain_due, self._end_due, idle_due)
         context.deadlines.watch(self)
 
@@ -247,6 +251,8 @@ class H2Server(Turn, asyncio.Protocol):
     def _lingered(self, now: float) -> None:
         """The client had time to read what was left, and to close; one that still reads gets more."""
         left = unsent(self._transport)
+        if left < self._left and self._read_due < inf:
+            self._left, self._read_due = left, now + self._context.limits.body_idle_timeout_s
         if self.engine.over or self._read_due <= now:
             self._transport.abort()
         elif left:

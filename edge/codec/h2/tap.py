@@ -87,6 +87,7 @@ class Tap(Portions):
         "resets",
         "rest",
         "saw_reset",
+        "trailed",
         "updates",
     )
 
@@ -102,6 +103,8 @@ class Tap(Portions):
         self._decay_at = 0.0
         self.resets = 0.0
         self.saw_reset = False
+        self.trailed = False
+        """The piece holds a header block, or the rest of one, of a stream that was open already."""
         self.last = -1
         self.opened = 0
         self.kind = _HEADERS
@@ -116,11 +119,10 @@ class Tap(Portions):
         """
         if now >= self._decay_at:
             self._decay(now)
+        self.trailed = self.trailed and self.receiving_head()
         if self._held:
-            data = self._held + data
-            self._held = b""
-        size = len(data)
-        at = self._skip
+            data, self._held = self._held + data, b""
+        size, at = len(data), self._skip
         while at + _HEADER_BYTES <= size:
             high, low, kind, flags, stream_id = _header(data, at)
             length = high << 8 | low
@@ -217,6 +219,7 @@ class Tap(Portions):
                 if not flags & _END_STREAM:
                     self._open.add(stream_id)
         elif stream_id in self._open:
+            self.trailed = True
             if flags & _END_STREAM:
                 self._open.discard(stream_id)
         elif stream_id & 1:

@@ -115,3 +115,34 @@ def test_one_that_does_not_read_it_is_cut_in_time(limits: Limits) -> None:
     edge.h2.resume_writing()
     edge.wait(limits.body_idle_timeout_s + limits.rate_window_s)
     assert (edge.transport.closed, edge.transport.aborted) == (True, True)
+
+
+def test_one_that_goes_on_reading_has_no_end_of_time_where_no_rate_is_asked_for() -> None:
+    """Each look that finds less unread than the last gives it the whole of the timeout again."""
+    edge = _drained(unsent=100_000, limits=Limits(min_rate_bytes_s=0))
+    for _ in range(9):
+        edge.wait(edge.context.limits.body_idle_timeout_s - 2.0)
+        assert not edge.transport.closed
+        edge.transport.unsent -= 10_000
+        edge.wait(1.1)
+    edge.wait(edge.context.limits.body_idle_timeout_s + 1.1)
+    assert (edge.transport.closed, edge.transport.aborted) == (True, True)
+
+
+@pytest.mark.parametrize("flood", [True, False], ids=["a flood", "a drain"])
+def test_the_end_of_an_idle_connection_lingers_as_long_as_any(flood: bool) -> None:
+    edge = H2Edge(FakeExchange)
+    edge.wait(edge.context.limits.idle_timeout_s - 0.1)
+    if flood:
+        edge.send(frame(6, b"12345678") * 1_001)
+        edge.settle()
+    else:
+        edge.context.drain()
+        edge.settle()
+        ping = next(one for one in edge.frames if one.type == 6)
+        edge.send(frame(6, ping.opaque_data, 0, 1))
+    assert edge.goaways[-1] == (0, 11 if flood else 0)
+    edge.wait(0.9)
+    assert not edge.transport.closed
+    edge.wait(0.2)
+    assert (edge.transport.closed, edge.transport.aborted) == (True, flood)
