@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+
 import hypothesis
 import pytest
 
@@ -18,6 +21,15 @@ hypothesis.settings.load_profile("other" if LONG else "same")
 def free_port() -> int:
     """A TCP port on 127.0.0.1 that was free a moment ago."""
     return _free_port()
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """What goes during the test goes by count."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

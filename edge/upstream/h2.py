@@ -40,7 +40,7 @@ _HTTPS: Final = (b":scheme", b"https")
 
 
 class H2Client(Multiplex, asyncio.Protocol):
-    """The connection's life, in the order in which it lives; streams come by `take` or `join`."""
+    """The connection's life, in the order in which it lives; streams come from its pool, or by `join`."""
 
     __slots__ = ("_call_soon", "_give_up", "_transport", "_write_paused")
 

@@ -10,12 +10,10 @@ from functools import cache
 from typing import Final
 
 from aioquic.h3.connection import encode_frame
-from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.connection import QuicConnection
 
 from edge.codec.h3.wire import varint
 from tests.hostile.fake_h2 import GET, Pairs
-from tests.integration.h3_client import H3Client
+from tests.integration.h3_client import H3Client, first_packets
 
 _INITIALS: Final = 400
 _SLOW_CONNECTIONS: Final = 20
@@ -93,14 +91,7 @@ def slow_read(port: int, until: float) -> int:
 
 @cache
 def _first_packets() -> list[bytes]:
-    made = []
-    for _ in range(_INITIALS):
-        quic = QuicConnection(
-            configuration=QuicConfiguration(is_client=True, alpn_protocols=["h3"], server_name="localhost")
-        )
-        quic.connect(("127.0.0.1", 443), 0.0)
-        made.append(quic.datagrams_to_send(0.0)[0][0])
-    return made
+    return first_packets(_INITIALS, "localhost")
 
 
 def initials(port: int, until: float) -> int:

@@ -18,10 +18,12 @@ LOG_BYTES: Final = 4096
 """As much of what came last is kept and shown with a fault."""
 _MOST_HEAD_BYTES: Final = 1 << 18
 _MOST_PORT: Final = 65535
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9a-z-]+"
+"""In lower case, as edge writes names."""
 
 _stray: Final = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)|[\0-\x08\x0b\x0c\x0e-\x1f\x7f]").search
 _request_line: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~]+) HTTP/1\.1").fullmatch
-_field: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9a-z-]+): ((?:[!-~\x80-\xff][\t -~\x80-\xff]*)?)").fullmatch
+_field: Final = re.compile(rb"(" + _TOKEN + rb"): ((?:[!-~\x80-\xff][\t -~\x80-\xff]*)?)").fullmatch
 # RFC 3986's pchar and the four that browsers send unescaped; of a query everything visible but `#`.
 _target: Final = re.compile(
     rb"(/(?:[A-Za-z0-9._~!$&'()*+,;=:@/|^\[\]-]|%[0-9A-F]{2})*)(?:\?[!\"$-~]*)?"
@@ -35,9 +37,7 @@ _host: Final = re.compile(
 ).fullmatch
 _chunk_size: Final = re.compile(rb"0|[1-9a-f][0-9a-f]{0,14}").fullmatch
 _length: Final = re.compile(rb"0|[1-9][0-9]{0,17}").fullmatch
-_protocol: Final = re.compile(
-    rb"(?!h2|http|tls)[!#$%&'*+.^_`|~0-9a-z-]+(?:/[!#$%&'*+.^_`|~0-9a-z-]+)?"
-).fullmatch
+_protocol: Final = re.compile(rb"(?!h2|http|tls)" + _TOKEN + rb"(?:/" + _TOKEN + rb")?").fullmatch
 
 _FRAMING: Final = {
     b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect", b"te",

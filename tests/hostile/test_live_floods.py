@@ -11,8 +11,6 @@ from typing import Final
 
 import pytest
 from aioquic.h3.connection import encode_frame
-from aioquic.quic.configuration import QuicConfiguration
-from aioquic.quic.connection import QuicConnection
 
 from edge.codec.h3.accounts import CANCELLED_LIMIT
 from edge.codec.h3.wire import Code
@@ -20,7 +18,7 @@ from tests.hostile.cases_h2 import FLOODS, Flood
 from tests.hostile.live_site import PROBE, LiveSite, live_site
 from tests.hostile.spending import Spent, harmless
 from tests.integration.h2_client import H2Client
-from tests.integration.h3_client import H3Client
+from tests.integration.h3_client import H3Client, first_packets
 from tests.integration.protocol_site import fields
 
 IN_FLIGHT: Final = 150
@@ -135,22 +133,10 @@ def test_a_stream_of_useless_frames_ends_the_connection(site: LiveSite, kind: in
         assert client.closed.error_code == Code.EXCESSIVE_LOAD
 
 
-def _first_packets(most: int) -> list[bytes]:
-    """The first datagrams of `most` clients that will never answer."""
-    made = []
-    for _ in range(most):
-        quic = QuicConnection(
-            configuration=QuicConfiguration(is_client=True, alpn_protocols=["h3"], server_name="shop.example")
-        )
-        quic.connect(("127.0.0.1", 443), 0.0)
-        made.append(quic.datagrams_to_send(0.0)[0][0])
-    return made
-
-
 @pytest.mark.row(87, over="h3")
 def test_first_packets_of_clients_that_never_answer_cost_little_and_amplify_nothing(site: LiveSite) -> None:
     """Case 87: above a number of half-open connections each gets a Retry, which keeps nothing."""
-    packets = _first_packets(400)
+    packets = first_packets(400, "shop.example")
     sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(40)]
     came = 0
     with harmless(site) as spent:

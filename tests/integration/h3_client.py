@@ -19,6 +19,18 @@ _DATAGRAM_BYTES = 65_536
 _CANCELLED = 0x10C
 
 
+def first_packets(count: int, server_name: str) -> list[bytes]:
+    """The first datagrams of `count` clients that will never answer."""
+    made = []
+    for _ in range(count):
+        quic = QuicConnection(
+            configuration=QuicConfiguration(is_client=True, alpn_protocols=["h3"], server_name=server_name)
+        )
+        quic.connect(("127.0.0.1", 443), 0.0)
+        made.append(quic.datagrams_to_send(0.0)[0][0])
+    return made
+
+
 class _Granting(QuicConnection):
     """Grants no more credit while `grants` is false."""
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from edge.codec.context import ListenerContext
 from edge.codec.h1.render import LAST_CHUNK, chunk, last_chunk, render_response
+from edge.codec.parts import send_in_parts
 from edge.errors import EdgeError
 from edge.head import Fields, ResponseHead
 
@@ -107,10 +108,7 @@ class Answer:
             or status in _BODILESS
             or status < _FIRST_FINAL
         ):
-            self.send_head(head, False)
-            self.send_data(body, trailers is None)
-            if trailers is not None:
-                self.send_trailers(trailers)
+            send_in_parts(self, head, body, trailers)
             return
         if not self._close:
             self._close = self._context.draining or self._must_close(status >= _ERRORS_FROM)

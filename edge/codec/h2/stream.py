@@ -10,6 +10,7 @@ from edge.codec.h2.codes import Code
 from edge.codec.h2.engine import Engine
 from edge.codec.h2.fields import response_fields
 from edge.codec.pace import Pace
+from edge.codec.parts import send_in_parts
 from edge.codec.websocket import ACCEPT, KEY, accept_of, new_key
 from edge.errors import EdgeError
 from edge.exchange.seams import ExchangeRequest
@@ -196,10 +197,7 @@ class Stream:
             self.exchange = None
             server.answered(self)
             return
-        self.send_head(head, False)
-        self.send_data(body, trailers is None)
-        if trailers is not None:
-            self.send_trailers(trailers)
+        send_in_parts(self, head, body, trailers)
 
     def send_data(self, data: bytes, end: bool) -> None:
         """Body bytes; more or fewer than the head announced resets the stream."""

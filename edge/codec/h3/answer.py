@@ -10,6 +10,7 @@ from aioquic.quic.stream import QuicStream
 from edge.codec.h3.qpack import encode_response, encode_trailers
 from edge.codec.h3.wire import Code, data_frame, headers_frame
 from edge.codec.pace import Pace, ReadingPace
+from edge.codec.parts import send_in_parts
 from edge.codec.websocket import ACCEPT
 from edge.errors import EdgeError, UpstreamTimeout
 from edge.exchange.seams import ExchangeRequest
@@ -116,10 +117,7 @@ class Answer:
             or status < _FIRST_FINAL
             or self._awaits_switch()
         ):
-            self.send_head(head, False)
-            self.send_data(body, trailers is None)
-            if trailers is not None:
-                self.send_trailers(trailers)
+            send_in_parts(self, head, body, trailers)
             return
         frames = headers_frame(encode_response(head, False, False)) + data_frame(body)
         if trailers is not None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,19 +15,11 @@ from tests.hostile.test_h3_conversations import _half_open, _stingy
 from tests.unit.codec.h3.world import World
 
 
-@pytest.fixture
-def _no_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-
-
 def _transports(world: World) -> list[weakref.ref[object]]:
     return [weakref.ref(seat.transport) for seat in set(world.host._by_cid.values())]
 
 
-@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.usefixtures("no_collector")
 def test_a_closed_connection_is_freed_without_the_collector() -> None:
     world = World()
     client = world.client()
@@ -43,7 +33,7 @@ def test_a_closed_connection_is_freed_without_the_collector() -> None:
     assert transport() is None
 
 
-@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.usefixtures("no_collector")
 def test_a_handshake_that_never_ends_is_freed_too() -> None:
     world = World()
     _half_open(world, 1)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -36,6 +35,18 @@ def _deliver(world: World, client: Client) -> None:
 
 def _answer(world: World, number: int = 0) -> None:
     world.exchanges[number].downstream.send_whole(ResponseHead(200, [], 2), b"ok")
+
+
+def _answered_meanwhile(many: int) -> tuple[World, list[Client], list[int]]:
+    """As many clients, and the stream of each on which its answer waits for a transport."""
+    world = World(FakeExchange)
+    clients = [world.client() for _ in range(many)]
+    asked = [client.request() for client in clients]
+    world.advance(2)
+    _lose(world)
+    for number in range(many):
+        _answer(world, number)
+    return world, clients, asked
 
 
 class _Timers:
@@ -97,14 +108,8 @@ def test_a_close_meanwhile_is_told_when_another_transport_comes() -> None:
 
 
 def test_many_are_woken_over_some_turns() -> None:
-    world = World(FakeExchange)
     many = 3 * REVIVED_PER_TURN
-    clients = [world.client() for _ in range(many)]
-    asked = [client.request() for client in clients]
-    world.advance(2)
-    _lose(world)
-    for number in range(many):
-        _answer(world, number)
+    world, clients, asked = _answered_meanwhile(many)
     world.advance(1)
     _revive(world)
     had, told = [0], world.network
@@ -120,14 +125,8 @@ def test_many_are_woken_over_some_turns() -> None:
 
 
 def test_those_that_wait_to_be_woken_may_end_and_the_transport_be_lost_again() -> None:
-    world = World(FakeExchange)
     many = 2 * REVIVED_PER_TURN
-    clients = [world.client() for _ in range(many)]
-    asked = [client.request() for client in clients]
-    world.advance(2)
-    _lose(world)
-    for number in range(many):
-        _answer(world, number)
+    world, clients, asked = _answered_meanwhile(many)
     world.loop.turn()
     _revive(world)
     world.loop.soon.popleft()()
@@ -191,15 +190,7 @@ def test_timers_are_fine_again_with_another_transport() -> None:
     assert client.bytes_in > before
 
 
-@pytest.fixture
-def _no_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-
-
-@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.usefixtures("no_collector")
 def test_close_without_a_transport_leaves_nothing() -> None:
     world = World(FakeExchange)
     client = world.client()
