@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -273,6 +275,14 @@ def _reply(reply: LocalReply | None) -> object:
     return reply.status, reply.fields, reply.body, _cause(reply.details), reply.source, reply.source_name
 
 
+@pytest.fixture(scope="module")
+def _all_ways_were_taken() -> Iterator[None]:
+    """In the process that ran the property: one that never reached the lane would prove nothing."""
+    yield
+    assert min(seen.values()) >= EXAMPLES // 40, seen
+
+
+@pytest.mark.usefixtures("_all_ways_were_taken")
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -316,8 +326,3 @@ def _compare(
         side.finish()
     seen["trapped"] += lane.group.life.traps
     assert lane.outcome() == general.outcome()
-
-
-def test_all_ways_were_taken() -> None:
-    """Runs after the property: a property that never reached the lane would prove nothing."""
-    assert min(seen.values()) >= EXAMPLES // 40, seen
