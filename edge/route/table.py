@@ -9,6 +9,7 @@ request that no rule of the best hostname takes is left to the next one.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from edge.head import RequestHead
 from edge.route.candidate import Candidate
@@ -17,12 +18,15 @@ from edge.route.hostname import host_of
 from edge.route.pattern import Whole, first_segment, whole
 
 ANY_HOST = ""
+KNOWN: Final = 1024
+"""Requests whose winner is kept, where nothing but their host and path decided; the same few come again."""
+KNOWN_BYTES: Final = 256
 
 
 class _Host:
     """The rules of one hostname."""
 
-    __slots__ = ("_exact", "_prefix", "depth", "exact", "only_root", "prefix", "regex", "segments")
+    __slots__ = ("_exact", "_prefix", "by_path", "depth", "exact", "only_root", "prefix", "regex", "segments")
 
     def __init__(self) -> None:
         self._exact: dict[bytes, list[Candidate]] = {}
@@ -37,8 +41,11 @@ class _Host:
         self.depth = 0
         """Segments of the longest prefix: no request pays for more of its own."""
         self.only_root = True
+        self.by_path = True
+        """Whether no rule looks at more of a request than its path."""
 
     def add(self, candidate: Candidate) -> None:
+        self.by_path &= candidate.any
         if candidate.kind == "exact":
             self._exact.setdefault(candidate.path, []).append(candidate)
         elif candidate.kind == "regex":
@@ -128,6 +135,8 @@ class RouteTable:
         self._by_host = False
         self._always: Candidate | None = None
         """The winner of every request, where there is but one rule for all."""
+        self._known: dict[tuple[bytes, bytes], Candidate] = {}
+        """By authority and path."""
         self.filed: list[tuple[str, Candidate]] = []
         """Every candidate under each of its hostnames, in order; for explanations."""
 
@@ -160,6 +169,7 @@ class RouteTable:
     def taking_apart(self) -> Iterator[None]:
         """Let everything go in steps: of ten thousand rules that takes longer than a request may wait."""
         self._always = None
+        self._known.clear()
         for host in (self._any, *self._hosts.values()):
             yield from host.taking_apart()
         while self.filed:
@@ -170,17 +180,34 @@ class RouteTable:
         """The rule that takes `head`, by precedence, or None."""
         if self._always is not None:
             return self._always
+        authority, path = head.authority, head.path
+        known = self._known.get((authority, path))
+        if known is not None:
+            return known
+        by_path = True
+        found = None
+        for host in self._hosts_of(authority):
+            by_path &= host.by_path
+            found = host.match(head)
+            if found is not None:
+                break
+        if found is not None and by_path and len(authority) + len(path) <= KNOWN_BYTES:
+            if len(self._known) >= KNOWN:
+                self._known.clear()
+            self._known[authority, path] = found
+        return found
+
+    def _hosts_of(self, authority: bytes) -> Iterator[_Host]:
+        """The best first."""
         if self._by_host:
-            name = host_of(head.authority)
+            name = host_of(authority)
             host = self._hosts.get(name)
             while True:
                 if host is not None:
-                    found = host.match(head)
-                    if found is not None:
-                        return found
+                    yield host
                 dot = name.find(b".", 1)
                 if dot < 0:
                     break
                 name = name[dot:]
                 host = self._hosts.get(name)
-        return self._any.match(head)
+        yield self._any

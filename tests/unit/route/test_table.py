@@ -9,6 +9,7 @@ from edge.errors import BadRequest
 from edge.head import RequestHead, ResponseHead
 from edge.route import Candidate, RouteTable, Rule
 from edge.route.edit import HeaderEdit, TargetRewrite
+from edge.route.table import KNOWN, KNOWN_BYTES, _Host
 
 
 class FakeCluster:
@@ -213,3 +214,34 @@ def test_a_path_of_thousands_of_segments_costs_no_more_look_ups_than_the_longest
     assert winner(routes, get(b"/a" * 8000)) is None
     assert prefixes.looked_up <= 4
     assert winner(routes, get(b"/a/b/c" + b"/d" * 8000)) == "abc"
+
+
+def test_what_host_and_path_decide_is_decided_once(monkeypatch: pytest.MonkeyPatch):
+    routes = table((["a.example"], model.Match(path=b"/x"), "a"), ([], model.Match(path=b"/x"), "any"))
+    tried: list[bytes] = []
+    match = _Host.match
+    monkeypatch.setattr(_Host, "match", lambda host, head: tried.append(head.path) or match(host, head))
+    for _ in range(3):
+        assert winner(routes, get(b"/x/1", b"a.example")) == "a"
+        assert winner(routes, get(b"/x/1", b"b.example")) == "any"
+    assert tried == [b"/x/1"] * 2
+
+
+def test_where_a_header_decides_each_request_is_looked_at():
+    by_field = model.Match(path=b"/x", headers=[model.HeaderMatch(b"v", b"2")])
+    routes = table((["a.example"], by_field, "two"), ([], model.Match(path=b"/x"), "any"))
+    for _ in range(2):
+        assert winner(routes, get(b"/x", b"a.example", b"GET", (b"v", b"2"))) == "two"
+        assert winner(routes, get(b"/x", b"a.example")) == "any"
+
+
+def test_what_is_remembered_of_strangers_is_bounded():
+    routes = table(([], model.Match(path=b"/x"), "x"), ([], model.Match(path=b"/y"), "y"))
+    for number in range(3 * KNOWN):
+        assert winner(routes, get(b"/x/%d" % number)) == "x"
+        assert winner(routes, get(b"/x/%d/" % number + b"l" * KNOWN_BYTES)) == "x"
+        assert len(routes._known) <= KNOWN
+    assert max(len(host) + len(path) for host, path in routes._known) < KNOWN_BYTES
+    for _ in routes.taking_apart():
+        pass
+    assert routes.match(get(b"/x/1")) is None
