@@ -53,17 +53,16 @@ class H2Stream:
         "_informational",
         "_left_out",
         "_paused",
-        "_pending",
         "_read_mark",
         "_receiver",
         "_to_head",
-        "_upgrade",
         "deadline",
         "filed",
         "had_body",
         "id",
         "sent_all",
         "state",
+        "upgrade",
         "write_paused",
     )
 
@@ -73,12 +72,11 @@ class H2Stream:
         self.state = WAITING
         self._caller: Caller | None = None
         self._receiver: ExchangeResponse | None = None
-        self._pending: ResponseHead | None = None
         self._held: list[Held] | None = None
         self._paused = False
         self._informational = 0
         self._to_head = False
-        self._upgrade: RequestHead | None = None
+        self.upgrade: RequestHead | None = None
         """Of a WebSocket: its request, unless it was answered by a plain response."""
         self._left_out: int | None = None
         self._read_mark = 0
@@ -120,7 +118,7 @@ class H2Stream:
         if head.upgrade is None:
             client.send_fields(self, request_fields(head, end, client.scheme), end)
         elif head.upgrade == WEBSOCKET:
-            self._upgrade = head
+            self.upgrade = head
             client.send_connect(self, head)
         else:
             self.fail(UpstreamError("only WebSocket is tunnelled to an HTTP/2 upstream"))
@@ -128,7 +126,7 @@ class H2Stream:
     def send_data(self, data: bytes, end: bool) -> None:
         if self.sent_all or self.state > BODY:
             return
-        if self._upgrade is not None and self.state == HEAD:
+        if self.upgrade is not None and self.state == HEAD:
             # The client's bytes belong to the new protocol, or to nobody.
             if data:
                 self.fail(EdgeError("bytes before the upgrade was granted"))
@@ -174,25 +172,39 @@ class H2Stream:
             return
         receiver.response_informational(head)
 
-    def on_head(self, fields: tuple[Field, ...], end: bool) -> bool:
-        """True = the head waits for what came with it, `release` lets it go alone."""
+    def on_head(self, fields: tuple[Field, ...], end: bool) -> None:
+        """The head alone; what came of the body follows."""
         client = self._client
         try:
             head = parse_response(fields, client.limits, client.repeat)
         except BadResponse as error:
             self.fail(error)
-            return False
-        if self._upgrade is not None:
+            return
+        if self.upgrade is not None:
             if _FIRST_FINAL <= head.status < _FIRST_REDIRECT and not end:
-                self._grant(granted(self._upgrade, head))
-                return False
-            self._upgrade = None
+                self._grant(granted(self.upgrade, head))
+                return
+            self.upgrade = None
         if end or self._to_head or head.status in _BODILESS:
             self._deliver_whole(head, b"", None)
-            return False
+            return
         self.state = BODY
-        self._pending = head
-        return True
+        if self._receiver is not None:
+            self._watch(client.idle_deadline())
+            self._receiver.response_head(head, False)
+
+    def on_whole(self, fields: tuple[Field, ...], body: bytes, trailers: tuple[Field, ...] | None) -> None:
+        """The whole response; `body` may be empty, and is credited."""
+        client = self._client
+        try:
+            head = parse_response(fields, client.limits, client.repeat)
+            kept = None if trailers is None else parse_trailers(trailers, client.repeat)
+        except BadResponse as error:
+            self.fail(error)
+            return
+        if self._to_head or head.status in _BODILESS:
+            body, kept = b"", None
+        self._deliver_whole(head, body, kept or None)
 
     def _grant(self, head: ResponseHead) -> None:
         self.state = BODY
@@ -200,25 +212,24 @@ class H2Stream:
         if self._receiver is not None:
             self._receiver.response_head(head, False)
 
-    def release(self) -> None:
-        """The head goes with what came of its body, unless it has left with all of it."""
-        head, self._pending = self._pending, None
-        if head is not None and self._receiver is not None:
-            if self.state == BODY:
-                self._watch(self._client.idle_deadline())
-            self._receiver.response_head(head, False)
-            if self._held:
-                self.go_on()
+    def _deliver_whole(self, head: ResponseHead, body: bytes, trailers: Fields | None) -> None:
+        """`trailers` are None or not empty."""
+        receiver, caller = self._receiver, self._caller
+        self._client.response_over(self)
+        self._end()
+        if caller is not None:
+            caller.finished()
+        if receiver is None:
+            return
+        if body:
+            receiver.response_whole(head, body, trailers)
+        elif trailers is None:
+            receiver.response_head(head, True)
+        else:
+            receiver.response_head(head, False)
+            receiver.response_trailers(trailers)
 
     def on_data(self, data: bytes, end: bool) -> None:
-        """`end` with a head that still waits is a response that came whole."""
-        if self._pending is not None:
-            if end:
-                self._deliver_whole(self._pending, data, None)
-            else:
-                # Its end, or more of it, may be right behind.
-                self._hold((data, False))
-            return
         if end:
             self._over()
         if self._paused or self._held:
@@ -232,9 +243,6 @@ class H2Stream:
         except BadResponse as error:
             self.fail(error)
             return
-        if self._pending is not None:
-            self._deliver_whole(self._pending, b"", trailers or None)
-            return
         self._over()
         if self._paused or self._held:
             self._hold(trailers)
@@ -246,44 +254,24 @@ class H2Stream:
             self._held = []
         self._held.append(part)
 
-    def _deliver_whole(self, head: ResponseHead, data: bytes, trailers: Fields | None) -> None:
-        """All came at once: what is held with the head, `data` and `trailers`, None or not empty."""
-        held = self._held
-        if held:
-            data = b"".join([part[0] for part in held if isinstance(part, tuple)]) + data
-        receiver = self._receiver
-        self._client.response_over(self)
-        self._part()
-        if receiver is None:
-            return
-        if data:
-            receiver.response_whole(head, data, trailers)
-        elif trailers is None:
-            receiver.response_head(head, True)
-        else:
-            receiver.response_head(head, False)
-            receiver.response_trailers(trailers)
-
     def _deliver(self, data: bytes, end: bool) -> None:
-        receiver = self._receiver
-        if receiver is None:
-            return
+        receiver, client = self._receiver, self._client
         if end:
             self._part()
-            receiver.response_data(data, True)
-            return
-        if data:
-            if self.state == BODY and self._upgrade is None:
-                self.deadline = self._client.idle_deadline()
+            if receiver is not None:
+                receiver.response_data(data, True)
+        elif data and receiver is not None:
+            if self.state == BODY and self.upgrade is None:
+                self.deadline = client.idle_deadline()
             receiver.response_data(data, False)
-            if self.state == BODY:
-                self._client.credit(self.id, len(data))
+        if data:
+            client.credit(self.id, len(data))
 
     def _deliver_trailers(self, fields: Fields) -> None:
         receiver = self._receiver
         self._part()
         if receiver is not None:
-            if fields and self._upgrade is None:
+            if fields and self.upgrade is None:
                 receiver.response_trailers(fields)
             else:
                 receiver.response_data(b"", True)
@@ -294,7 +282,7 @@ class H2Stream:
     def resume_response(self) -> None:
         if self._paused:
             self._paused = False
-            if self.state == BODY and self._upgrade is None:
+            if self.state == BODY and self.upgrade is None:
                 self._watch(self._client.idle_deadline())
             if self._held:
                 self._client.resumed(self)
@@ -313,7 +301,6 @@ class H2Stream:
 
     def on_closed(self, code: int, by_peer: bool) -> None:
         """The stream ended before the response was whole."""
-        self.release()
         if code == Code.REFUSED_STREAM:
             self.lost(UpstreamRefused("the request was refused unseen"))
         elif by_peer:
@@ -370,8 +357,11 @@ class H2Stream:
         self.state = CLOSED
         self._caller = None
         self._receiver = None
-        self._pending = None
-        self._held = None
+        held, self._held = self._held, None
+        if held:
+            for part in held:
+                if isinstance(part, tuple):
+                    self._client.credit(self.id, len(part[0]))
         if self.filed != inf:
             self._client.deadlines.forget(self)
 

@@ -30,7 +30,7 @@ from edge.exchange.deadlines import Deadlines
 from edge.exchange.seams import ExchangeResponse
 from edge.head import Field, Fields, RequestHead
 from edge.upstream.h2_head import Repeat, connect_fields
-from edge.upstream.h2_stream import H2Stream
+from edge.upstream.h2_stream import BODY, HEAD, H2Stream
 
 FIRST_STREAMS: Final = 100
 """Streams opened before the peer's SETTINGS say how many it takes."""
@@ -48,6 +48,9 @@ DRAINING: Final = 2
 """No new streams; closes with the last one."""
 CLOSED: Final = 3
 
+
+_Begun = tuple[H2Stream, tuple[Field, ...], list[bytes]]
+"""A response as it came with one read so far: its head, and pieces of its body."""
 
 LOOK_S: Final = 1.0
 """After so long the deadlines of streams that are not over yet are filed; most never are."""
@@ -218,10 +221,11 @@ class Multiplex:
         self.wake()
 
     def credit(self, stream_id: int, size: int) -> None:
+        """Owed once for all that came, dropped or not: else the connection's window dries up."""
         try:
             self._engine.acknowledge_received_data(size, stream_id)
         except (NGH2Error, ValueError):
-            # The stream ended meanwhile, and what it held was granted with that.
+            # The stream was reset, and what it held was granted with that.
             return
         if self._engine.want_write:
             self.wake()
@@ -280,35 +284,65 @@ class Multiplex:
 
     def _tell(self, events: list[Event]) -> None:
         streams = self._streams
-        heads: list[H2Stream] = []
+        begun: dict[int, _Begun] = {}
         for event in events:
             try:
                 if type(event) is ResponseReceived:
                     stream = streams.get(event.stream_id)
-                    if stream is not None and stream.on_head(event.headers, event.end_stream):
-                        heads.append(stream)
+                    if stream is not None and (event.end_stream or stream.upgrade is not None):
+                        stream.on_head(event.headers, event.end_stream)
+                    elif stream is not None:
+                        begun[event.stream_id] = stream, event.headers, []
                 elif type(event) is DataReceived:
-                    stream = streams.get(event.stream_id)
-                    if stream is not None:
-                        stream.on_data(event.data, event.end_stream)
-                    elif not event.end_stream:
-                        self.credit(event.stream_id, len(event.data))
+                    stream_id = event.stream_id
+                    if stream_id in begun:
+                        begun[stream_id][2].append(event.data)
+                        if event.end_stream:
+                            self._tell_whole(begun.pop(stream_id), None)
+                    elif stream_id in streams:
+                        streams[stream_id].on_data(event.data, event.end_stream)
+                    else:
+                        self.credit(stream_id, len(event.data))
                 elif type(event) is TrailersReceived:
-                    stream = streams.get(event.stream_id)
-                    if stream is not None:
-                        stream.on_trailers(event.headers)
+                    stream_id = event.stream_id
+                    if stream_id in begun:
+                        self._tell_whole(begun.pop(stream_id), event.headers)
+                    elif stream_id in streams:
+                        streams[stream_id].on_trailers(event.headers)
                 elif type(event) is StreamClosed:
                     if event.stream_id in streams:
+                        self._tell_all_begun(begun)
                         self._closed(event.stream_id, event.error_code, False)
                 else:
+                    self._tell_all_begun(begun)
                     self._tell_rare(event)
             except Exception as error:
                 self._crashed(getattr(event, "stream_id", 0), error)
-        for stream in heads:
+        self._tell_all_begun(begun)
+
+    def _tell_whole(self, begun: _Begun, trailers: tuple[Field, ...] | None) -> None:
+        """All of a response is here."""
+        stream, fields, pieces = begun
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if body:
+            self.credit(stream.id, len(body))
+        if stream.state == HEAD:
+            stream.on_whole(fields, body, trailers)
+
+    def _tell_all_begun(self, begun: dict[int, _Begun]) -> None:
+        """More of these responses is to come, or they were cut."""
+        for stream, fields, pieces in begun.values():
             try:
-                stream.release()
+                if stream.state == HEAD:
+                    stream.on_head(fields, False)
+                for piece in pieces:
+                    if stream.state == BODY:
+                        stream.on_data(piece, False)
+                    else:
+                        self.credit(stream.id, len(piece))
             except Exception as error:
                 self._crashed(stream.id, error)
+        begun.clear()
 
     def _tell_rare(self, event: Event) -> None:
         if isinstance(event, InformationalResponseReceived):

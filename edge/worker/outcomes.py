@@ -38,7 +38,7 @@ class Outcome(Alike):
     """Where exchanges that ended alike are counted, and their part of a line: one object, for of
     thousands of rules none is in the processor's cache."""
 
-    __slots__ = ("_received", "_sent", "_server", "client")
+    __slots__ = ("client", "received", "sent", "server")
 
     def __init__(
         self,
@@ -53,25 +53,11 @@ class Outcome(Alike):
     ) -> None:
         super().__init__(protocol, status, flags, report.route_json, cluster, upstream, attempts, filter_name)
         metrics = report.metrics
-        self._server = metrics.durations[status]
-        self._received: Counter = metrics.request_bytes
-        self._sent: Counter = metrics.response_bytes
+        self.server = metrics.durations[status]
+        self.received: Counter = metrics.request_bytes
+        self.sent: Counter = metrics.response_bytes
         self.client: Histogram | None = None
         """Where an upstream was asked."""
-
-    def count(self, duration_s: float, bytes_in: int, bytes_out: int) -> None:
-        """One finished exchange."""
-        bucket = bisect_left(BUCKETS_S, duration_s)
-        server = self._server
-        server.counts[bucket] += 1
-        server.sum += duration_s
-        client = self.client
-        if client is not None:
-            client.counts[bucket] += 1
-            client.sum += duration_s
-        if bytes_in:
-            self._received.value += bytes_in
-        self._sent.value += bytes_out
 
 
 class _Cluster:
@@ -90,8 +76,8 @@ class Outcomes:
         self._known: dict[Key, Outcome] = {}
         self._clusters: dict[str, _Cluster] = {}
 
-    def of(self, exchange: ExchangeState, report: Any) -> Outcome:
-        """That of an exchange which is over; `report` is the `RuleReport` it belongs to."""
+    def count(self, exchange: ExchangeState, report: Any, duration_s: float) -> Outcome:
+        """Count an exchange which is over where its like are; `report` is the `RuleReport` it belongs to."""
         upstream = exchange.upstream
         key = (
             None if upstream is None else upstream.address,
@@ -108,6 +94,17 @@ class Outcomes:
             report.outcome = self._known.get((report, *key)) or self._make(key, exchange, report)
             report.key = key
         outcome: Outcome = report.outcome
+        bucket = bisect_left(BUCKETS_S, duration_s)
+        server, client = outcome.server, outcome.client
+        server.counts[bucket] += 1
+        server.sum += duration_s
+        if client is not None:
+            client.counts[bucket] += 1
+            client.sum += duration_s
+        bytes_in = exchange.bytes_in
+        if bytes_in:
+            outcome.received.value += bytes_in
+        outcome.sent.value += exchange.bytes_out
         return outcome
 
     def _make(self, key: Key, exchange: ExchangeState, report: RuleReport) -> Outcome:

@@ -86,15 +86,13 @@ class Reports:
         try:
             candidate = exchange.candidate
             report = self.of(exchange) if candidate is None else candidate.report
-            outcome = self._outcomes.of(exchange, report)
             began = exchange.began
             clock = exchange.services.clock
             duration_s = clock() - began
-            bytes_in = exchange.bytes_in
-            bytes_out = exchange.bytes_out
-            outcome.count(duration_s, bytes_in, bytes_out)
-            if exchange.error is not None and isinstance(exchange.error, FilterError):
-                self._filter_failed(exchange.error)
+            outcome = self._outcomes.count(exchange, report, duration_s)
+            error = exchange.error
+            if error is not None and isinstance(error, FilterError):
+                self._filter_failed(error)
             if self._log is None:
                 return
             head = exchange.head
@@ -107,8 +105,8 @@ class Reports:
                 exchange.method,
                 head.authority,
                 exchange.path,
-                bytes_in,
-                bytes_out,
+                exchange.bytes_in,
+                exchange.bytes_out,
                 duration_s,
                 head.get(b"user-agent") or b"",
                 UNTRACED if context is None else traced(context.trace_id, context.span_id, exchange.sampled),

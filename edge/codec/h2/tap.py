@@ -123,6 +123,7 @@ class Tap(Portions):
         if self._held:
             data, self._held = self._held + data, b""
         size, at = len(data), self._skip
+        open_ = self._open
         while at + _HEADER_BYTES <= size:
             high, low, kind, flags, stream_id = _header(data, at)
             length = high << 8 | low
@@ -136,13 +137,13 @@ class Tap(Portions):
                     self.last = stream_id
                     self.opened += 1
                     if not flags & _END_STREAM:
-                        self._open.add(stream_id)
+                        open_.add(stream_id)
                     at += _HEADER_BYTES + length
                     continue
                 fault = self._headers(flags, length, stream_id)
             elif kind == _DATA:
-                if flags == _END_STREAM and stream_id in self._open:
-                    self._open.discard(stream_id)  # a body in one frame, as most are
+                if flags == _END_STREAM and stream_id in open_:
+                    open_.discard(stream_id)  # a body in one frame, as most are
                     at += _HEADER_BYTES + length
                     continue
                 if flags & _PADDED and length and at + _HEADER_BYTES >= size:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import ngh2
 import pytest
 from h2 import events
 from h2.settings import SettingCodes
 
 from edge.upstream.h2 import STREAM_WINDOW_BYTES
 from edge.upstream.multiplex import FIRST_STREAMS, QUEUED_HIGH_BYTES
+from edge.upstream.request import PooledRequest
 from tests.unit.upstream.fake_h2 import Peer
 from tests.unit.upstream.fakes import Bench, get, post
 
@@ -155,6 +160,97 @@ def test_a_cancelled_pause_drops_what_is_held_and_gives_its_window_back(bench: B
     peer.pump()
     assert exchange.calls == [("head", 200, False)]
     assert [event.error_code for event in peer.of(events.StreamReset)] == [8]
+
+
+class Account:
+    """An engine that counts what it delivers against what is granted again."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._engine = peer.protocol._engine
+        self.came = self.credited = 0
+        peer.protocol._engine = self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def events(self) -> list[ngh2.Event]:
+        events = self._engine.events()
+        self.came += sum(len(event.data) for event in events if isinstance(event, ngh2.DataReceived))
+        return events
+
+    def acknowledge_received_data(self, size: int, stream_id: int) -> None:
+        self._engine.acknowledge_received_data(size, stream_id)
+        self.credited += size
+
+
+def _body_behind(peer: Peer, request: PooledRequest) -> None:
+    peer.head(1)
+    peer.pump()
+    peer.h2.send_data(1, b"two")
+    peer.h2.send_data(1, b"three", end_stream=True)
+
+
+def _trailers(peer: Peer, request: PooledRequest) -> None:
+    peer.head(1)
+    peer.h2.send_data(1, b"two")
+    peer.h2.send_data(1, b"three")
+    peer.h2.send_headers(1, [(b"x-end", b"1")], end_stream=True)
+
+
+def _cut(peer: Peer, request: PooledRequest) -> None:
+    peer.head(1)
+    peer.h2.send_data(1, b"two")
+    peer.h2.reset_stream(1)
+
+
+def _cancelled(peer: Peer, request: PooledRequest) -> None:
+    peer.head(1)
+    peer.pump()
+    request.pause_response()
+    peer.h2.send_data(1, b"two")
+    peer.pump()
+    peer.h2.send_data(1, b"three", end_stream=True)
+    peer.pump()
+    request.cancel()
+
+
+def _lost_while_paused(peer: Peer, request: PooledRequest) -> None:
+    peer.head(1)
+    peer.pump()
+    request.pause_response()
+    peer.h2.send_data(1, b"two")
+    peer.pump()
+    peer.h2.reset_stream(1)
+
+
+def _malformed(peer: Peer, request: PooledRequest) -> None:
+    peer.head(1, status=600)
+    peer.h2.send_data(1, b"two")
+    peer.h2.send_data(1, b"three", end_stream=True)
+
+
+def _malformed_and_more(peer: Peer, request: PooledRequest) -> None:
+    peer.head(1, status=600)
+    peer.h2.send_data(1, b"two")
+
+
+@pytest.mark.parametrize(
+    "response",
+    [_body_behind, _trailers, _cut, _cancelled, _lost_while_paused, _malformed, _malformed_and_more],
+)
+def test_all_that_came_is_credited_once_however_the_response_ends(
+    bench: Bench, response: Callable[[Peer, PooledRequest], None]
+) -> None:
+    """What is not would be missing in the window of the connection for ever."""
+    request, _ = bench.send(get())
+    peer = Peer(bench)
+    account = Account(peer)
+    response(peer, request)
+    peer.pump()
+    bench.send(get())
+    peer.pump()
+    peer.answer(3)
+    assert account.came == account.credited > len(b"hello")
 
 
 # -- streams and connections -------------------------------------------------------------

@@ -22,6 +22,8 @@ ENDED: dict[str, Any] = {
     "head": SimpleNamespace(protocol="HTTP/2"),
     "cluster_name": "shop",
     "upstream": SimpleNamespace(address="127.0.0.1:9000", attempts=1),
+    "bytes_in": 0,
+    "bytes_out": 1,
 }
 
 
@@ -54,10 +56,8 @@ def test_durations_of_both_sides_have_the_buckets_that_are_looked_up() -> None:
 
 def test_what_ends_alike_is_counted_in_one_place(registry: Registry, report: RuleReport) -> None:
     outcomes = Outcomes(registry)
-    first = outcomes.of(ended(), report)
-    assert outcomes.of(ended(), report) is first
-    first.count(0.003, 7, 5)
-    first.count(0.02, 0, 6)
+    first = outcomes.count(ended(bytes_in=7, bytes_out=5), report, 0.003)
+    assert outcomes.count(ended(bytes_out=6), report, 0.02) is first
     told = durations(registry)
     assert told.keys() == {("server", "200"), ("client", "200")}
     for _, _, values in told.values():
@@ -86,8 +86,8 @@ def test_what_ends_otherwise_is_told_apart(
     other: dict[str, Any], registry: Registry, report: RuleReport
 ) -> None:
     outcomes = Outcomes(registry)
-    one, two = outcomes.of(ended(), report), outcomes.of(ended(**other), report)
-    assert outcomes.of(ended(), report) is one and two is not one
+    one, two = outcomes.count(ended(), report, 0.1), outcomes.count(ended(**other), report, 0.1)
+    assert outcomes.count(ended(), report, 0.1) is one and two is not one
     told = (one.answer, one.way, one.filter) != (two.answer, two.way, two.filter)
     assert told or "reply_source" in other or "response" in other
 
@@ -98,7 +98,7 @@ def test_what_ends_otherwise_is_told_apart(
 def test_a_try_that_upstream_did_not_answer_has_status_0(
     other: dict[str, Any], registry: Registry, report: RuleReport
 ) -> None:
-    Outcomes(registry).of(ended(**other), report)
+    Outcomes(registry).count(ended(**other), report, 0.1)
     assert durations(registry).keys() == {("server", str(other["status"])), ("client", "0")}
 
 
@@ -106,11 +106,9 @@ def test_outcomes_are_bounded_and_what_was_forgotten_counts_on(
     registry: Registry, report: RuleReport
 ) -> None:
     outcomes = Outcomes(registry)
-    first = outcomes.of(ended(), report)
-    first.count(0.1, 0, 1)
+    first = outcomes.count(ended(), report, 0.1)
     for attempts in range(OUTCOMES + 1):
-        outcomes.of(ended(upstream=SimpleNamespace(address="a", attempts=attempts)), report)
-    again = outcomes.of(ended(), report)
-    assert again is not first
-    again.count(0.1, 0, 1)
+        other = ended(upstream=SimpleNamespace(address="a", attempts=attempts), status=404)
+        outcomes.count(other, report, 0.1)
+    assert outcomes.count(ended(), report, 0.1) is not first
     assert sum(durations(registry)["server", "200"][2][1:]) == 2
