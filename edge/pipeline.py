@@ -143,8 +143,8 @@ class Exchange(Ending):
         cluster = self.revision.clusters[self.backend] if self.backend else rule.cluster
         assert cluster is not None
         self.cluster_name = cluster.name
-        if self.sampled:
-            self.upstream_sent_ns = self.services.wall_ns()
+        if self.trace is not None:
+            self.trace.upstream_sent_ns = self.services.wall_ns()
         sender = rule.sender
         if sender is None:
             upstream = cluster.dispatch(self, head, end, rule.backend_timeout_s)
@@ -208,8 +208,8 @@ class Exchange(Ending):
         """All of it came at once, and leaves in one write if the filters let all of it pass at once."""
         if self.closing:
             return
-        if self.sampled:
-            self.upstream_ended_ns = self.services.wall_ns()
+        if self.trace is not None:
+            self.trace.upstream_ended_ns = self.services.wall_ns()
         candidate = self.candidate
         if candidate is not None and candidate.rule.inbound is not None:
             candidate.rule.inbound(self, head)

@@ -191,8 +191,9 @@ class Ending(Flow):
     def _upstream_over(self) -> None:
         """The upstream's part ends here; what filters still do is not its time."""
         self.upstream_done = True
-        if self.sampled and not self.upstream_ended_ns:
-            self.upstream_ended_ns = self.services.wall_ns()
+        trace = self.trace
+        if trace is not None and not trace.upstream_ended_ns:
+            trace.upstream_ended_ns = self.services.wall_ns()
 
     def _finish(self) -> None:
         """The last byte or the reset is out: count, log, trace, let go."""

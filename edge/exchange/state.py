@@ -28,7 +28,6 @@ class ExchangeState:
     """
 
     __slots__ = (
-        "attempts",
         "authority",
         "backend",
         "began",
@@ -72,8 +71,6 @@ class ExchangeState:
         "tunnel",
         "upstream",
         "upstream_done",
-        "upstream_ended_ns",
-        "upstream_sent_ns",
     )
 
     def __init__(
@@ -118,7 +115,6 @@ class ExchangeState:
         self.sampled = False
         self.context: Context | None = None
         self.trace: ExchangeTrace | None = None
-        self.upstream_sent_ns = self.upstream_ended_ns = 0
         self.deadline = self.filed = self.pause_at = self.request_timeout_at = inf
         self.closing = self.finished = self.tunnel = self.response_out = self.upstream_done = self.joining = (
             False

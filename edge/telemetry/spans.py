@@ -104,7 +104,9 @@ class ExchangeTrace:
         "scheme",
         "start_ns",
         "status",
+        "upstream_ended_ns",
         "upstream_path",
+        "upstream_sent_ns",
         "user_agent",
     )
 
@@ -130,6 +132,7 @@ class ExchangeTrace:
         self.request_id = request_id
         self.start_ns = start_ns
         self.end_ns = start_ns
+        self.upstream_sent_ns = self.upstream_ended_ns = 0
         self.status = 0
         self.error = ""
         self.reply_source = "edge"

@@ -66,6 +66,12 @@ class H2Stream:
         "write_paused",
     )
 
+    # Of the request, set by `begin`:
+    _to_head: bool
+    _left_out: int | None
+    _read_mark: int
+    sent_all: bool
+
     def __init__(self, client: Multiplex) -> None:
         self._client = client
         self.id = 0
@@ -75,12 +81,8 @@ class H2Stream:
         self._held: list[Held] | None = None
         self._paused = False
         self._informational = 0
-        self._to_head = False
         self.upgrade: RequestHead | None = None
         """Of a WebSocket: its request, unless it was answered by a plain response."""
-        self._left_out: int | None = None
-        self._read_mark = 0
-        self.sent_all = False
         self.had_body = False
         self.write_paused = False
         self.deadline = self.filed = inf

@@ -204,7 +204,7 @@ class Traces:
             trace.records = list(exchange.chain.kept)
         upstream = exchange.upstream
         if upstream is not None:
-            began_ns = exchange.upstream_sent_ns
+            began_ns = trace.upstream_sent_ns
             for address, reused, failure, ended_ns in upstream.failures:
                 failed = Attempt(exchange.cluster_name, began_ns, address, reused)
                 failed.end_ns = began_ns = ended_ns
@@ -214,7 +214,7 @@ class Traces:
                     failed.error = failure
                 trace.attempts.append(failed)
             last = Attempt(exchange.cluster_name, began_ns, upstream.address, upstream.reused)
-            last.end_ns = exchange.upstream_ended_ns or trace.end_ns
+            last.end_ns = trace.upstream_ended_ns or trace.end_ns
             if exchange.response is not None and exchange.reply_source == "upstream":
                 last.status = exchange.response.status
             elif error is not None:

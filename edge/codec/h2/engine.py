@@ -71,6 +71,11 @@ class Engine(Protocol):
     def send_head(self, stream_id: int, fields: Iterable[Field], end: bool) -> None:
         """The final head; `fields` begin with `:status`."""
 
+    def send_whole(
+        self, stream_id: int, fields: Iterable[Field], body: bytes, trailers: Iterable[Field] | None
+    ) -> None:
+        """`send_head`, `send_data` and, unless None, `send_trailers`; `body` is not empty."""
+
     def send_data(self, stream_id: int, data: bytes, end: bool) -> None:
         """Queued until the client's windows take it; see `queued`."""
 

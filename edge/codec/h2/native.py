@@ -174,6 +174,7 @@ class NativeEngine:
         sink = self._sink
         peers = self._peers
         parts = self._parts
+        live = self._live
         for event in events:
             if parts and type(event) is not DataReceived:
                 self._tell_all_parts()
@@ -183,7 +184,6 @@ class NativeEngine:
                 if self.over is not None:
                     # A flood ended the connection earlier in this piece.
                     return
-                live = self._live
                 if len(live) >= self._most_streams:
                     self.refuse(stream_id, Code.REFUSED_STREAM)
                     sink.on_refused(1, Code.REFUSED_STREAM)
@@ -196,7 +196,7 @@ class NativeEngine:
                 if event.error_code or peers or self._own:
                     self._closed(stream_id, event.error_code)
                 else:
-                    self._live.discard(stream_id)
+                    live.discard(stream_id)
                     if self._tap.resets:
                         self._tap.served()
                     sink.on_closed(stream_id, 0, False)
@@ -297,6 +297,21 @@ class NativeEngine:
     def send_head(self, stream_id: int, fields: Iterable[Field], end: bool) -> None:
         try:
             self._connection.send_response(stream_id, fields, end_stream=end)
+        except ngh2.NGH2Error:
+            return
+
+    def send_whole(
+        self, stream_id: int, fields: Iterable[Field], body: bytes, trailers: Iterable[Field] | None
+    ) -> None:
+        tap = self._tap
+        if tap.controls or tap.updates:
+            tap.answering()
+        connection = self._connection
+        try:
+            connection.send_response(stream_id, fields, end_stream=False)
+            connection.send_data(stream_id, body, end_stream=trailers is None)
+            if trailers is not None:
+                connection.send_trailers(stream_id, trailers)
         except ngh2.NGH2Error:
             return
 

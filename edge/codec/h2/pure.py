@@ -277,6 +277,14 @@ class PureEngine:
         if end:
             self._sent(stream_id, out)
 
+    def send_whole(
+        self, stream_id: int, fields: Iterable[Field], body: bytes, trailers: Iterable[Field] | None
+    ) -> None:
+        self.send_head(stream_id, fields, False)
+        self.send_data(stream_id, body, trailers is None)
+        if trailers is not None:
+            self.send_trailers(stream_id, trailers)
+
     def send_data(self, stream_id: int, data: bytes, end: bool) -> None:
         tap = self._tap
         if tap.controls or tap.updates:

@@ -101,6 +101,13 @@ class Stream:
         "tunnel",
     )
 
+    _to_head: bool
+    """Set by `begin`."""
+    _left: int
+    """Of an announced length: what has not come yet. Set with the form."""
+    backlog: int
+    """While `blocked`: how much waits."""
+
     def __init__(self, server: StreamServer, stream_id: int, request_open: bool) -> None:
         self._server = server
         self.id = stream_id
@@ -109,8 +116,6 @@ class Stream:
         self.request_open = request_open
         self.announced = -1
         """Bytes of the request body still to come by its content-length; -1 = it has none."""
-        self._left = 0
-        self._to_head = False
         self._key = b""
         self.tunnel = False
         self.held: list[Held] = []
@@ -118,7 +123,6 @@ class Stream:
         """The exchange wants no body now; what the window lets through is held."""
         self.blocked = False
         """The response waits for the client's window."""
-        self.backlog = 0
         self.deadline = self.filed = inf
         self.sending: Pace | None = None
         self.reading: Pace | None = None
@@ -186,13 +190,7 @@ class Stream:
             and not self._key
         ):
             server = self._server
-            engine = server.engine
-            engine.send_head(self.id, response_fields(head, True), False)
-            if trailers is None:
-                engine.send_data(self.id, body, True)
-            else:
-                engine.send_data(self.id, body, False)
-                engine.send_trailers(self.id, trailers)
+            server.engine.send_whole(self.id, response_fields(head, True), body, trailers)
             self.form = _GONE
             self.exchange = None
             server.answered(self)

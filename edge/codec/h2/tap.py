@@ -122,13 +122,11 @@ class Tap(Portions):
         self.trailed = self.trailed and self.receiving_head()
         if self._held:
             data, self._held = self._held + data, b""
-        size, at = len(data), self._skip
+        size, at, kind = len(data), self._skip, self.kind
         open_ = self._open
         while at + _HEADER_BYTES <= size:
             high, low, kind, flags, stream_id = _header(data, at)
             length = high << 8 | low
-            stream_id &= _ID
-            self.kind = kind
             if self._block >= 0:
                 fault = self._continue(kind, flags, length)
             elif kind == _HEADERS:
@@ -140,7 +138,7 @@ class Tap(Portions):
                         open_.add(stream_id)
                     at += _HEADER_BYTES + length
                     continue
-                fault = self._headers(flags, length, stream_id)
+                fault = self._headers(flags, length, stream_id & _ID)
             elif kind == _DATA:
                 if flags == _END_STREAM and stream_id in open_:
                     open_.discard(stream_id)  # a body in one frame, as most are
@@ -149,23 +147,25 @@ class Tap(Portions):
                 if flags & _PADDED and length and at + _HEADER_BYTES >= size:
                     break
                 padding = data[at + _HEADER_BYTES] + 1 if flags & _PADDED and length else 0
-                fault = self._data(flags, length, stream_id, padding)
+                fault = self._data(flags, length, stream_id & _ID, padding)
             elif (kind == _WINDOW_UPDATE and length == 4) or (kind == _PRIORITY and length == 5):
                 if at + _HEADER_BYTES + 4 > size:
                     break
                 word = _word(data, at + _HEADER_BYTES)[0] & _ID
+                stream_id &= _ID
                 fault = self._window(stream_id, word) if length == 4 else self._priority(stream_id, word)
             else:
                 if kind == _RST_STREAM and length == 4 and at + _HEADER_BYTES + 4 > size:
                     # The engine must tell of it with the piece in which it is counted.
                     break
-                fault = self._control(kind, length, stream_id)
+                fault = self._control(kind, length, stream_id & _ID)
             if fault is not None:
                 self.fault = fault
                 self.rest = data[at:]
                 self._skip = 0
                 return data[:at]
             at += _HEADER_BYTES + length
+        self.kind = kind
         if at >= size:
             self._skip = at - size
             return data
