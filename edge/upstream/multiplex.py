@@ -221,14 +221,15 @@ class Multiplex:
         self.wake()
 
     def credit(self, stream_id: int, size: int) -> None:
-        """Owed once for all that came, dropped or not: else the connection's window dries up."""
+        """Owed once for all that came, dropped or not: else the connection's window dries up.
+
+        A WINDOW_UPDATE that is due with it leaves with the turn: called while a read is told, by the turn's
+        flush, or beside a reset.
+        """
         try:
             self._engine.acknowledge_received_data(size, stream_id)
         except (NGH2Error, ValueError):
-            # The stream was reset, and what it held was granted with that.
             return
-        if self._engine.want_write:
-            self.wake()
 
     def resumed(self, stream: H2Stream) -> None:
         """What it holds goes on at the end of the turn."""
