@@ -45,7 +45,8 @@ _SKIPPED_RANGES: Final = 16
 
 PREFACE_BYTES: Final = 24
 _HEADER_BYTES: Final = 9
-_header: Final = Struct(">HBBBI").unpack_from
+_header: Final = Struct(">HBBBi").unpack_from
+"""A stream with the reserved bit set is below 0 until it is masked: no quick way takes it for another."""
 _word: Final = Struct(">I").unpack_from
 _ID: Final = 0x7FFFFFFF
 _HUGE_INCREMENT: Final = 1 << 30
