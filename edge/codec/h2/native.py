@@ -60,6 +60,7 @@ class NativeEngine:
         "_sink",
         "_tap",
         "_words",
+        "_worn",
         "over",
         "receiving_head",
     )
@@ -89,6 +90,9 @@ class NativeEngine:
         self._ended = False
         """Our last words are said, or wait in `_words`: ngh2 is not asked for more."""
         self._leaving = False
+        self._worn = False
+        """The window dries up: ngh2 never gives back a frame with which a body ends short. Before nothing is
+        left the client shall open another connection."""
         self._live: set[int] = set()
         self._own: set[int] = set()
         self._parts: dict[int, list[bytes]] = {}
@@ -241,6 +245,7 @@ class NativeEngine:
             self._tap.abandon(stream_id)
             if told:  # else it was charged when its head was not
                 self._charge(1)
+                self._worn |= self._connection.local_window_size < CONNECTION_WINDOW_BYTES // 2
         else:
             self._tap.served()
         self._sink.on_closed(stream_id, code, by_peer)
@@ -280,6 +285,10 @@ class NativeEngine:
             events = connection.events()
             if events:
                 self._tell(events)
+                if self._worn and not self._leaving:
+                    self.goaway(Code.NO_ERROR)
+                    data += connection.data_to_send()
+                    self._tell(connection.events())
         except ngh2.NGH2Error:
             return words
         tap = self._tap

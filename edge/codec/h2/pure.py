@@ -38,19 +38,22 @@ _SETTINGS: Final = b"\x04"
 class _Outgoing:
     """What a stream still has to send: body bytes, then maybe trailers; and whether the client has ended."""
 
-    __slots__ = ("body", "end", "request_ended", "trailers")
+    __slots__ = ("body", "end", "request_ended", "sent", "trailers")
 
     def __init__(self, request_ended: bool) -> None:
         self.body = bytearray()
         self.end = False
         self.trailers: list[Field] | None = None
         self.request_ended = request_ended
+        self.sent = False
+        """The answer has left to its end."""
 
 
 class _Connection(H2Connection):
     @property
     def open_inbound_streams(self) -> int:
         """None, so that h2 does not end the connection of a client that opens too many."""
+        self._open_streams(1)  # forgets those that are closed, as no other call of it does
         return 0
 
 
@@ -161,9 +164,12 @@ class PureEngine:
             end = event.stream_ended is not None
             self._request_over(event.stream_id, end)
             sink.on_data(event.stream_id, event.data, event.flow_controlled_length, end)
+            if end:
+                self._over(event.stream_id)
         elif isinstance(event, events.TrailersReceived):
             self._request_over(event.stream_id, True)
             sink.on_trailers(event.stream_id, tuple(event.headers))
+            self._over(event.stream_id)
         elif isinstance(event, events.StreamReset):
             if self._out.pop(event.stream_id, None) is not None:
                 if not event.remote_reset:
@@ -255,7 +261,13 @@ class PureEngine:
     def _sent(self, stream_id: int, out: _Outgoing) -> None:
         out.end = False
         out.trailers = None
-        if out.request_ended:
+        out.sent = True
+        self._over(stream_id)
+
+    def _over(self, stream_id: int) -> None:
+        """When both sides have ended."""
+        out = self._out.get(stream_id)
+        if out is not None and out.sent and out.request_ended:
             del self._out[stream_id]
             self._tap.served()
             self._sink.on_closed(stream_id, Code.NO_ERROR, False)

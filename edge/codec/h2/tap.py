@@ -50,6 +50,8 @@ _header: Final = Struct(">HBBBi").unpack_from
 _word: Final = Struct(">I").unpack_from
 _ID: Final = 0x7FFFFFFF
 _HUGE_INCREMENT: Final = 1 << 30
+_FRAME_BYTES: Final = 16 << 10
+"""What we take of one frame. Spec: RFC 9113 §6.5.2."""
 
 _DATA: Final = 0
 _HEADERS: Final = 1
@@ -76,6 +78,7 @@ class Tap(Portions):
         "_continuations",
         "_decay_at",
         "_empty",
+        "_late",
         "_open",
         "_padding",
         "_skipped",
@@ -99,6 +102,8 @@ class Tap(Portions):
         self._continuations = 0
         self._open: set[int] = set()
         self._abandoned: deque[int] = deque()
+        self._late: list[bytes] = []
+        """A DATA frame whose rest is still to come: ngh2 never gives back half of one, if its stream ends."""
         self._skipped: list[tuple[int, int]] = []
         self.controls = self.updates = self._empty = self._padding = self._tiny = 0.0
         self._decay_at = 0.0
@@ -121,9 +126,9 @@ class Tap(Portions):
         if now >= self._decay_at:
             self._decay(now)
         self.trailed = self.trailed and self.receiving_head()
-        if self._held:
-            data, self._held = self._held + data, b""
-        size, at, kind = len(data), self._skip, self.kind
+        if self._held or self._late:
+            data = self._whole(data)
+        size, at, kind, length = len(data), self._skip, self.kind, 0
         open_ = self._open
         while at + _HEADER_BYTES <= size:
             high, low, kind, flags, stream_id = _header(data, at)
@@ -167,12 +172,40 @@ class Tap(Portions):
                 return data[:at]
             at += _HEADER_BYTES + length
         self.kind = kind
-        if at >= size:
-            self._skip = at - size
+        if at == size:
+            self._skip = 0
             return data
-        self._skip = 0
-        self._held = data[at:]
-        return data[:at]
+        return self._cut(data, at, length)
+
+    def _cut(self, data: bytes, at: int, length: int) -> bytes:
+        """Without the frame header, or the DATA frame, that `data` ends in; other frames may come in parts.
+
+        `at` = where the frame ends, and `length` of it when its header is in `data`.
+        """
+        if at < len(data):
+            self._skip = 0
+            self._held = data[at:]
+            return data[:at]
+        self._skip = at - len(data)
+        if self.kind == _DATA and 0 < length <= _FRAME_BYTES:
+            begin = at - length - _HEADER_BYTES
+            self._late = [data[begin:]]
+            return data[:begin]
+        return data
+
+    def _whole(self, data: bytes) -> bytes:
+        """With what was held back before it; nothing while a DATA frame is not all there."""
+        if self._held:
+            data, self._held = self._held + data, b""
+            return data
+        late = self._late
+        if len(data) < self._skip:
+            late.append(data)
+            self._skip -= len(data)
+            return b""
+        self._skip += sum(map(len, late))
+        self._late = []
+        return b"".join((*late, data))
 
     def receiving_head(self) -> bool:
         """Whether a preface, header block or frame header is incomplete."""
