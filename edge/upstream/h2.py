@@ -143,6 +143,9 @@ class H2Client(Multiplex, asyncio.Protocol):
                     stream.go_on()
                 except Exception as error:
                     self._crashed(stream.id, error)
+                    with suppress(Exception):
+                        # Its response may have been here whole, and nobody else tells the exchange.
+                        stream.lost(EdgeError("the exchange failed inside edge"))
         if self._state == CLOSED:
             return
         if not self._write_paused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -78,7 +79,7 @@ class H2Stream:
         self.state = WAITING
         self._caller: Caller | None = None
         self._receiver: ExchangeResponse | None = None
-        self._held: list[Held] | None = None
+        self._held: deque[Held] | None = None
         self._paused = False
         self._informational = 0
         self.upgrade: RequestHead | None = None
@@ -253,11 +254,13 @@ class H2Stream:
 
     def _hold(self, part: Held) -> None:
         if self._held is None:
-            self._held = []
+            self._held = deque()
         self._held.append(part)
 
     def _deliver(self, data: bytes, end: bool) -> None:
         receiver, client = self._receiver, self._client
+        if data:
+            client.credit(self.id, len(data))
         if end:
             self._part()
             if receiver is not None:
@@ -266,8 +269,6 @@ class H2Stream:
             if self.state == BODY and self.upgrade is None:
                 self.deadline = client.idle_deadline()
             receiver.response_data(data, False)
-        if data:
-            client.credit(self.id, len(data))
 
     def _deliver_trailers(self, fields: Fields) -> None:
         receiver = self._receiver
@@ -293,7 +294,7 @@ class H2Stream:
         """Deliver what was held while the response was paused, until it is paused again."""
         held = self._held
         while held and not self._paused and self._receiver is not None:
-            part = held.pop(0)
+            part = held.popleft()
             if isinstance(part, tuple):
                 self._deliver(*part)
             else:

@@ -333,16 +333,19 @@ class Multiplex:
     def _tell_all_begun(self, begun: dict[int, _Begun]) -> None:
         """More of these responses is to come, or they were cut."""
         for stream, fields, pieces in begun.values():
+            rest = iter(pieces)
             try:
                 if stream.state == HEAD:
                     stream.on_head(fields, False)
-                for piece in pieces:
+                for piece in rest:
                     if stream.state == BODY:
                         stream.on_data(piece, False)
                     else:
                         self.credit(stream.id, len(piece))
             except Exception as error:
                 self._crashed(stream.id, error)
+                for piece in rest:
+                    self.credit(stream.id, len(piece))
         begun.clear()
 
     def _tell_rare(self, event: Event) -> None:
