@@ -24,7 +24,7 @@ from ngh2 import (
 )
 
 from edge import model
-from edge.codec.h2.codes import Code, Setting
+from edge.codec.h2.codes import MAX_WINDOW, Code, Setting
 from edge.errors import EdgeError, UpstreamClosed, UpstreamError, UpstreamRefused
 from edge.exchange.deadlines import Deadlines
 from edge.exchange.seams import ExchangeResponse
@@ -39,6 +39,9 @@ STREAMS_MAX: Final = 1000
 QUEUED_HIGH_BYTES: Final = 64 << 10
 """Request body waiting for the peer's window over which its sender is paused."""
 QUEUED_LOW_BYTES: Final = 16 << 10
+WORN_WINDOW_BYTES: Final = MAX_WINDOW // 2
+"""A connection's window with less left is worn: ngh2 tells nothing of a frame that is half here when its
+stream is reset, or with which a body misses its length; nobody credits that. It widens by halves only."""
 
 HTTP: Final = (b":scheme", b"http")
 
@@ -266,6 +269,13 @@ class Multiplex:
             with suppress(NGH2Error):
                 self._engine.reset_stream(stream.id, code)
             self.wake()
+            self._look_at_window()
+
+    def _look_at_window(self) -> None:
+        """Called where a stream ends short."""
+        with suppress(NGH2Error):
+            if self._engine.local_window_size < WORN_WINDOW_BYTES:
+                self.drain()
 
     def _freed(self, stream: H2Stream) -> None:
         self.active -= 1
@@ -372,6 +382,7 @@ class Multiplex:
     def _closed(self, stream_id: int, code: int, by_peer: bool) -> None:
         stream = self._streams.pop(stream_id, None)
         if stream is not None:
+            self._look_at_window()
             self._freed(stream)
             stream.on_closed(code, by_peer)
 

@@ -10,6 +10,8 @@ import pytest
 from h2 import events
 from h2.settings import SettingCodes
 
+from edge.codec.h2.codes import MAX_WINDOW
+from edge.upstream import multiplex
 from edge.upstream.h2 import STREAM_WINDOW_BYTES
 from edge.upstream.multiplex import FIRST_STREAMS, QUEUED_HIGH_BYTES
 from edge.upstream.request import PooledRequest
@@ -251,6 +253,43 @@ def test_all_that_came_is_credited_once_however_the_response_ends(
     peer.pump()
     peer.answer(3)
     assert account.came == account.credited > len(b"hello")
+
+
+def _cut_in_a_frame(peer: Peer, request: PooledRequest, stream_id: int) -> None:
+    peer.head(stream_id)
+    peer.h2.send_data(stream_id, PIECE)
+    read = peer.h2.data_to_send()
+    peer.protocol.data_received(read[:-100])
+    request.cancel()
+    peer.protocol.data_received(read[-100:])
+
+
+def _too_long(peer: Peer, request: PooledRequest, stream_id: int) -> None:
+    peer.head(stream_id, fields=[(b"content-length", b"5")])
+    peer.h2.send_data(stream_id, PIECE)
+
+
+@pytest.mark.parametrize("cut", [_cut_in_a_frame, _too_long])
+def test_a_connection_whose_window_is_worn_by_responses_that_were_cut_is_left(
+    cut: Callable[[Peer, PooledRequest, int], None], bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine tells nothing of their last frames: nobody can credit them."""
+    monkeypatch.setattr(multiplex, "WORN_WINDOW_BYTES", MAX_WINDOW - 2 * len(PIECE))
+    sent = [bench.send(get()) for _ in range(4)]
+    peer = Peer(bench)
+    account = Account(peer)
+    for number in range(3):
+        assert bench.idle == 1
+        cut(peer, sent[number][0], 1 + 2 * number)
+        peer.pump()
+    assert (account.came, bench.idle) == (0, 0)
+    _, exchange = bench.send(get())
+    other = Peer(bench)
+    other.answer(1)
+    assert exchange.calls == OK
+    peer.answer(7)
+    assert sent[3][1].calls == OK
+    assert (peer.transport.closing, len(bench.dialer.dials), bench.open) == (True, 2, 1)
 
 
 # -- streams and connections -------------------------------------------------------------
