@@ -33,6 +33,8 @@ MOST_PACE_S: Final = 0.005
 """What is paced goes in portions; the next is never further away than this."""
 ASK_EVERY: Final = 8
 """Of packets with nothing but an ACK of several ranges, this part asks for an acknowledgement itself."""
+SILENT: Final = 64
+"""Packets that ask for no acknowledgement, and so may never get one, that are kept until they have it."""
 _JOIN: Final = b"".join
 _allowed_at: Final = QuicPacketPacer.next_send_time
 
@@ -118,8 +120,16 @@ class Leaving(Trains):
         self._look_at_all = True
         self._touched.clear()
         made = self.datagrams_to_send(now)
+        self._forget_silent(self._spaces[_EPOCH])
         self._unsent_cids = not all(known.was_sent for known in self._host_cids)
         return made
+
+    def _forget_silent(self, space: QuicPacketSpace) -> None:
+        """A client that only sends, or pings, need never acknowledge our ACKs. Spec: RFC 9000 §13.2.1."""
+        sent = space.sent_packets
+        if len(sent) > SILENT + space.ack_eliciting_in_flight:
+            for number in [number for number, packet in sent.items() if not packet.in_flight]:
+                del sent[number]
 
     def _is_plain(self) -> bool:
         """Whether nothing but acknowledgements and data of streams is due.
@@ -281,7 +291,7 @@ class Leaving(Trains):
                 if stream not in served:
                     served.append(stream)
                 break
-        if not asks and len(self._acks) > 1 and handlers and self._packet_number % ASK_EVERY == 0:
+        if not asks and room > 0 and len(self._acks) > 1 and handlers and not self._packet_number % ASK_EVERY:
             # What the client knows of the older ranges need not be said for ever.
             pieces.append(_PING)
             asks = True
@@ -354,4 +364,6 @@ class Leaving(Trains):
             if not self._ack_eliciting_sent_since_receipt:
                 self._ack_eliciting_sent_since_receipt = True
                 self._close_at = now + self._idle_s
+        else:
+            self._forget_silent(space)
         return data

@@ -1,0 +1,57 @@
+"""Connections that live for days keep nothing of what is over, whatever their clients leave unsaid."""
+
+from __future__ import annotations
+
+from aioquic import tls
+
+from edge.codec.h3.leaving import SILENT
+from edge.codec.h3.transport import Transport
+from tests.unit.codec.h3.world import Client, World
+
+TIMES = 8 * SILENT
+
+
+def _transport(world: World) -> Transport:
+    (seat,) = set(world.host._by_cid.values())
+    return seat.transport
+
+
+def _ping(world: World, client: Client, number: int) -> None:
+    client.quic.send_ping(number)
+    world.settle()
+    world.loop.now += 0.03
+    world.settle()
+
+
+def test_acknowledgements_that_nobody_acknowledges_are_not_kept() -> None:
+    """A client that only pings never needs to acknowledge our ACKs."""
+    world = World()
+    client = world.client()
+    sent = _transport(world)._one.sent_packets
+    longest = 0
+    for number in range(TIMES):
+        _ping(world, client, number)
+        longest = max(longest, len(sent))
+    assert longest <= SILENT + 1
+    assert client.get() == (200, b"ok")
+
+
+def test_a_client_that_acknowledges_nothing_makes_us_keep_one_window_at_most() -> None:
+    """With gaps in what it sends our ACKs ask for an acknowledgement now and then."""
+    world = World()
+    client = world.client()
+    transport = _transport(world)
+    space = client.quic._spaces[tls.Epoch.ONE_RTT]
+    for number in range(TIMES):
+        space.ack_at = None
+        client.quic.send_ping(number)
+        for data, _ in client.quic.datagrams_to_send(world.loop.now):
+            if number % 2:
+                world.host.datagram_received(data, client.address)
+        world.loop.turn()
+        world.network.sent.clear()
+        world.loop.now += 0.03
+    assert len(transport._acks) > 1
+    assert 0 < transport._one.ack_eliciting_in_flight < SILENT
+    assert len(transport._one.sent_packets) <= SILENT + 1 + transport._one.ack_eliciting_in_flight
+    assert transport._loss._cc.bytes_in_flight <= transport._loss._cc.congestion_window
