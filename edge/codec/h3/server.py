@@ -21,6 +21,7 @@ from edge.codec.h3.accounts import Accounts
 from edge.codec.h3.session import ALL_STREAMS, Session
 from edge.codec.h3.stream import H3Stream
 from edge.codec.h3.transport import Transport
+from edge.codec.h3.unread import Unread
 from edge.codec.h3.wire import Code, ConnectionFault
 from edge.errors import BadRequest, DownstreamClosed, Flooded
 from edge.exchange.identity import ClientIdentity
@@ -69,6 +70,7 @@ class H3Server(Accounts):
         "_path",
         "_session",
         "_streams",
+        "_unread",
         "deadline",
         "decoder",
         "filed",
@@ -105,6 +107,7 @@ class H3Server(Accounts):
         self._begun = 0
         """Requests in this turn."""
         self._going: int | None = None
+        self._unread: Unread | None = None
         self._closing = False
         self._established = False
         context.deadlines.watch(self)
@@ -362,6 +365,12 @@ class H3Server(Accounts):
         if self._going is not None and not self._streams and not self._closing:
             self.soon(self._close_if_idle)
 
+    def left_unread(self) -> None:
+        """An answer is written whole, much of it not acknowledged: see that it will be."""
+        if self._unread is None:
+            self._unread = Unread(self)
+        self._unread.watch()
+
     # ---- endings
 
     def shutdown(self) -> None:
@@ -418,6 +427,9 @@ class H3Server(Accounts):
         self._later.clear()
         self.context.lost(self, self.peer[0])
         self.context.deadlines.forget(self)
+        unread, self._unread = self._unread, None
+        if unread is not None:
+            self.context.deadlines.forget(unread)
         while self._streams:
             _, stream = self._streams.popitem()
             exchange, stream._exchange = stream._exchange, None

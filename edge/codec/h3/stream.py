@@ -52,37 +52,6 @@ class Phase(IntEnum):
     """Complete, or of no interest any more."""
 
 
-class Unread:
-    """An answer that is written but not acknowledged: one that nobody reads must not stay for ever."""
-
-    __slots__ = ("_quic", "_server", "_start", "deadline", "filed")
-
-    def __init__(self, server: H3Server, quic: QuicStream) -> None:
-        self._server = server
-        self._quic = quic
-        self._start = -1
-        self.deadline = self.filed = inf
-
-    def watch(self) -> None:
-        """Look again when the client has had its time to read some of it."""
-        context = self._server.context
-        self._start = self._quic.sender._buffer_start
-        limits = context.limits
-        self.deadline = context.clock() + max(limits.first_body_s, limits.stall_s)
-        context.deadlines.watch(self)
-
-    def expired(self) -> None:
-        sender = self._quic.sender
-        if sender.is_finished or self._server.terminated:
-            return
-        limits = self._server.context.limits
-        if sender._buffer_start - self._start > limits.min_rate_bytes_s * limits.rate_window_s:
-            self.watch()
-        else:
-            sender.reset(Code.REQUEST_CANCELLED)
-            self._server.wrote(0)
-
-
 class H3Stream(Answer):
     """Implements `Downstream` and `Watched`."""
 
@@ -350,7 +319,7 @@ class H3Stream(Answer):
         self._server.served()
         sender = self.quic.sender
         if sender._buffer_stop - sender._buffer_start >= CROWDED_BYTES:
-            Unread(self._server, self.quic).watch()
+            self._server.left_unread()
 
     def _let_go(self) -> None:
         self._rest()

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import weakref
+
+import pytest
 from aioquic import tls
 
+from edge.codec.h3.answer import CROWDED_BYTES
 from edge.codec.h3.leaving import SILENT
 from edge.codec.h3.transport import Transport
+from edge.exchange.seams import Downstream
+from edge.head import RequestHead, ResponseHead
+from tests.hostile.fake_h1 import FakeExchange
 from tests.unit.codec.h3.world import Client, World
 
 TIMES = 8 * SILENT
+SIZE = 2 * CROWDED_BYTES
 
 
 def _transport(world: World) -> Transport:
@@ -55,3 +63,40 @@ def test_a_client_that_acknowledges_nothing_makes_us_keep_one_window_at_most() -
     assert 0 < transport._one.ack_eliciting_in_flight < SILENT
     assert len(transport._one.sent_packets) <= SILENT + 1 + transport._one.ack_eliciting_in_flight
     assert transport._loss._cc.bytes_in_flight <= transport._loss._cc.congestion_window
+
+
+class _Large(FakeExchange):
+    def __init__(self, downstream: Downstream, head: RequestHead, end: bool) -> None:
+        super().__init__(downstream, head, end)
+        downstream.send_whole(ResponseHead(200, [], SIZE), bytes(SIZE))
+
+
+def _filed(world: World) -> int:
+    return sum(map(len, world.context.deadlines._slots.values()))
+
+
+def test_answers_that_were_read_leave_nothing_to_look_at() -> None:
+    world = World(_Large)
+    client = world.client()
+    for _ in range(20):
+        client.request()
+        world.advance(0.1)
+    assert _transport(world).unacknowledged() is False
+    assert _filed(world) == 1
+    world.advance(world.context.limits.stall_s)
+    assert _filed(world) == 0
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_a_connection_that_left_an_answer_unread_is_freed_with_its_end() -> None:
+    world = World(_Large)
+    client = world.client()
+    client.request()
+    world.settle()
+    transport = weakref.ref(_transport(world))
+    world.connections.clear()
+    world.exchanges.clear()
+    client.quic.close(0x100)
+    world.advance(5)
+    assert (world.host.seats(), _filed(world)) == (0, 0)
+    assert transport() is None
