@@ -242,6 +242,9 @@ def test_what_is_remembered_of_strangers_is_bounded():
         assert winner(routes, get(b"/x/%d/" % number + b"l" * KNOWN_BYTES)) == "x"
         assert len(routes._known) <= KNOWN
     assert max(len(host) + len(path) for host, path in routes._known) < KNOWN_BYTES
+    assert winner(routes, get(b"/x", b"h" * KNOWN_BYTES)) == "x"
+    assert max(len(host) + len(path) for host, path in routes._known) < KNOWN_BYTES
+    assert winner(routes, get(b"/x/1")) == "x"
     for _ in routes.taking_apart():
         pass
     assert routes.match(get(b"/x/1")) is None

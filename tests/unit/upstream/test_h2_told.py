@@ -167,13 +167,13 @@ def test_a_response_that_another_exchange_cancels_in_the_same_read_is_credited(
     assert not peer.protocol.active
 
 
-def test_whole_responses_that_are_mixed_are_each_told_at_once(bench: Bench) -> None:
+def test_whole_responses_that_are_mixed_are_each_told_at_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     peer, _, (first, second) = _two(bench)
-    wholes: list[tuple[bytes, Any]] = []
+    wholes: list[tuple[Any, ...]] = []
     for exchange in (first, second):
-        exchange.response_whole = (  # type: ignore[method-assign]
-            lambda head, body, trailers=None: wholes.append((body, trailers))
-        )
+        monkeypatch.setattr(exchange, "response_whole", lambda *told: wholes.append(told[1:]))
     peer.head(1)
     peer.head(3)
     peer.h2.send_data(1, b"a")
@@ -196,3 +196,67 @@ def test_what_was_begun_is_told_before_its_stream_or_its_connection_ends(bench: 
     peer.protocol.connection_lost(None)
     cut = [("head", 200, False), ("data", b"part", False), ("failed", "UpstreamClosed", 502)]
     assert (first.calls, second.calls) == (cut, cut)
+
+
+def test_of_a_response_that_breaks_off_in_its_read_all_that_was_right_is_told(bench: Bench) -> None:
+    _, exchange = bench.send(get())
+    peer = Peer(bench)
+    peer.head(1, fields=[(b"content-length", b"5")])
+    peer.h2.send_data(1, b"one")
+    peer.h2.send_data(1, b"too long")
+    peer.pump()
+    assert exchange.calls == [
+        ("head", 200, False),
+        ("data", b"one", False),
+        ("failed", "BadResponse", 502),
+    ]
+
+
+def test_who_pauses_and_leaves_at_the_head_leaves_nothing_uncredited(bench: Bench) -> None:
+    request, exchange = bench.send(get())
+    peer = Peer(bench)
+    account = Account(peer)
+
+    def leave() -> None:
+        request.pause_response()
+        request.cancel()
+
+    exchange.on_head = leave
+    _begun(peer, request)
+    peer.pump()
+    assert exchange.calls == [("head", 200, False)]
+    assert account.came == account.credited == len(b"onetwo")
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("end", ["data", "trailers"])
+@pytest.mark.parametrize(("method", "status"), [(b"HEAD", 200), (b"GET", 204), (b"GET", 304)])
+def test_a_response_without_a_body_ends_with_its_head(
+    bench: Bench, method: bytes, status: int, end: str, at_once: bool
+) -> None:
+    _, exchange = bench.send(get(method=method))
+    peer = Peer(bench)
+    peer.head(1, status)
+    if not at_once:
+        peer.pump()
+        assert exchange.calls == [("head", status, True)]
+    if end == "data":
+        peer.h2.send_data(1, b"", end_stream=True)
+    else:
+        peer.h2.send_headers(1, [(b"x-end", b"1")], end_stream=True)
+    peer.pump()
+    assert exchange.calls == [("head", status, True)]
+    assert peer.protocol.active == 0
+
+
+def test_trailers_of_which_none_may_pass_are_none(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    request, exchange = bench.send(get())
+    wholes: list[Any] = []
+    monkeypatch.setattr(exchange, "response_whole", lambda *told: wholes.append(told[2]))
+    peer = Peer(bench)
+    peer.head(1)
+    peer.h2.send_data(1, b"hello")
+    peer.h2.send_headers(1, [(b"content-encoding", b"gzip")], end_stream=True)
+    peer.pump()
+    assert wholes == [None]
+    assert request._over, "a request whose response was told whole has parted from its connection"

@@ -62,6 +62,17 @@ def test_a_websocket_is_an_extended_connect_and_its_200_a_101(bench: Bench) -> N
     assert exchange.calls[1:] == [("data", b"pong", False), ("data", b"", True)]
 
 
+def test_a_tunnel_that_says_all_with_its_grant_is_one(bench: Bench) -> None:
+    """Its end in the same read does not make a plain answer of it."""
+    _, exchange = bench.send(upgrade(), end=False)
+    peer = Peer(bench, enable_connect_protocol=1)
+    peer.head(1)
+    peer.h2.send_data(1, b"bye")
+    peer.h2.send_data(1, b"", end_stream=True)
+    peer.pump()
+    assert exchange.calls == [("head", 101, False), ("data", b"bye", False), ("data", b"", True)]
+
+
 def test_a_silent_tunnel_stays_even_after_a_pause(bench: Bench) -> None:
     request, exchange = bench.send(upgrade(), end=False, timeout_s=5.0)
     peer = Peer(bench, enable_connect_protocol=1)
