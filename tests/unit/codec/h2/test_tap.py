@@ -32,6 +32,21 @@ def test_everything_is_fed_in_order_whatever_the_pieces() -> None:
         assert (line.tap.last, line.tap.opened, line.tap.fault) == (3, 2, None)
 
 
+@pytest.mark.parametrize(("kind", "owed"), [(1, True), (9, True), (2, False), (99, False)])
+def test_what_is_owed_of_a_frame_is_known_in_the_middle_of_it(kind: int, owed: bool) -> None:
+    """A head that comes slowly is judged by it, and other frames are not."""
+    line = _Line()
+    line.send(line.head(1) + frame(6, b"12345678"))
+    if kind == 9:
+        line.send(frame(1, b"", 3, 1))
+    whole = frame(kind, b"x" * 100, 3, 4)
+    for start in (0, 30, 60):
+        line.send(whole[start : start + 30])
+        assert line.tap.receiving_head() is owed
+    line.send(whole[90:])
+    assert (line.tap.receiving_head(), line.tap.fault) == (False, None)
+
+
 def test_a_fault_stops_before_its_frame() -> None:
     line = _Line()
     good = line.head(1)
