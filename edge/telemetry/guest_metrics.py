@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from threading import Lock
 from typing import Final
 
@@ -19,7 +20,7 @@ class GuestMetrics:
         self._registry = registry
         self._lock = Lock()
         self._numbers: dict[tuple[str, int, str], int] = {}
-        self._series: list[Metric] = []
+        self._series: list[Metric | None] = []
 
     def define(self, filter_name: str, kind: int, name: str) -> int:
         """Number of the series (kind 0 counter, 1 gauge, 2 histogram), or -1 when there is no room."""
@@ -27,14 +28,21 @@ class GuestMetrics:
             return NO_ROOM
         with self._lock:
             known = self._numbers.get((filter_name, kind, name))
-            if known is not None:
-                return known
             metric = self._registry.guest(filter_name, name, _KINDS[kind])
             if metric is None:
                 return NO_ROOM
+            if known is not None:
+                self._series[known] = metric  # the registry may have forgotten the one before
+                return known
             number = self._numbers[filter_name, kind, name] = len(self._series)
             self._series.append(metric)
             return number
+
+    def forget(self, filter_names: Set[str]) -> None:
+        """There are no such filters any more. Their numbers are never given again, and count nothing."""
+        with self._lock:
+            for key in [key for key in self._numbers if key[0] in filter_names]:
+                self._series[self._numbers.pop(key)] = None
 
     def add(self, series: int, by: int) -> None:
         """Add to a counter or gauge; a counter never shrinks."""

@@ -76,6 +76,8 @@ class Endpoints:
     def _add(self, endpoint: model.Endpoint) -> None:
         for index, pool in enumerate(self.pools):
             if self._removed >> index & 1 and not pool.open:
+                if self.outliers is not None:
+                    self.outliers.forget(index)  # of how the last of the one before ended
                 self.pools[index] = self._make(index, endpoint)
                 self._removed &= ~(1 << index)
                 return

@@ -16,6 +16,8 @@ PER_FREE: Final = 3
 """A client may hold so many times what is free: alone three quarters, and whoever comes next finds some."""
 RECOUNT_S: Final = 0.02
 """A count says too much as requests end. It is taken anew no sooner than this: of 1,024 it takes 0.4 ms."""
+MANY_CLIENTS: Final = 4096
+"""So many more than at the last count, and it is time for another: most of them are gone."""
 
 
 class Counted(Protocol):
@@ -39,12 +41,13 @@ class Shares:
     most of them are idle, nobody is: what a client holds is not known from request to request.
     """
 
-    __slots__ = ("_clock", "_counted_at", "_held", "_most", "_pools", "near")
+    __slots__ = ("_clock", "_counted_at", "_held", "_many", "_most", "_pools", "near")
 
     def __init__(self, pools: Sequence[Counted], most: int, clock: Callable[[], float]) -> None:
         self._pools = pools
         self._most = most
         self._clock = clock
+        self._many = MANY_CLIENTS
         self._held: Counter[str] | None = None
         """By client, at least what it holds; None = not counted since connections ran short."""
         self._counted_at = 0.0
@@ -71,9 +74,13 @@ class Shares:
         free = self._most - busy
         share = max(free, 1) * PER_FREE * max([1, *(pool.streams for pool in self._pools)])
         held = self._held
-        if held is None or (held[client] >= share and self._clock() - self._counted_at >= RECOUNT_S):
+        if held is None or (
+            (held[client] >= share or len(held) > self._many)
+            and self._clock() - self._counted_at >= RECOUNT_S
+        ):
             self._counted_at = self._clock()
             held = self._held = Counter(self._clients())
+            self._many = len(held) + MANY_CLIENTS
         if held[client] >= share:
             return client
         if free > 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Set
 from typing import Final, NamedTuple, TypeVar
 
 from edge import model
@@ -120,10 +120,11 @@ class FilterHost:
         in_use = {spec.module for known in self._bound for spec in known.models}
         self._modules = {digest: module for digest, module in self._modules.items() if digest in in_use}
 
-    def forget(self, names: Iterable[str]) -> None:
-        """No chain has filters of these names any more: what they cost is of no interest."""
+    def forget(self, names: Set[str]) -> None:
+        """No chain has filters of these names any more: what they cost and counted is of no interest."""
         for name in names:
             self._past.pop(name, None)
+        self._services.guest_metrics.forget(names)
 
     def _load(self, made: model.Model, descriptors: list[int]) -> dict[str, ProxyWasmModule]:
         """On `warm`: by digest, those that are loaded already among them."""

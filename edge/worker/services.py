@@ -35,7 +35,8 @@ class WorkerServices:
         self.first = number == 0
         self.log_level = LOG_LEVEL
         self.callouts: services.Callouts = callouts
-        self.metrics: services.MetricSink = GuestMetrics(registry)
+        self.guest_metrics = GuestMetrics(registry)
+        self.metrics: services.MetricSink = self.guest_metrics
         self.sharing = SharedData(self)
         self.shared: services.SharedData = self.sharing
         self.queues: services.Queues = self.sharing

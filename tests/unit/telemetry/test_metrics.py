@@ -315,6 +315,46 @@ def test_numbers_and_kinds_a_guest_made_up_do_nothing() -> None:
     assert [guests.define("f", 0, str(n)) for n in range(GUEST_SERIES_LIMIT + 1)][-1] == -1
 
 
+def test_a_filter_that_comes_back_counts_anew_where_it_is_seen() -> None:
+    registry = Registry()
+    guests = GuestMetrics(registry)
+    before = guests.define("f", 0, "hits")
+    guests.add(before, 5)
+    for _ in registry.forget("edge.filter.name", {"f"}):
+        pass
+    guests.forget({"f"})
+    guests.add(before, 5)
+    assert guests.value(before) == 0
+    again = guests.define("f", 0, "hits")
+    guests.add(again, 2)
+    assert [values for name, _, values in registry.samples() if name == "edge.filter.guest.counter"] == [[2]]
+
+
+def test_filters_that_are_gone_leave_no_names() -> None:
+    registry = Registry()
+    guests = GuestMetrics(registry)
+    for number in range(50):
+        name = f"filter {number}"
+        assert guests.define(name, 1, "load") == number
+        for _ in registry.forget("edge.filter.name", {name}):
+            pass
+        guests.forget({name})
+    assert not guests._numbers
+    assert not registry.samples()
+
+
+def test_a_series_that_was_forgotten_in_between_is_found_again() -> None:
+    """A new revision has defined it while the old one was still being taken apart."""
+    registry = Registry()
+    guests = GuestMetrics(registry)
+    number = guests.define("f", 0, "hits")
+    for _ in registry.forget("edge.filter.name", {"f"}):
+        pass
+    assert guests.define("f", 0, "hits") == number
+    guests.add(number, 1)
+    assert [values for _, _, values in registry.samples()] == [[1]]
+
+
 @given(st.lists(st.integers(0, 20_000_000_000) | st.sampled_from([5_000_000, 5_000_001, 10_000_000_000])))
 def test_what_counts_later_counts_as_at_once(values: list[int]) -> None:
     at_once, later = Histogram(), Histogram()

@@ -77,6 +77,19 @@ def test_a_drained_place_is_used_again() -> None:
     assert len(bench.cluster.pools) == 3
 
 
+def test_who_gets_a_drained_place_does_not_answer_for_the_one_before() -> None:
+    bench = Bench(endpoints=1, outliers=model.Outliers(consecutive_5xx=2))
+    for _ in range(2):
+        bench.send(get())
+    for index in range(2):
+        bench.connect(index)
+    bench.cluster.update([endpoint(2)], 1)
+    for dial in bench.dialer.dials[:2]:
+        dial.protocol.data_received(OK.replace(b"200 OK", b"500 Oh"))
+    bench.cluster.update([endpoint(2), endpoint(3)], 2)
+    assert bench.cluster.endpoints.states() == {"healthy": 2, "unhealthy": 0, "ejected": 0}
+
+
 def test_unhealthy_endpoints_get_no_requests_until_they_are_well() -> None:
     bench = Bench(endpoints=2)
     bench.cluster.update([endpoint(1, healthy=False), endpoint(2)], 1)

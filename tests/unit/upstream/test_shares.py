@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edge.upstream import shares
 from edge.upstream.queue import LOOK_S
 from edge.upstream.request import PooledRequest
 from edge.upstream.shares import RECOUNT_S, Shares
@@ -110,6 +111,21 @@ def test_who_waited_in_the_common_line_steps_aside_when_its_share_is_used_up() -
         bench.time.pass_by(RECOUNT_S)
     assert [request.attempts for request, _ in common] == [1, 1, 1, 0, 0]
     assert honest.attempts == 1
+
+
+def test_clients_that_are_gone_are_not_counted_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where connections are short for days, and no client ever has its share."""
+    monkeypatch.setattr(shares, "MANY_CLIENTS", 20)
+    bench = Bench(max_connections=64)
+    standing = [ask(bench, f"198.51.100.{number}")[1] for number in range(56)]
+    pool: Any = SimpleNamespace(open=56, idle=[], streams=1, receivers=lambda: standing)
+    counted = Shares([pool], 64, lambda: bench.time.now)
+    for number in range(200):
+        receiver: Any = Recorder()
+        receiver.connection = SimpleNamespace(peer=(f"203.0.113.{number}", 4711))
+        assert not counted.sated(receiver)
+        bench.time.pass_by(RECOUNT_S)
+        assert len(counted._held or ()) <= len(standing) + 20 + 1
 
 
 def test_waiting_in_vain_is_counted_with_its_reason() -> None:
