@@ -61,6 +61,7 @@ class H3Server(Accounts):
 
     __slots__ = (
         "_begun",
+        "_came_from",
         "_closing",
         "_dead",
         "_established",
@@ -93,6 +94,8 @@ class H3Server(Accounts):
         self.id = context.next_id()
         self.local = local
         self._path: Any = peer
+        self._came_from = peer[0]
+        """The address that was counted; a client may move."""
         self._locate(peer)
         self.tls_version = "TLSv1.3"
         self.sni = ""
@@ -335,7 +338,8 @@ class H3Server(Accounts):
         self.context.deadlines.forget(self)
         self.sni = self.transport.sni
         self.transport.established()
-        if not self.context.takes(self, self.client, self.peer[0]):
+        self._came_from = self.peer[0]
+        if not self.context.takes(self, self.client, self._came_from):
             self.close(Code.EXCESSIVE_LOAD, "")
             return
         self._host.cids_changed(self)
@@ -425,7 +429,7 @@ class H3Server(Accounts):
     def _end(self) -> None:
         self._closing = True
         self._later.clear()
-        self.context.lost(self, self.peer[0])
+        self.context.lost(self, self._came_from)
         self.context.deadlines.forget(self)
         unread, self._unread = self._unread, None
         if unread is not None:

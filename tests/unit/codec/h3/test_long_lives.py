@@ -100,3 +100,22 @@ def test_a_connection_that_left_an_answer_unread_is_freed_with_its_end() -> None
     world.advance(5)
     assert (world.host.seats(), _filed(world)) == (0, 0)
     assert transport() is None
+
+
+def test_a_client_that_moved_leaves_the_place_it_came_to() -> None:
+    """Each address has so many places: one that is never given back is lost for good."""
+    world = World()
+    client = world.client()
+    client.get()
+    admission = world.context.admission
+    before = dict(admission._by_address)
+    world.clients.pop(client.address)
+    client.address = ("203.0.113.9", 5)
+    world.clients[client.address] = client
+    assert client.get() == (200, b"ok")
+    world.advance(1)
+    assert client.get() == (200, b"ok")
+    assert (world.connections[-1].peer, dict(admission._by_address)) == (client.address, before)
+    client.quic.close(0x100)
+    world.advance(5)
+    assert (admission.total, admission._by_address, world.unhandled) == (0, {}, [])
