@@ -177,6 +177,21 @@ def test_what_is_never_retried(name: str, received: bytes, fresh: bool, method: 
     assert len(bench.dialer.dials) == 1
 
 
+def test_a_put_that_waited_with_its_body_is_not_sent_again() -> None:
+    """What was held until there was a connection counts as sent once it is."""
+    bench = Bench(max_connections=1)
+    bench.send(get())
+    request, exchange = bench.send(post(method=b"PUT"), end=False)
+    request.send_data(b"x", False)
+    transport = bench.connect()
+    protocol = bench.dialer.dials[0].protocol
+    protocol.data_received(OK)
+    assert transport.take().endswith(b"1\r\nx\r\n")
+    protocol.connection_lost(None)
+    assert exchange.calls[-1] == ("failed", "UpstreamClosed", 502)
+    assert len(bench.dialer.dials) == 1
+
+
 def test_a_put_whose_body_has_not_begun_is_retried_whole() -> None:
     bench = Bench()
     protocol, _ = bench.warm()

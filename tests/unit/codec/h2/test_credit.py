@@ -78,6 +78,21 @@ def _held_until_the_answer(line: _Line) -> None:
     line.edge.send(line.data(end=True))
 
 
+def _taken_whole(line: _Line) -> None:
+    exchange = line.open()
+    line.edge.send(line.data(end=True))
+    exchange.downstream.send_whole(ResponseHead(200, [], 2), b"ok")
+    line.edge.settle()
+
+
+def _fails_on_it(line: _Line) -> None:
+    def fail(body: bytes, end: bool) -> None:
+        raise RuntimeError("ours")
+
+    line.open().request_data = fail  # type: ignore[method-assign]
+    line.edge.send(line.data(), line.data(end=True))
+
+
 Kind = Callable[[_Line], None]
 
 
@@ -89,6 +104,8 @@ Kind = Callable[[_Line], None]
         _reset_in_the_middle_of_a_frame,
         _reset_by_the_client_after_half_a_body,
         _held_until_the_answer,
+        _taken_whole,
+        _fails_on_it,
     ],
 )
 def test_all_credit_comes_back(kind: Kind, engine: type, monkeypatch: pytest.MonkeyPatch) -> None:

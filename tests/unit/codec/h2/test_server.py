@@ -413,6 +413,17 @@ def test_a_connection_with_a_stream_is_not_idle() -> None:
     assert not edge.transport.closed
 
 
+def test_who_has_sent_all_may_wait_for_the_answer_as_long_as_it_takes() -> None:
+    edge = H2Edge(FakeExchange)
+    edge.send(edge.head(1, POST, False))
+    edge.send(data(1, b"x"))
+    edge.send(data(1, b"y", True))
+    edge.wait(10_000.0)
+    edge.exchanges[0].downstream.send_whole(ResponseHead(200, [], 2), b"ok")
+    edge.settle()
+    assert (edge.status(1), edge.resets, edge.exchanges[0].failed) == (200, {}, None)
+
+
 def test_a_fault_of_ours_ends_its_stream_and_no_other() -> None:
     class Faulty(AnsweringExchange):
         def body_progress(self) -> int | None:
