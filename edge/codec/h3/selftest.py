@@ -73,6 +73,7 @@ _ATTRIBUTES: Final = (
     "_pacing_at",
     "_packet_number",
     "_peer_cid",
+    "_peer_cid_sequence_numbers",
     "_ping_pending",
     "_probe_pending",
     "_remote_ack_delay_exponent",

@@ -45,6 +45,8 @@ UNI_STREAMS: Final = 16
 """Three are needed; the others are for reserved types, which clients send to keep us tolerant."""
 CRYPTO_BYTES: Final = 16 << 10
 """Of a client's handshake at each level, gaps included. Spec: RFC 9000 §7.5 asks for 4 KiB."""
+PEER_CIDS_KNOWN: Final = 64
+"""Of the client's connection ids so many numbers are remembered, to tell repetitions; eight are in use."""
 SAFE_DATAGRAM_BYTES: Final = 1200
 DATAGRAM_BYTES: Final = 1350
 """After the handshake. Fits IPv6 in a tunnel; two probe timeouts without an answer undo it."""
@@ -171,6 +173,7 @@ class Transport(Leaving):
         self.__dict__["_QuicConnection__frame_handlers"] = self._handlers
         self._big = 0
         self._consumed = 0
+        self._peer_cids_from = 0
         self.cid_retired = False
         """`cids()` lacks one of those before; whoever files connections by them sets it back."""
 
@@ -224,7 +227,8 @@ class Transport(Leaving):
 
     def _handle_new_connection_id_frame(self, context: Any, frame_type: int, buf: Buffer) -> None:
         start = buf.tell()
-        if buf.pull_uint_var() < buf.pull_uint_var():
+        number = buf.pull_uint_var()
+        if number < buf.pull_uint_var():
             # aioquic calls it PROTOCOL_VIOLATION. Spec: RFC 9000 §19.15.
             raise QuicConnectionError(
                 error_code=QuicErrorCode.FRAME_ENCODING_ERROR,
@@ -232,6 +236,13 @@ class Transport(Leaving):
                 reason_phrase="Retire Prior To is over the sequence number",
             )
         buf.seek(start)
+        known = self._peer_cid_sequence_numbers
+        if len(known) >= PEER_CIDS_KNOWN:
+            # aioquic remembers all, and walks them for each frame.
+            self._peer_cids_from = sorted(known)[PEER_CIDS_KNOWN // 2]
+            known.difference_update([each for each in known if each < self._peer_cids_from])
+        if number < self._peer_cids_from:
+            known.add(number)  # it is taken for one that came before, as it must have
         super()._handle_new_connection_id_frame(context, frame_type, buf)
 
     def _handle_retire_connection_id_frame(self, context: Any, frame_type: int, buf: Buffer) -> None:

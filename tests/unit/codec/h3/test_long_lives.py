@@ -6,10 +6,14 @@ import weakref
 
 import pytest
 from aioquic import tls
+from aioquic._buffer import Buffer
+from aioquic.quic.connection import QuicNetworkPath, QuicReceiveContext
 
+from edge.codec.h3 import transport as transport_module
 from edge.codec.h3.answer import CROWDED_BYTES
 from edge.codec.h3.leaving import SILENT
-from edge.codec.h3.transport import Transport
+from edge.codec.h3.transport import PEER_CIDS_KNOWN, Transport
+from edge.codec.h3.wire import varint
 from edge.exchange.seams import Downstream
 from edge.head import RequestHead, ResponseHead
 from tests.hostile.fake_h1 import FakeExchange
@@ -119,3 +123,47 @@ def test_a_client_that_moved_leaves_the_place_it_came_to() -> None:
     client.quic.close(0x100)
     world.advance(5)
     assert (admission.total, admission._by_address, world.unhandled) == (0, {}, [])
+
+
+def test_connection_ids_that_were_used_up_are_not_remembered_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A client may change its ids as often as it likes: aioquic walks all their numbers for each new one."""
+    monkeypatch.setattr(transport_module, "PEER_CIDS_KNOWN", 24)
+    world = World()
+    client = world.client()
+    transport = _transport(world)
+    for _ in range(60):
+        client.quic.change_connection_id()
+        world.advance(0.2)
+        assert len(transport._peer_cid_sequence_numbers) <= 24
+        assert len(transport._peer_cid_available) == 7
+    assert transport._peer_cid.sequence_number >= 60
+    assert (client.get(), client.closed, world.unhandled) == ((200, b"ok"), None, [])
+
+
+def test_a_connection_id_that_comes_again_long_after_is_no_new_one() -> None:
+    transport = _transport(_greeted())
+    transport._peer_cid_sequence_numbers = set(range(100, 100 + PEER_CIDS_KNOWN))
+    available = list(transport._peer_cid_available)
+    for number in (3, 100):
+        frame = varint(number) + b"\0" + b"\x08" + bytes(8) + bytes(16)
+        transport._handle_new_connection_id_frame(_any_context(), 0x18, Buffer(data=frame))
+    assert transport._peer_cid_available == available
+
+
+def _greeted() -> World:
+    world = World()
+    world.client()
+    return world
+
+
+def _any_context() -> QuicReceiveContext:
+    return QuicReceiveContext(
+        epoch=tls.Epoch.ONE_RTT,
+        host_cid=b"",
+        network_path=QuicNetworkPath(("192.0.2.1", 443)),
+        quic_logger_frames=None,
+        time=0.0,
+        version=None,
+    )
