@@ -44,6 +44,11 @@ class _Host:
         self.by_path = True
         """Whether no rule looks at more of a request than its path."""
 
+    @property
+    def empty(self) -> bool:
+        """After `seal`."""
+        return not self.exact and not self.prefix and self.segments is None
+
     def add(self, candidate: Candidate) -> None:
         self.by_path &= candidate.any
         if candidate.kind == "exact":
@@ -137,6 +142,8 @@ class RouteTable:
         """The winner of every request, where there is but one rule for all."""
         self._known: dict[tuple[bytes, bytes], Candidate] = {}
         """By authority and path."""
+        self._remembers = False
+        """Whether there is a host of which that may decide; else no request pays for a look."""
         self.filed: list[tuple[str, Candidate]] = []
         """Every candidate under each of its hostnames, in order; for explanations."""
 
@@ -162,6 +169,8 @@ class RouteTable:
         for host in self._hosts.values():
             yield from host.sealing()
             yield
+        hosts = (self._any, *self._hosts.values())
+        self._remembers = any(host.by_path and not host.empty for host in hosts)
         winner = next(iter(self._any.prefix.get(b"", ())), None)
         if self._any.only_root and not self._by_host and isinstance(winner, Candidate) and winner.any:
             self._always = winner
@@ -169,6 +178,7 @@ class RouteTable:
     def taking_apart(self) -> Iterator[None]:
         """Let everything go in steps: of ten thousand rules that takes longer than a request may wait."""
         self._always = None
+        self._remembers = False
         self._known.clear()
         for host in (self._any, *self._hosts.values()):
             yield from host.taking_apart()
@@ -181,33 +191,30 @@ class RouteTable:
         if self._always is not None:
             return self._always
         authority, path = head.authority, head.path
-        known = self._known.get((authority, path))
-        if known is not None:
-            return known
-        by_path = True
-        found = None
-        for host in self._hosts_of(authority):
-            by_path &= host.by_path
-            found = host.match(head)
-            if found is not None:
-                break
-        if found is not None and by_path and len(authority) + len(path) <= KNOWN_BYTES:
+        by_path = self._remembers
+        if by_path:
+            known = self._known.get((authority, path))
+            if known is not None:
+                return known
+        any_host = self._any
+        name = b""
+        host: _Host | None = any_host
+        if self._by_host:
+            name = host_of(authority)
+            host = self._hosts.get(name)
+        while True:
+            if host is not None:
+                by_path = by_path and host.by_path
+                found = host.match(head)
+                if found is not None:
+                    break
+                if host is any_host:
+                    return None
+            dot = name.find(b".", 1)
+            name = name[dot:]
+            host = any_host if dot < 0 else self._hosts.get(name)
+        if by_path and len(authority) + len(path) <= KNOWN_BYTES:
             if len(self._known) >= KNOWN:
                 self._known.clear()
             self._known[authority, path] = found
         return found
-
-    def _hosts_of(self, authority: bytes) -> Iterator[_Host]:
-        """The best first."""
-        if self._by_host:
-            name = host_of(authority)
-            host = self._hosts.get(name)
-            while True:
-                if host is not None:
-                    yield host
-                dot = name.find(b".", 1)
-                if dot < 0:
-                    break
-                name = name[dot:]
-                host = self._hosts.get(name)
-        yield self._any

@@ -227,6 +227,27 @@ def test_what_host_and_path_decide_is_decided_once(monkeypatch: pytest.MonkeyPat
     assert tried == [b"/x/1"] * 2
 
 
+@pytest.mark.parametrize(
+    "match",
+    [
+        model.Match(path=b"/x/1", path_kind="exact"),
+        model.Match(path=b"/x"),
+        model.Match(path=b"/x/[0-9]", path_kind="regex"),
+        model.Match(path=b"/[a-z]/[0-9]", path_kind="regex"),
+    ],
+)
+@pytest.mark.parametrize("host", ["a.example", "*.example", ""])
+def test_any_kind_of_path_is_remembered_and_what_a_method_decides_is_not(match: model.Match, host: str):
+    hosts = [host] if host else []
+    routes = table((hosts, match, "x"), (["c.test"], model.Match(path=b"/y", method=b"GET"), "y"))
+    for _ in range(2):
+        assert winner(routes, get(b"/x/1", b"a.example")) == "x"
+        assert winner(routes, get(b"/y", b"c.test")) == "y"
+        assert winner(routes, get(b"/y", b"c.test", b"PUT")) is None
+        assert winner(routes, get(b"/z", b"b.test")) is None
+    assert list(routes._known) == [(b"a.example", b"/x/1")]
+
+
 def test_where_a_header_decides_each_request_is_looked_at():
     by_field = model.Match(path=b"/x", headers=[model.HeaderMatch(b"v", b"2")])
     routes = table((["a.example"], by_field, "two"), ([], model.Match(path=b"/x"), "any"))
