@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import ssl
-from functools import lru_cache
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from edge import model
 
@@ -45,9 +45,19 @@ def tls_key(tls: model.UpstreamTls) -> Key:
     return tls.ca_pem, tls.chain_pem, tls.key_pem, tls.min_version, tuple(tls.names)
 
 
-@lru_cache(maxsize=256)
+_contexts: Final[WeakValueDictionary[tuple[Key, str], ssl.SSLContext]] = WeakValueDictionary()
+"""Those in use. A context with the system's authorities takes 20 ms and a megabyte, so they are shared; where
+certificates are renewed every hour those of before must not stay."""
+
+
 def _context(key: Key, protocol: str) -> ssl.SSLContext:
-    """Reading the system's authorities takes some 20 ms, so contexts are shared."""
+    found = _contexts.get((key, protocol))
+    if found is None:
+        found = _contexts[key, protocol] = _made(key, protocol)
+    return found
+
+
+def _made(key: Key, protocol: str) -> ssl.SSLContext:
     ca_pem, chain_pem, key_pem, min_version, names = key
     # Bundles hold comments in other encodings; what is between the markers is ASCII.
     context = ssl.create_default_context(cadata=ca_pem.decode("ascii", "ignore") if ca_pem else None)

@@ -11,11 +11,14 @@ from typing import Final
 from edge.control.discovery import h2_probe
 from edge.control.discovery.spec import Check, Watch
 from edge.model import Cluster, UpstreamTls
-from edge.upstream.tls import ClientTls, client_tls
+from edge.upstream.tls import ClientTls, client_tls, tls_key
 
 READ_BYTES: Final = 64 << 10
 ANSWER_LIMIT_BYTES: Final = 256 << 10
 """A health page that is longer is none; the rest is not read."""
+KEPT_TLS: Final = 256
+_kept: Final[dict[object, ClientTls | None]] = {}
+"""The contexts used lately, by all they depend on; the oldest first."""
 
 
 class ProbeFailed(Exception):
@@ -85,8 +88,13 @@ async def _connected(
 
 
 def _tls(tls: UpstreamTls, protocol: str) -> ClientTls | None:
-    """As the cluster itself speaks it; contexts are kept there."""
-    return client_tls(Cluster(name="", endpoints=[], protocol=protocol, tls=tls))
+    """As the cluster itself speaks it. Kept from probe to probe: to make one takes 20 ms."""
+    key = (*tls_key(tls), tls.sni, protocol)
+    kept = _kept.pop(key, None) or client_tls(Cluster(name="", endpoints=[], protocol=protocol, tls=tls))
+    _kept[key] = kept
+    if len(_kept) > KEPT_TLS:
+        del _kept[next(iter(_kept))]
+    return kept
 
 
 async def _http1_status(
