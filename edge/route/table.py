@@ -190,13 +190,12 @@ class RouteTable:
         """The rule that takes `head`, by precedence, or None."""
         if self._always is not None:
             return self._always
-        authority, path = head.authority, head.path
         by_path = self._remembers
         if by_path:
-            known = self._known.get((authority, path))
+            known = self._known.get((head.authority, head.path))
             if known is not None:
                 return known
-        any_host = self._any
+        authority, path, any_host = head.authority, head.path, self._any
         name = b""
         host: _Host | None = any_host
         if self._by_host:
