@@ -294,7 +294,7 @@ class H3Server(Accounts):
     def _uni_data(self, event: StreamDataReceived) -> None:
         if self._session is None or event.stream_id & 3 != 2:
             raise ConnectionFault(Code.INTERNAL_ERROR, "a stream nobody opened")
-        self._session.receive(event, self._served)
+        self._session.receive(event, self._served, self.context.clock())
         stream = self.transport._streams.get(event.stream_id)
         grown = stream is not None and self.transport.grant_uni(stream)
         if self.transport.consumed(len(event.data)) or grown:
@@ -305,7 +305,7 @@ class H3Server(Accounts):
             return
         if stream_id & 3:
             if self._session is not None:
-                self._session.reset(stream_id, self._served)
+                self._session.reset(stream_id, self._served, self.context.clock())
             return
         stream = self._streams.get(stream_id)
         if stream is not None:

@@ -16,6 +16,8 @@ HELD_BYTES: Final = 4 << 10
 FREE_BYTES: Final = 16 << 10
 BYTES_A_REQUEST: Final = 64
 """What a client may send beside its requests: floods of control frames cost us far more than it."""
+BYTES_A_SECOND: Final = 64
+"""Forgotten of that again: the little that clients say now and then must not add up over days."""
 BYTES_A_STREAM: Final = 64
 """For each that ends, with nothing on it too: another may be opened in its place."""
 ALL_STREAMS: Final = (1 << 62) - 4
@@ -27,7 +29,8 @@ class Session(H3Connection):
 
     def __init__(self, transport: Transport, head_bytes: int) -> None:
         self._head_bytes = head_bytes
-        self._spent = 0
+        self._spent = 0.0
+        self._spent_at = 0.0
         super().__init__(transport)
 
     def _init_connection(self) -> None:
@@ -46,13 +49,13 @@ class Session(H3Connection):
     def decoder(self) -> pylsqpack.Decoder:
         return self._decoder
 
-    def receive(self, event: StreamDataReceived, requests: int) -> None:
+    def receive(self, event: StreamDataReceived, requests: int, now: float) -> None:
         """Bytes of a unidirectional stream; aioquic closes the connection for what is wrong in them.
 
         Raises ConnectionFault for floods and for the end of a QPACK stream. `requests` = served so far.
         """
         stream_id = event.stream_id
-        self._spend(len(event.data) + (BYTES_A_STREAM if event.end_stream else 0), requests)
+        self._spend(len(event.data) + (BYTES_A_STREAM if event.end_stream else 0), requests, now)
         self.handle_event(event)
         stream = self._stream.get(stream_id)
         if stream is not None and len(stream.buffer) > HELD_BYTES:
@@ -60,13 +63,14 @@ class Session(H3Connection):
         if event.end_stream and stream_id in (self._peer_encoder_stream_id, self._peer_decoder_stream_id):
             raise ConnectionFault(Code.CLOSED_CRITICAL_STREAM, "a QPACK stream was closed")
 
-    def reset(self, stream_id: int, requests: int) -> None:
+    def reset(self, stream_id: int, requests: int, now: float) -> None:
         """The client reset a unidirectional stream; as `receive`."""
-        self._spend(BYTES_A_STREAM, requests)
+        self._spend(BYTES_A_STREAM, requests, now)
         self.handle_event(StreamReset(error_code=0, stream_id=stream_id))
 
-    def _spend(self, size: int, requests: int) -> None:
-        self._spent += size
+    def _spend(self, size: int, requests: int, now: float) -> None:
+        self._spent = max(0.0, self._spent - (now - self._spent_at) * BYTES_A_SECOND) + size
+        self._spent_at = now
         if self._spent > FREE_BYTES + BYTES_A_REQUEST * requests:
             raise ConnectionFault(Code.EXCESSIVE_LOAD, "flood on unidirectional streams")
 

@@ -33,6 +33,8 @@ LEAST_AVERAGE_BYTES: Final = 4
 """After FREE_FRAMES a body whose frames are smaller than this on average is a flood."""
 IDLE_FRAMES: Final = 100
 """Empty or unknown frames of a stream: some are sent to keep us tolerant, many are an attack."""
+FRAMES_AN_IDLE: Final = 4
+"""Frames with something in them allow one more such frame: a tunnel may live for days."""
 COUNTED_SECTION_BYTES: Final = 1 << 10
 """Longer field sections are counted before they are decoded."""
 _HEADERS: Final = Frame.HEADERS
@@ -163,8 +165,12 @@ class H3Stream(Answer):
             if self._length is not None and self._received > self._length:
                 raise MalformedMessage("more body than content-length")
         tiny = self._frames > FREE_FRAMES and self._received < self._frames * LEAST_AVERAGE_BYTES
-        if tiny or self._idle_frames > IDLE_FRAMES:
+        if tiny or (self._idle_frames > IDLE_FRAMES and self._idles_too_often()):
             raise ConnectionFault(Code.EXCESSIVE_LOAD, "flood of tiny, empty or unknown frames")
+
+    def _idles_too_often(self) -> bool:
+        useful = max(0, self._frames - self._idle_frames)
+        return self._idle_frames > IDLE_FRAMES + useful // FRAMES_AN_IDLE
 
     def _check_section(self, count: int) -> None:
         if self._phase is Phase.TRAILED:

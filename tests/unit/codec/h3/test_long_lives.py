@@ -7,18 +7,21 @@ import weakref
 import pytest
 from aioquic import tls
 from aioquic._buffer import Buffer
+from aioquic.h3.connection import encode_frame
 from aioquic.quic.connection import QuicNetworkPath, QuicReceiveContext
 
 from edge.codec.h3 import transport as transport_module
 from edge.codec.h3.answer import CROWDED_BYTES
 from edge.codec.h3.leaving import SILENT
+from edge.codec.h3.stream import FRAMES_AN_IDLE, IDLE_FRAMES
 from edge.codec.h3.transport import PEER_CIDS_KNOWN, Transport
 from edge.codec.h3.wire import varint
 from edge.exchange.seams import Downstream
 from edge.head import RequestHead, ResponseHead
 from tests.hostile.fake_h1 import FakeExchange
-from tests.unit.codec.h3.world import Client, World
+from tests.unit.codec.h3.world import GET, Client, World, settings
 
+POST = [(b":method", b"POST"), *GET[1:]]
 TIMES = 8 * SILENT
 SIZE = 2 * CROWDED_BYTES
 
@@ -150,6 +153,37 @@ def test_a_connection_id_that_comes_again_long_after_is_no_new_one() -> None:
         frame = varint(number) + b"\0" + b"\x08" + bytes(8) + bytes(16)
         transport._handle_new_connection_id_frame(_any_context(), 0x18, Buffer(data=frame))
     assert transport._peer_cid_available == available
+
+
+def test_what_a_client_says_beside_its_requests_does_not_add_up_over_days() -> None:
+    """Unknown frames of the control stream, a few in an hour; nobody asks for anything meanwhile."""
+    world = World(transport=settings(idle_timeout_s=10_000))
+    client = world.client(idle_timeout=10_000.0)
+    assert client.h3 is not None
+    for _ in range(100):
+        client.quic.send_stream_data(client.h3._local_control_stream_id, encode_frame(0x21, bytes(500)))
+        world.settle()
+        world.loop.now += 3600
+    assert client.closed is None
+    for _ in range(100):
+        client.quic.send_stream_data(client.h3._local_control_stream_id, encode_frame(0x21, bytes(500)))
+        world.settle()
+    assert client.closed is not None
+
+
+def test_idle_frames_of_a_long_stream_are_made_up_for_by_those_that_are_not() -> None:
+    world = World(FakeExchange)
+    client = world.client()
+    stream_id = client.request(POST, b"begin", end=False)
+    for _ in range(3 * IDLE_FRAMES):
+        piece = encode_frame(0, b"something") * FRAMES_AN_IDLE + encode_frame(0x21, b"")
+        client.quic.send_stream_data(stream_id, piece)
+        world.advance(0.03)
+    assert client.closed is None
+    for _ in range(2 * IDLE_FRAMES):
+        client.quic.send_stream_data(stream_id, encode_frame(0x21, b""))
+        world.advance(0.03)
+    assert client.closed is not None
 
 
 def _greeted() -> World:
