@@ -61,8 +61,8 @@ class PureEngine:
     """Implements `Engine`; header lists are left to the server to judge."""
 
     __slots__ = (
-        "_clock", "_connection", "_draining", "_first", "_last_words", "_most_streams",
-        "_out", "_sink", "_tap", "over",
+        "_clock", "_connection", "_draining", "_first", "_last_served", "_last_words",
+        "_most_streams", "_out", "_sink", "_tap", "over",
     )  # fmt: skip
 
     def __init__(self, sink: EngineSink, limits: Limits, clock: Callable[[], float]) -> None:
@@ -86,6 +86,8 @@ class PureEngine:
         self._last_words = b""
         self._first = b""
         self._draining = False
+        self._last_served = MAX_WINDOW
+        """What our GOAWAY named; before it, the greatest number there is."""
         self.over: int | None = None
 
     # ---- in
@@ -187,6 +189,8 @@ class PureEngine:
         stream_id = event.stream_id
         if len(event.headers) > DECODED_FIELDS:
             self._end(Code.ENHANCE_YOUR_CALM, stream_id == self._tap.last)
+        elif stream_id > self._last_served:
+            self.reset(stream_id, Code.REFUSED_STREAM)
         elif len(self._out) >= self._most_streams:
             self.refuse(stream_id, Code.REFUSED_STREAM)
             self._sink.on_refused(1, Code.REFUSED_STREAM)
@@ -350,7 +354,8 @@ class PureEngine:
         # h2's own would forbid it to go on with the streams that are open.
         self._draining = True
         if self.over is None:
-            self._last_words += goaway_frame(max(self._tap.last, 0), code)
+            self._last_served = max(self._tap.last, 0)
+            self._last_words += goaway_frame(self._last_served, code)
 
     def receiving_head(self) -> bool:
         return self._tap.receiving_head()

@@ -153,6 +153,30 @@ def test_others_are_served_to_their_end_when_it_is_lost(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("engine", [NativeEngine, PureEngine])
+def test_what_comes_after_the_last_stream_is_not_served_and_costs_no_window(
+    engine: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One exchange of a connection that drains may last for hours, and is not to run dry."""
+    for module in (native, pure):
+        monkeypatch.setattr(module, "CONNECTION_WINDOW_BYTES", WINDOW)
+    line = _Line(H2Edge(FakeExchange, engine=engine))
+    standing, stream_id = line.open(), line.last
+    line.edge.h2.shutdown()
+    line.edge.wait(2)
+    assert line.edge.goaways[-1] == (stream_id, 0)
+    line.settle()
+    for _ in range(ROUNDS):
+        line.last += 2
+        line.edge.send(line.edge.head(line.last, POST, False), line.data(end=True))
+        assert not line.edge.exchanges
+        line.settle()
+        assert line.window > WINDOW // 3
+    assert len(line.edge.goaways) == 2
+    line.edge.send(data(stream_id, b"late", True))
+    assert standing.body == b"late"
+
+
+@pytest.mark.parametrize("engine", [NativeEngine, PureEngine])
 def test_a_request_that_ends_after_its_answer_gives_back_its_place(engine: type) -> None:
     """An answer without a body ends with its head; its exchange goes on until upstream has all."""
     line = _Line(H2Edge(FakeExchange, engine=engine))
