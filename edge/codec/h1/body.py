@@ -12,6 +12,8 @@ from edge.syntax import NEVER_IN_TRAILERS, is_forwarding
 
 EXTENSION_BYTES: Final = 4 << 10
 """Of a whole body; nobody here reads extensions, so more can only be an attack."""
+BYTES_AN_EXTENSION_BYTE: Final = 4
+"""Decoded, they allow one more: a sender that signs its chunks may go on for days."""
 TRAILER_BYTES: Final = 16 << 10
 TRAILER_FIELDS: Final = 100
 FREE_CHUNKS: Final = 10_000
@@ -100,7 +102,7 @@ class ChunkedReader:
         if match is None:
             return self._hold(data, at, _size_line_so_far(data, at) is not None, EXTENSION_BYTES)
         self._extension += match.end(2) - match.start(2)
-        if self._extension > EXTENSION_BYTES:
+        if self._extension > EXTENSION_BYTES + self._decoded // BYTES_AN_EXTENSION_BYTE:
             raise self._error("too many chunk extension bytes")
         size = int(match[1], 16)
         if not size:

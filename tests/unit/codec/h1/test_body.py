@@ -42,3 +42,19 @@ def test_small_chunks_are_served_until_they_are_a_flood() -> None:
     assert reader.feed(b"1\r\nx\r\n" * 10_000)[0] == b"x" * 10_000
     with pytest.raises(BadRequest):
         reader.feed(b"1\r\nx\r\n")
+
+
+def test_extensions_of_a_long_body_do_not_add_up() -> None:
+    """Some senders sign each chunk; what matters is how much of the body they are."""
+    reader = ChunkedReader(BadRequest)
+    signed = b"400;chunk-signature=" + b"0" * 64 + b"\r\n" + bytes(0x400) + b"\r\n"
+    for _ in range(1_000):
+        assert reader.feed(signed) == (bytes(0x400), False)
+
+
+def test_a_body_of_little_but_extensions_is_a_flood() -> None:
+    reader = ChunkedReader(BadRequest)
+    piece = b"4;" + b"x" * 80 + b"\r\nbody\r\n"
+    with pytest.raises(BadRequest, match="extension"):
+        for _ in range(60):
+            reader.feed(piece)
