@@ -52,6 +52,8 @@ _ID: Final = 0x7FFFFFFF
 _HUGE_INCREMENT: Final = 1 << 30
 _FRAME_BYTES: Final = 16 << 10
 """What we take of one frame. Spec: RFC 9113 §6.5.2."""
+_LATE_PIECES: Final = 64
+"""Of a frame that comes in crumbs; each costs more memory than its bytes."""
 
 _DATA: Final = 0
 _HEADERS: Final = 1
@@ -201,6 +203,8 @@ class Tap(Portions):
         late = self._late
         if len(data) < self._skip:
             late.append(data)
+            if len(late) > _LATE_PIECES:
+                self._late = [b"".join(late)]
             self._skip -= len(data)
             return b""
         self._skip += sum(map(len, late))

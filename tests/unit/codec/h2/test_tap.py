@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.codec.h2.codes import Code
-from edge.codec.h2.tap import Tap
+from edge.codec.h2.tap import _LATE_PIECES, Tap
 from tests.hostile.fake_h2 import GET, POST, PREFACE, Heads, data, frame, rst, settings, window
 
 
@@ -30,6 +30,18 @@ def test_everything_is_fed_in_order_whatever_the_pieces() -> None:
         line = _Line()
         assert b"".join(line.send(piece[at : at + step]) for at in range(0, len(piece), step)) == piece
         assert (line.tap.last, line.tap.opened, line.tap.fault) == (3, 2, None)
+
+
+def test_a_frame_that_comes_in_crumbs_waits_whole_and_in_few_pieces() -> None:
+    line = _Line()
+    line.send(line.head(1, POST, False))
+    piece = data(1, bytes(range(256)) * 40, True) + line.head(3)
+    fed = []
+    for at in range(0, len(piece), 3):
+        fed.append(line.send(piece[at : at + 3]))
+        assert len(line.tap._late) <= _LATE_PIECES + 1
+    assert b"".join(fed) == piece
+    assert (line.tap.last, line.tap.opened, line.tap.fault) == (3, 2, None)
 
 
 @pytest.mark.parametrize(("kind", "owed"), [(1, True), (9, True), (2, False), (99, False)])
