@@ -134,9 +134,7 @@ class PooledRequest:
         if held:
             self._held_bytes = 0
             for data in held:
-                self._body_sent = True
-                if self._replay is not None:
-                    self._keep(self._replay, data)
+                self._sent(data)
                 client.send_data(data, False)
         if self._ended and not self._end and self._client is client:
             if self._trailers is not None:
@@ -209,22 +207,22 @@ class PooledRequest:
         if self._over or self._ended:
             return
         self._ended = end
-        client = self._client
-        if client is not None and self._held is None:
+        if self._held is None and self._client is not None:
             if data:
-                self._body_sent = True
-                if self._replay is not None:
-                    self._keep(self._replay, data)
-            client.send_data(data, end)
+                self._sent(data)
+            self._client.send_data(data, end)
         elif data:
             self._hold(data)
 
-    def _keep(self, replay: list[bytes], data: bytes) -> None:
+    def _sent(self, data: bytes) -> None:
         """Small bodies are kept where an endpoint may refuse a request after it got them."""
-        replay.append(data)
-        self._replay_bytes += len(data)
-        if self._replay_bytes > HELD_MAX_BYTES:
-            self._replay = None
+        self._body_sent = True
+        replay = self._replay
+        if replay is not None:
+            replay.append(data)
+            self._replay_bytes += len(data)
+            if self._replay_bytes > HELD_MAX_BYTES:
+                self._replay = None
 
     def _hold(self, data: bytes) -> None:
         if self._held is None:

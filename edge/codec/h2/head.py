@@ -65,19 +65,14 @@ def parse_request(
     Raises Malformed, or BadRequest with 400, 405, 414, 417, 431 or 501.
     """
     if listed == repeat.listed and limits is repeat.limits:
-        method, authority, path, _ = repeat.start
-        known = repeat.known
-        fields = [] if known is None else known.fields.copy()
-        head = RequestHead(method, scheme, authority or b"", path, fields, None, PROTOCOL)
-        head.known = known
-        return head
+        return _again(repeat, repeat.start, scheme)
     tail = listed[_PSEUDO:]
     start = _known_start(listed[:_PSEUDO])
     if start is not None and tail == repeat.tail and limits is repeat.limits:
         # Longer than REPEAT_BYTES by no more than a start that is known: those are short.
         repeat.listed = listed
         repeat.start = start
-        return parse_request(listed, end, scheme, limits, repeat, keep_forwarding)
+        return _again(repeat, start, scheme)
     if start is None:
         start, tail = _parse_start(listed, limits)
     size = sum(map(len, _flat(listed))) + _FIELD_OVERHEAD * len(listed)
@@ -111,6 +106,15 @@ def parse_request(
         repeat.tail = tail
         repeat.known = Known(kept.copy()) if kept else None
         repeat.limits = limits
+    return head
+
+
+def _again(repeat: Repeat, start: _Start, scheme: bytes) -> RequestHead:
+    method, authority, path, _ = start
+    known = repeat.known
+    fields = [] if known is None else known.fields.copy()
+    head = RequestHead(method, scheme, authority or b"", path, fields, None, PROTOCOL)
+    head.known = known
     return head
 
 

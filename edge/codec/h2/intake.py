@@ -117,16 +117,8 @@ class Intake:
                 return
         if stream.held_back or stream.held:
             stream.held.append((data, credit, end))
-            return
-        if end:
-            stream.request_open = False
-        if data or end:
-            try:
-                stream.exchange.request_data(data, end)
-            except Exception as error:
-                self._stream_crashed(stream, error)
-        if credit:
-            self.engine.credit(stream_id, credit)
+        else:
+            self._deliver(stream, data, credit, end)
 
     def _deliver(self, stream: Stream, data: bytes, credit: int, end: bool) -> None:
         if end:

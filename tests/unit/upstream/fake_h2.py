@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ngh2
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import Event
@@ -64,3 +65,24 @@ class Peer:
     def of(self, kind: type[Any]) -> list[Any]:
         """Events of one kind so far."""
         return [event for event in self.events if isinstance(event, kind)]
+
+
+class Account:
+    """An engine that counts what it delivers against what is granted again."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._engine = peer.protocol._engine
+        self.came = self.credited = 0
+        peer.protocol._engine = self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def events(self) -> list[ngh2.Event]:
+        events = self._engine.events()
+        self.came += sum(len(event.data) for event in events if isinstance(event, ngh2.DataReceived))
+        return events
+
+    def acknowledge_received_data(self, size: int, stream_id: int) -> None:
+        self._engine.acknowledge_received_data(size, stream_id)
+        self.credited += size

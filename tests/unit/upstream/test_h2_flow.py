@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-import ngh2
 import pytest
 from h2 import events
 from h2.settings import SettingCodes
@@ -15,7 +13,7 @@ from edge.upstream import multiplex
 from edge.upstream.h2 import STREAM_WINDOW_BYTES
 from edge.upstream.multiplex import FIRST_STREAMS, QUEUED_HIGH_BYTES
 from edge.upstream.request import PooledRequest
-from tests.unit.upstream.fake_h2 import Peer
+from tests.unit.upstream.fake_h2 import Account, Peer
 from tests.unit.upstream.fakes import Bench, get, post
 
 OK = [("head", 200, False), ("data", b"hello", True)]
@@ -164,27 +162,6 @@ def test_a_cancelled_pause_drops_what_is_held_and_gives_its_window_back(bench: B
     assert [event.error_code for event in peer.of(events.StreamReset)] == [8]
 
 
-class Account:
-    """An engine that counts what it delivers against what is granted again."""
-
-    def __init__(self, peer: Peer) -> None:
-        self._engine = peer.protocol._engine
-        self.came = self.credited = 0
-        peer.protocol._engine = self
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
-    def events(self) -> list[ngh2.Event]:
-        events = self._engine.events()
-        self.came += sum(len(event.data) for event in events if isinstance(event, ngh2.DataReceived))
-        return events
-
-    def acknowledge_received_data(self, size: int, stream_id: int) -> None:
-        self._engine.acknowledge_received_data(size, stream_id)
-        self.credited += size
-
-
 def _body_behind(peer: Peer, request: PooledRequest) -> None:
     peer.head(1)
     peer.pump()
@@ -205,23 +182,23 @@ def _cut(peer: Peer, request: PooledRequest) -> None:
     peer.h2.reset_stream(1)
 
 
-def _cancelled(peer: Peer, request: PooledRequest) -> None:
+def _two_are_held(peer: Peer, request: PooledRequest) -> None:
     peer.head(1)
     peer.pump()
     request.pause_response()
     peer.h2.send_data(1, b"two")
     peer.pump()
+
+
+def _cancelled(peer: Peer, request: PooledRequest) -> None:
+    _two_are_held(peer, request)
     peer.h2.send_data(1, b"three", end_stream=True)
     peer.pump()
     request.cancel()
 
 
 def _lost_while_paused(peer: Peer, request: PooledRequest) -> None:
-    peer.head(1)
-    peer.pump()
-    request.pause_response()
-    peer.h2.send_data(1, b"two")
-    peer.pump()
+    _two_are_held(peer, request)
     peer.h2.reset_stream(1)
 
 

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from edge.upstream.request import PooledRequest
-from tests.unit.upstream.fake_h2 import Peer
+from tests.unit.upstream.fake_h2 import Account, Peer
 from tests.unit.upstream.fakes import Bench, Recorder, get
-from tests.unit.upstream.test_h2_flow import Account
 
 OK = [("head", 200, False), ("data", b"hello", True)]
 FAILED = ("failed", "EdgeError", 500)
